@@ -1,0 +1,31 @@
+/* sock.h - sockets and addresses; all non-blocking and O_CLOEXEC, TCP_NODELAY on streams. */
+#ifndef PH_SOCK_H
+#define PH_SOCK_H
+#include <netinet/in.h>
+#include <posthouse/base.h>
+#include <sys/socket.h>
+
+struct ph_addr {
+    struct sockaddr_storage sa;
+    socklen_t len;
+};
+
+/* "127.0.0.1:2525", "[::1]:25", "*:25" (both families are two addresses: any IPv6 with v4 mapped). */
+PH_MUST_CHECK int ph_addr_parse(ph_str text, struct ph_addr *ret_addr, struct ph_error *reterr);
+/* A literal address without port, and a port. */
+PH_MUST_CHECK int ph_addr_make(ph_str ip, unsigned port, struct ph_addr *ret_addr);
+/* "127.0.0.1:2525" / "[::1]:25"; _ip without port and brackets. buf of at least 64. Returns buf. */
+const char *ph_addr_text(const struct ph_addr *a, char *buf, size_t n);
+const char *ph_addr_ip(const struct ph_addr *a, char *buf, size_t n);
+unsigned ph_addr_port(const struct ph_addr *a);
+
+/* Listening socket, SO_REUSEADDR. The error says "port 25 on 127.0.0.1 is in use by another program; ..." and the like. */
+PH_MUST_CHECK int ph_listen(const struct ph_addr *a, int backlog, struct ph_error *reterr);
+/* >= 0 a connected socket; -PH_EAGAIN nothing to accept; -PH_ELIMIT out of descriptors. */
+int ph_accept(int fd, struct ph_addr *ret_peer);
+/* Starts connecting (from: source address or NULL); the fd becomes writable when done, then ph_connect_result. */
+PH_MUST_CHECK int ph_connect(const struct ph_addr *to, const struct ph_addr *from, struct ph_error *reterr);
+PH_MUST_CHECK int ph_connect_result(int fd, const struct ph_addr *to, struct ph_error *reterr);
+int ph_socketpair(int ret_fds[2]);
+
+#endif
