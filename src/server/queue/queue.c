@@ -1,0 +1,16 @@
+/* queue: the spool, the schedule and the journey journal. */
+#include "proc.h"
+
+/* Its privileges: its own folder; no network. */
+static void sandbox(struct proc *p, struct ph_sandbox *ret)
+{
+    *ret = (struct ph_sandbox){.may = PH_MAY_FILES | PH_MAY_MEMFD, .dir = p->data, .chroot = true};
+}
+
+static proc_handler *const handlers[IPC_TYPE_COUNT] = {0};
+
+const struct proc_def proc_queue = {
+    .role = ROLE_QUEUE,
+    .handlers = handlers,
+    .sandbox = sandbox,
+};
