@@ -3,6 +3,9 @@
 #define PH_FILE_H
 #include <posthouse/base.h>
 
+/* The row of PH_ERRORS that an errno belongs to: PH_EFULL for ENOSPC, PH_EDENIED for EACCES...; PH_EIO for the rest. */
+int ph_sys_code(int sys);
+
 /* Appends a whole file, up to the buffer's maximum. Errors name the path. */
 PH_MUST_CHECK int ph_file_read(const char *path, struct ph_buf *out, struct ph_error *reterr);
 /* Writes beside, fsyncs, renames over, fsyncs the folder. */

@@ -34,17 +34,19 @@ void ph_timer_set(struct ph_timer *t, int64_t after_ms);
 void ph_timer_off(struct ph_timer *t);
 struct ph_timer *ph_timer_free(struct ph_timer *t);
 
-/* Calls fn once, at the end of this turn, after all readiness callbacks. A struct ph_later belongs to the caller,
+/* Calls fn once, at the end of this turn, after all readiness callbacks; asked for while such calls are made, at the end
+ * of the next turn, which then does not wait. First asked, first called. A struct ph_later belongs to the caller,
  * is zero-initialised with fn and ctx set, and may be asked for again while pending (no effect). */
 struct ph_later {
     void (*fn)(void *ctx);
     void *ctx;
-    struct ph_later *next;
+    struct ph_later *next, **at; /* the loop's, while pending: unlinking takes constant time */
     bool pending;
 };
 void ph_loop_later(struct ph_loop *l, struct ph_later *later);
 void ph_later_off(struct ph_loop *l, struct ph_later *later);
 
+/* fn is called in the loop, not in the signal's context. 0 or -PH_ENOMEM. Ignored after ph_loop_free. */
 int ph_loop_signal(struct ph_loop *l, int signo, void (*fn)(void *ctx), void *ctx);
 
 /* From any thread: makes the loop call `fn(ctx)` given here soon. One per loop. */
