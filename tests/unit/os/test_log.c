@@ -1,12 +1,14 @@
 /* os/log: a line holds what it was given, in both styles, whatever the values are. */
-#include <cmocka.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

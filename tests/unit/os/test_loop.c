@@ -1,11 +1,13 @@
 /* os/loop: readiness, timers, put-off work, signals and wake-ups from threads. */
-#include <cmocka.h>
-#include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1,11 +1,13 @@
 /* os/sock: addresses and sockets on loopback. */
-#include <cmocka.h>
-#include <errno.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
