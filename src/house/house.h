@@ -1,0 +1,198 @@
+/*
+ * house.h - the address book of the house in house.sqlite: domains, accounts, aliases, and the
+ * hashes of passwords. Written by the administration verbs, read by keeper; both at the same time
+ * (WAL).
+ *
+ * Everything returns >= 0 or -PH_E...; reterr (may be NULL) then holds a sentence for a person that
+ * names the file when it is the file's fault. Nothing here knows who may do what.
+ */
+#ifndef PH_HOUSE_H
+#define PH_HOUSE_H
+#include <posthouse/base.h>
+
+enum {
+    PH_HOUSE_VERSION = 1,    /* PRAGMA user_version of the schema below */
+    PH_HOUSE_ADDRESS = 320,  /* octets of a normalised address (RFC 5321 4.5.3.1: 64 + 1 + 255) */
+    PH_HOUSE_FOLDER = 200,   /* octets of a folder name */
+    PH_HOUSE_BUSY_MS = 5000, /* how long another writer is waited for */
+    PH_HOUSE_ALIAS_STEPS = 1000, /* addresses looked at while one is expanded */
+    PH_HOUSE_TARGETS = 500       /* where one address may lead */
+};
+
+struct ph_house;
+
+/* Opens, and creates when `create`, the database with its schema; an older schema is brought up to
+ * date. -PH_ECORRUPT (not a database, damaged, not ours), -PH_EINVAL (made by a newer Posthouse),
+ * -PH_ENOENT, -PH_EDENIED, -PH_EFULL, -PH_EIO. As root, a new file belongs to the owner of its
+ * folder. */
+PH_MUST_CHECK int ph_house_open(const char *path, bool create, struct ph_house **ret_house,
+                                struct ph_error *reterr);
+struct ph_house *ph_house_close(struct ph_house *h); /* NULL allowed; returns NULL */
+/* The sysexits code that fits an error of ph_house_open or of a call below: 65, 66, 73, 74, 75,
+ * 77, 78. */
+int ph_house_exit_code(const struct ph_error *e);
+
+/* 1 when another connection has committed since the last call (at the first call: 1), 0 when not.
+ */
+PH_MUST_CHECK int ph_house_changed(struct ph_house *h, struct ph_error *reterr);
+
+/* A write transaction around several calls. commit without success rolls back. */
+PH_MUST_CHECK int ph_house_begin(struct ph_house *h, struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_commit(struct ph_house *h, struct ph_error *reterr);
+void ph_house_abort(struct ph_house *h);
+
+/* ---- names ------------------------------------------------------------------------------- */
+
+/* An address in the form in which the book keeps it: local part with ASCII letters lower-case and
+ * quotes only where needed, domain as lower-case A-labels (RFC 5890), without a root dot. */
+struct ph_house_name {
+    char text[PH_HOUSE_ADDRESS + 1]; /* NUL behind */
+    size_t n;
+    size_t at; /* offset of the `@` */
+};
+
+/* -PH_EINVAL with the reason: no `@`, an empty or too long part, a character that can not be there.
+ */
+PH_MUST_CHECK int ph_house_name(ph_str address, struct ph_house_name *ret_name,
+                                struct ph_error *reterr);
+/* Only a domain; for "@domain" in ret->text, at == 0. A bracketed address literal is kept as it is.
+ */
+PH_MUST_CHECK int ph_house_domain_name(ph_str domain, struct ph_house_name *ret_name,
+                                       struct ph_error *reterr);
+ph_str ph_house_name_str(const struct ph_house_name *name);
+ph_str ph_house_name_local(const struct ph_house_name *name);
+ph_str ph_house_name_domain(const struct ph_house_name *name);
+
+/* ---- domains ----------------------------------------------------------------------------- */
+
+PH_MUST_CHECK int ph_house_domain_add(struct ph_house *h, ph_str domain,
+                                      struct ph_error *reterr); /* -PH_EEXIST */
+/* -PH_ENOENT; -PH_EINUSE while it has accounts or aliases. */
+PH_MUST_CHECK int ph_house_domain_remove(struct ph_house *h, ph_str domain,
+                                         struct ph_error *reterr);
+/* `domain` normalised. 1 or 0. */
+PH_MUST_CHECK int ph_house_domain_has(struct ph_house *h, ph_str domain, struct ph_error *reterr);
+
+struct ph_house_domain {
+    ph_str name;
+    int64_t created; /* seconds since 1970 */
+    uint64_t accounts, aliases;
+};
+/* Rows in order, until fn returns other than 0, which is then the result. Rows are borrowed until
+ * fn returns. */
+PH_MUST_CHECK int ph_house_domains(struct ph_house *h,
+                                   int (*fn)(void *ctx, const struct ph_house_domain *row),
+                                   void *ctx, struct ph_error *reterr);
+
+/* ---- accounts ---------------------------------------------------------------------------- */
+
+struct ph_house_account {
+    uint64_t id; /* never used again after removal */
+    ph_str address;
+    ph_str folder; /* below data/mail; one path component */
+    ph_str hash;
+    bool disabled; /* may not log in; its mail is kept and accepted */
+    int64_t created;
+};
+
+/* The domain must exist (-PH_ENOENT). -PH_EEXIST: an account or alias of that address. */
+PH_MUST_CHECK int ph_house_account_add(struct ph_house *h, ph_str address, ph_str hash,
+                                       uint64_t *ret_id, struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_account_passwd(struct ph_house *h, ph_str address, ph_str hash,
+                                          struct ph_error *reterr);
+/* erase: keeper has the store delete its mail; else the folder stays and is never given to another.
+ */
+PH_MUST_CHECK int ph_house_account_remove(struct ph_house *h, ph_str address, bool erase,
+                                          struct ph_error *reterr);
+/* The account with this (any form of) address; strings live in the arena given. -PH_ENOENT. */
+PH_MUST_CHECK int ph_house_account_get(struct ph_house *h, ph_str address, struct ph_arena *arena,
+                                       struct ph_house_account *ret_account,
+                                       struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct ph_arena *arena,
+                                         struct ph_house_account *ret_account,
+                                         struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_accounts(struct ph_house *h,
+                                    int (*fn)(void *ctx, const struct ph_house_account *row),
+                                    void *ctx, struct ph_error *reterr);
+/* Removed accounts: id, folder, and `erase` in `disabled`. They stay listed, so that a store that
+ * was down hears of them later. */
+PH_MUST_CHECK int ph_house_removed(struct ph_house *h,
+                                   int (*fn)(void *ctx, const struct ph_house_account *row),
+                                   void *ctx, struct ph_error *reterr);
+
+/* ---- aliases ----------------------------------------------------------------------------- */
+
+/* address: of a domain of the house; "@domain" catches what has no account and no alias there.
+ * target: any address. Several targets are several rows. -PH_EEXIST, -PH_ENOENT (no such domain).
+ */
+PH_MUST_CHECK int ph_house_alias_add(struct ph_house *h, ph_str address, ph_str target,
+                                     struct ph_error *reterr);
+/* An empty target removes them all. -PH_ENOENT. */
+PH_MUST_CHECK int ph_house_alias_remove(struct ph_house *h, ph_str address, ph_str target,
+                                        struct ph_error *reterr);
+
+struct ph_house_alias {
+    ph_str address, target;
+};
+PH_MUST_CHECK int ph_house_aliases(struct ph_house *h,
+                                   int (*fn)(void *ctx, const struct ph_house_alias *row),
+                                   void *ctx, struct ph_error *reterr);
+
+/* ---- where an address leads -------------------------------------------------------------- */
+
+enum ph_house_route_kind {
+    PH_HOUSE_LEADS,   /* to the targets: at least one */
+    PH_HOUSE_NOUSER,  /* the domain is ours, the address is not */
+    PH_HOUSE_FOREIGN, /* the domain is not ours: one target, remote */
+    PH_HOUSE_TANGLED  /* a limit of this header was reached while aliases were expanded */
+};
+
+struct ph_house_target {
+    ph_str address; /* of the account, or the foreign address (its local part as it was given) */
+    ph_str folder;  /* empty: remote */
+    ph_str domain;  /* remote: A-labels */
+    uint64_t account;
+};
+
+struct ph_house_route {
+    enum ph_house_route_kind kind;
+    struct ph_house_target *targets;
+    size_t count;
+};
+
+/*
+ * Order: alias; account; the same without "+tag"; postmaster (RFC 5321 4.5.1; also without a
+ * domain); the catch-all of the domain. An alias that names itself means the account of that name.
+ * Each target is there once. postmaster: address of the account that gets its mail, empty: the
+ * first account. -PH_EINVAL: not an address.
+ */
+PH_MUST_CHECK int ph_house_route(struct ph_house *h, ph_str address, ph_str postmaster,
+                                 struct ph_arena *arena, struct ph_house_route *ret_route,
+                                 struct ph_error *reterr);
+/* May this account write as `address`: its own, an alias that leads to it, either with a tag. 1 or
+ * 0. */
+PH_MUST_CHECK int ph_house_may_send_as(struct ph_house *h, uint64_t account, ph_str address,
+                                       ph_str postmaster, struct ph_arena *arena,
+                                       struct ph_error *reterr);
+
+/* ---- passwords --------------------------------------------------------------------------- */
+
+enum {
+    PH_PASSWORD_MAX = 511, /* octets; the limit of libxcrypt */
+    PH_HASH_MAX = 384,
+    /* yescrypt's N = 4096, r = 32: 16 MiB and 29 ms of one core (2023 server, 2 cores: measured 14
+     * ms at cost 4, 56 ms at 6). Some 35 guesses a second and core for an attacker here, no visible
+     * wait for a person. */
+    PH_HASH_COST = 5
+};
+
+/* A new yescrypt hash ($y$). -PH_EINVAL: empty, too long, or with a NUL. Slow (PH_HASH_COST). */
+PH_MUST_CHECK int ph_password_hash(ph_str password, char ret_hash[PH_HASH_MAX],
+                                   struct ph_error *reterr);
+/* 1 or 0, any hash that libxcrypt knows; slow, callable from any thread. Compares in constant time.
+ */
+PH_MUST_CHECK int ph_password_check(ph_str password, ph_str hash);
+/* A password of 20 characters without look-alikes in groups of five: 98 bits from the kernel. */
+PH_MUST_CHECK int ph_password_generate(char ret_password[24]);
+
+#endif
