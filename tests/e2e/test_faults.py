@@ -1,6 +1,7 @@
 """What was accepted is in its mailbox exactly once, whatever happens: kill -9 of each process and of all, a full disk, a failing fsync."""
 import os
 import random
+import shutil
 import smtplib
 import subprocess
 import threading
@@ -170,6 +171,29 @@ class Faults(unittest.TestCase):
             except Exception:
                 pass
             subprocess.run(["umount", "-l", where])
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("strace"), "injecting faults needs root and strace")
+    def test_failing_fsync(self):
+        h = house.House(log_level="error").start()
+        bob = h.account("bob")
+        senders = Senders(h, 100000, bob).start()
+        for role in ("queue", "store"):
+            time.sleep(1)
+            inject = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", str(h.children()[role])])
+            time.sleep(3)
+            inject.terminate()
+            inject.wait()
+        time.sleep(2)
+        good = len(senders.accepted)
+        time.sleep(2)
+        senders.stop = True
+        senders.join()
+        print(f"\ncounted: accepted {len(senders.accepted)}, refusals {senders.refused}", flush=True)
+        self.assertIn(451, senders.refused)
+        self.assertLessEqual(set(senders.refused), {421, 451, 452, "closed"})
+        self.assertGreater(len(senders.accepted), good, "letters are accepted again when the disk works again")
+        self.settle(h, bob, senders.accepted)
+        self.assertEqual(h.stop(), 0)
 
 
 if __name__ == "__main__":
