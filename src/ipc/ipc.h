@@ -1,13 +1,14 @@
 /*
  * ipc.h - typed, bounded messages between our processes, with one file descriptor at most.
  *
- * A frame is a 16-byte head {u32 length of the rest, u16 type, u16 flags, u64 zero} and the fields
+ * A frame is a 16-byte head {u32 length behind the head, u16 type, u16 flags, u64 zero} and the fields
  * in the order of messages.def, little-endian, strings and rows with a u32 length before them.
  * The receiver treats its peer as hostile: a wrong type, a type that this peer may not send to
  * us, a field above its maximum, bytes left over, a missing or unasked-for descriptor: the channel
  * is BROKEN, and the parent is told to end the sender.
  *
- * One encoder and one decoder, driven by the tables that messages.def expands to.
+ * One encoder and one decoder, driven by the tables that messages.def expands to. A descriptor leaves in
+ * the same call as the head of its frame, so that it can be neither lost nor mistaken.
  */
 #ifndef PH_IPC_H
 #define PH_IPC_H
@@ -106,6 +107,10 @@ struct ipc_msg {
 const char *ipc_type_name(int type);
 uint64_t ipc_table_hash(void);
 bool ipc_may_send(int type, int from_role, int to_role);
+/* Whether a message of that type has a descriptor with it: 0 never, 1 it may, 2 always. */
+int ipc_type_fd(int type);
+/* Whether these two ever exchange anything but HELLO: whether the parent gives them a channel. */
+bool ipc_may_talk(int role, int other);
 
 /* ---- rows -------------------------------------------------------------------------------- */
 
@@ -154,7 +159,8 @@ int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, in
 #define ipc_send(chan, NAME, fd, ...) ipc_chan_send((chan), IPC_##NAME, &(struct ipc_##NAME){__VA_ARGS__}, (fd))
 
 /* For the signer channel and the control socket only: blocking, no loop. Sends one frame and waits for
- * one back, whose bytes live in *buf. */
+ * one back, whose bytes live in *buf. -PH_ETIMEOUT, -PH_ECLOSED, -PH_ESYNTAX (the peer broke the protocol), -PH_ELIMIT,
+ * -PH_ENOMEM: after any of them the descriptor is of no more use, close it. */
 PH_MUST_CHECK int ipc_call(int fd, const struct ipc_ends *ends, enum ipc_type type, const void *fields, struct ph_buf *buf,
                            struct ipc_msg *ret_msg, int timeout_ms);
 
