@@ -32,11 +32,11 @@ static const char *const role_names[ROLE_COUNT] = {
 
 /* One function a message and a row, because only there its struct has a name that F can use. */
 #define F(kind, name, max) {IPC__##kind, offsetof(self, name), max, #name},
-#define FIELDS(function, type, list)                                                               \
+#define FIELDS(function, type, ...)                                                                \
     static struct ipc__fields function(void)                                                       \
     {                                                                                              \
         typedef struct type self;                                                                  \
-        static const struct ipc__field v[] = {list};                                               \
+        static const struct ipc__field v[] = {__VA_ARGS__};                                        \
         return (struct ipc__fields){v, sizeof v / sizeof *v};                                      \
     }
 #define R(name, list) FIELDS(row_##name, ipc_##name, list)
