@@ -1,12 +1,14 @@
 /* ipc: channels over a socket pair: order, batches, descriptors, back-pressure, and peers that
  * break the protocol. */
-#include <cmocka.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

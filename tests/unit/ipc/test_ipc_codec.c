@@ -1,10 +1,12 @@
 /* ipc: every message and row by a walk over the table: round trip, every truncation, every maximum,
  * every direction. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 
