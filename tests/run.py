@@ -4,7 +4,7 @@
 Unit tests are cmocka programs of the build (one process each, TAP); house rules are scripts in tests/rules; whole journeys and
 foreign programs are the unittest modules of tests/e2e (one process each). A failure prints what the test printed.
 
-    tests/run.py --build DIR [--only WORD]...
+    tests/run.py --build DIR [--fuzz DIR] [--only WORD]...
 """
 import argparse
 import json
@@ -12,10 +12,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FUZZ_RUNS = 3000
 UNIT_SECONDS, RULE_SECONDS, E2E_SECONDS = 300, 300, 1500
 RED, GREEN, PLAIN = ("\033[31m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
@@ -90,9 +92,23 @@ def e2e(build, result, wanted):
             result.add(f"e2e/{module.stem}", False, seconds, output)
 
 
+def fuzz(build, result, wanted):
+    """Replays each target's kept corpus, then a fixed number of mutations of it from a fixed seed."""
+    for target in sorted((build / "tests" / "fuzz").glob("fuzz_*")):
+        name = f"fuzz/{target.name[5:]}"
+        if not os.access(target, os.X_OK) or target.is_dir() or not wanted(name):
+            continue
+        kept = ROOT / "tests" / "fuzz" / "corpus" / target.name[5:]
+        with tempfile.TemporaryDirectory() as scratch:
+            code, output, seconds = run([target, scratch] + ([kept] if kept.is_dir() else []) + ["-seed=1", f"-runs={FUZZ_RUNS}", "-max_len=4096",
+                                         f"-artifact_prefix={scratch}/", "-timeout=20"], RULE_SECONDS)
+        result.add(name, code == 0, seconds, output)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", type=Path)
+    parser.add_argument("--fuzz", type=Path, help="a build with -Dfuzzers=true, whose targets are run")
     parser.add_argument("--only", action="append", help="run the tests whose name holds this word")
     options = parser.parse_args()
     build = options.build.resolve()
@@ -101,8 +117,11 @@ def main():
     def wanted(name):
         return not options.only or any(word in name for word in options.only)
 
-    for kind in (unit, rules, e2e):
+    for kind in (unit, rules):
         kind(build, result, wanted)
+    if options.fuzz:
+        fuzz(options.fuzz.resolve(), result, wanted)
+    e2e(build, result, wanted)
     for name in result.failed:
         print(f"{RED}failed{PLAIN}: {name}")
     print(f"{result.passed} passed, {len(result.failed)} failed")
