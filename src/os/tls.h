@@ -34,7 +34,8 @@ int ph_sign(struct ph_sign_key *k, uint32_t scheme, ph_str digest, unsigned char
 struct ph_tls_ctx *ph_tls_server_ctx(struct ph_error *reterr);
 /* Adds or replaces the certificate `name` (host name, or "" for the default when SNI fits none). chain: PEM, leaf
  * first. key: PEM private key, or empty when signer does it. Replacing takes effect for new handshakes. Errors say
- * what is wrong with the certificate (expired is a warning, not an error). */
+ * what is wrong with the certificate. 0, or 1 when it is in use but expired or not yet valid: then, as an exception,
+ * reterr holds that warning. With a signer: ECDSA and RSA keys; others are -PH_ENOTIMPL. The signer must outlive c. */
 PH_MUST_CHECK int ph_tls_add_cert(struct ph_tls_ctx *c, ph_str name, ph_str chain_pem, ph_str key_pem,
                                   const struct ph_tls_signer *signer, struct ph_error *reterr);
 
