@@ -1,0 +1,167 @@
+/* posthouse account add|passwd|list|remove */
+#include "house_verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+struct options {
+    struct password_source password;
+    bool erase;
+};
+
+static int hash_new(const struct options *o, const char *address,
+                    char password[PH_PASSWORD_MAX + 1], char hash[PH_HASH_MAX])
+{
+    struct ph_error e = {0};
+    int code = house_password(&o->password, address, password);
+    if (code == EX_OK && ph_password_hash(ph_str_c(password), hash, &e) < 0)
+        code = house_fail(&e);
+    return code;
+}
+
+/* What was made, for a person or a program; a password only when we made it. */
+static int report(const struct admin_args *a, const struct options *o, const char *address,
+                  const char *password)
+{
+    if (a->json) {
+        json_t *made = json_pack("{s:s}", "address", address);
+        if (o->password.generate)
+            json_object_set_new(made, "password", json_string(password));
+        return house_print_json(made);
+    }
+    if (o->password.generate)
+        puts(password);
+    return EX_OK;
+}
+
+/* The account, and its domain when that is new: both or none. */
+static int insert(struct ph_house *h, const struct ph_house_name *name, const char *hash,
+                  bool *ret_new_domain, struct ph_error *reterr)
+{
+    uint64_t id;
+    ph_str domain = ph_house_name_domain(name);
+    int r = ph_house_begin(h, reterr);
+    if (r < 0)
+        return r;
+    r = ph_house_domain_has(h, domain, reterr);
+    *ret_new_domain = r == 0;
+    if (r == 0)
+        r = ph_house_domain_add(h, domain, reterr);
+    if (r >= 0)
+        r = ph_house_account_add(h, ph_house_name_str(name), ph_str_c(hash), &id, reterr);
+    if (r >= 0)
+        return ph_house_commit(h, reterr);
+    ph_house_abort(h);
+    return r;
+}
+
+static int add(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    const struct options *o = options;
+    struct ph_house_name name;
+    struct ph_error e = {0};
+    char password[PH_PASSWORD_MAX + 1], hash[PH_HASH_MAX];
+    bool new_domain = false;
+    if (ph_house_name(ph_str_c(a->args[0]), &name, &e) < 0)
+        return admin_fail(EX_DATAERR, "%s: %s", a->args[0], e.text);
+    int code = hash_new(o, name.text, password, hash);
+    if (code == EX_OK && insert(h, &name, hash, &new_domain, &e) < 0)
+        code = house_fail(&e);
+    if (code == EX_OK && new_domain)
+        fprintf(stderr, "posthouse: the domain %.*s is new and was added\n",
+                PH_FMT(ph_house_name_domain(&name)));
+    if (code == EX_OK)
+        code = report(a, o, name.text, password);
+    ph_wipe(password, sizeof password);
+    return code;
+}
+
+static int passwd(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    const struct options *o = options;
+    struct ph_error e = {0};
+    char password[PH_PASSWORD_MAX + 1], hash[PH_HASH_MAX];
+    int code = hash_new(o, a->args[0], password, hash);
+    if (code == EX_OK && ph_house_account_passwd(h, ph_str_c(a->args[0]), ph_str_c(hash), &e) < 0)
+        code = house_fail(&e);
+    if (code == EX_OK)
+        code = report(a, o, a->args[0], password);
+    ph_wipe(password, sizeof password);
+    return code;
+}
+
+static int drop(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    const struct options *o = options;
+    struct ph_error e = {0};
+    if (ph_house_account_remove(h, ph_str_c(a->args[0]), o->erase, &e) < 0)
+        return house_fail(&e);
+    return EX_OK;
+}
+
+/* ---- list -------------------------------------------------------------------------------- */
+
+static int collect(void *ctx, const struct ph_house_account *row)
+{
+    return json_array_append_new(
+        ctx, json_pack("{s:I, s:o, s:o, s:b, s:I}", "id", (json_int_t)row->id, "address",
+                       house_json(row->address), "folder", house_json(row->folder), "disabled",
+                       row->disabled, "created", (json_int_t)row->created));
+}
+
+static int print(void *ctx, const struct ph_house_account *row)
+{
+    char when[32] = "";
+    time_t t = row->created;
+    struct tm tm;
+    (void)ctx;
+    if (gmtime_r(&t, &tm))
+        strftime(when, sizeof when, "%Y-%m-%d", &tm);
+    printf("%.*s\t%s\tmail/%.*s%s\n", PH_FMT(row->address), when, PH_FMT(row->folder),
+           row->disabled ? "\tdisabled" : "");
+    return 0;
+}
+
+static int list(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    (void)options;
+    struct ph_error e = {0};
+    json_t *rows = a->json ? json_array() : NULL;
+    if (ph_house_accounts(h, a->json ? collect : print, rows, &e) < 0) {
+        json_decref(rows);
+        return house_fail(&e);
+    }
+    return a->json ? house_print_json(rows) : EX_OK;
+}
+
+static const struct house_action actions[] = {{"add", 1, 1, true, add},
+                                              {"passwd", 1, 1, false, passwd},
+                                              {"list", 0, 0, false, list},
+                                              {"remove", 1, 1, false, drop}};
+
+int admin_account(int argc, char **argv)
+{
+    struct admin_args a;
+    struct options o = {0};
+    const struct admin_option opts[] = {
+        {.name = "--password-file",
+         .value = &o.password.file,
+         .help = "--password-file FILE  the first line of FILE is the password"},
+        {.name = "--generate",
+         .flag = &o.password.generate,
+         .help = "--generate    make a password and print it"},
+        {.name = "--erase",
+         .flag = &o.erase,
+         .help = "--erase       with remove: delete its mail, too"},
+        {0}};
+    int left = admin_options(
+        argc, argv, opts,
+        "Without an option the password is asked for on a terminal, or is the first line\n"
+        "of standard input. A running server knows of every change at once.\n",
+        1, 2, &a);
+    if (left >= 0)
+        return left;
+    return house_run("account", actions, sizeof actions / sizeof *actions, &a, &o);
+}
