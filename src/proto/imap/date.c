@@ -53,7 +53,7 @@ static bool digits(struct ph__imap_cur *c, unsigned count, unsigned max, unsigne
 
 static bool day_month_year(struct ph__imap_cur *c, unsigned day_digits, int64_t *ret_days)
 {
-    unsigned d, m = 1, y;
+    unsigned d = 0, m = 1, y = 0;
     if (!digits(c, day_digits, 31, &d) || !ph__imap_char(c, '-') || !month(c, &m) || !ph__imap_char(c, '-') ||
         !digits(c, 4, 9999, &y))
         return false;
@@ -78,8 +78,8 @@ bool ph__imap_date(struct ph__imap_cur *c, int32_t *ret_day)
 
 bool ph__imap_date_time(struct ph__imap_cur *c, int64_t *ret_seconds, int *ret_zone)
 {
-    int64_t days;
-    unsigned h, m, s, zh, zm;
+    int64_t days = 0;
+    unsigned h = 0, m = 0, s = 0, zh = 0, zm = 0;
     if (!ph__imap_take(c, '"'))
         return ph__imap_bad(c, "expected a date and time in quotes");
     bool padded = ph__imap_take(c, ' ');
