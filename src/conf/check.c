@@ -1,0 +1,94 @@
+/* What a value must be beyond its kind and range: one row a setting, or a group of them by prefix.
+ */
+#include "conf_int.h"
+
+#include "sock.h"
+
+#include <string.h>
+
+typedef int check_fn(const struct ph__conf_row *row, ph_str value, const char *arg,
+                     struct ph_error *reterr);
+
+/* arg: the words, separated by '|'. */
+static int one_of(const struct ph__conf_row *row, ph_str value, const char *arg,
+                  struct ph_error *reterr)
+{
+    ph_str rest = ph_str_c(arg), word;
+    while (ph_str_token(&rest, '|', &word))
+        if (ph_str_eq(word, value))
+            return 0;
+    return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not one of %s", row->name, PH_FMT(value),
+                   arg);
+}
+
+static int address(const struct ph__conf_row *row, ph_str value, const char *arg,
+                   struct ph_error *reterr)
+{
+    struct ph_addr a;
+    struct ph_error e;
+    (void)arg;
+    if (!ph_addr_parse(value, &a, &e))
+        return 0;
+    return ph_fail(reterr, PH_EINVAL, 0, "%s: %s", row->name, e.text);
+}
+
+/* An address without port. */
+static int ip(const struct ph__conf_row *row, ph_str value, const char *arg,
+              struct ph_error *reterr)
+{
+    struct ph_addr a;
+    (void)arg;
+    if (!value.n || !ph_addr_make(value, 1, &a))
+        return 0;
+    return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not an IP address", row->name,
+                   PH_FMT(value));
+}
+
+static int host_port(const struct ph__conf_row *row, ph_str value, const char *arg,
+                     struct ph_error *reterr)
+{
+    uint64_t port;
+    (void)arg;
+    size_t colon = ph_str_rchr(value, ':');
+    if (!value.n || (colon != PH_NPOS && colon > 0 &&
+                     ph_str_u64(ph_str_skip(value, colon + 1), 65535, &port) && port))
+        return 0;
+    return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not host:port", row->name, PH_FMT(value));
+}
+
+static int host_name(const struct ph__conf_row *row, ph_str value, const char *arg,
+                     struct ph_error *reterr)
+{
+    (void)arg;
+    for (size_t i = 0; i < value.n; i++) {
+        char ch = value.p[i];
+        bool ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+                  (ch >= '0' && ch <= '9') || ch == '-' || ch == '.';
+        if (!ok || (ch == '.' && (i == 0 || value.p[i - 1] == '.')))
+            return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not a host name", row->name,
+                           PH_FMT(value));
+    }
+    return 0;
+}
+
+static const struct {
+    const char *name; /* a setting, or a prefix that ends in '_' */
+    check_fn *fn;
+    const char *arg;
+} checks[] = {
+    {"hostname", host_name, NULL},      {"listen_", address, NULL},
+    {"log", one_of, "auto|human|json"}, {"log_level", one_of, "debug|info|warn|error"},
+    {"relay_source", ip, NULL},         {"relay_tls", one_of, "may|encrypt|verify"},
+    {"smarthost", host_port, NULL},
+};
+
+int ph__conf_check(const struct ph__conf_row *row, ph_str value, struct ph_error *reterr)
+{
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        size_t n = strlen(checks[i].name);
+        bool group = checks[i].name[n - 1] == '_';
+        if (group ? !strncmp(row->name, checks[i].name, n) : !strcmp(row->name, checks[i].name))
+            return checks[i].fn(row, value, checks[i].arg, reterr);
+    }
+    return 0;
+}
