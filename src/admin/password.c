@@ -86,8 +86,9 @@ int house_password(const struct password_source *from, const char *address,
         memcpy(password, fresh, sizeof fresh);
         return EX_OK;
     }
-    if (from->file)
+    if (from->file && strcmp(from->file, "-") != 0)
         return read_file(from->file, password);
     setvbuf(stdin, NULL, _IONBF, 0);
-    return isatty(STDIN_FILENO) ? ask(address, password) : read_line(stdin, "stdin", password);
+    return !from->file && isatty(STDIN_FILENO) ? ask(address, password)
+                                               : read_line(stdin, "stdin", password);
 }

@@ -213,11 +213,10 @@ int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct ph_arena *are
                    : 0;
 }
 
-static int each(struct ph_house *h, enum statement which,
-                int (*fn)(void *, const struct ph_house_account *), void *ctx,
-                struct ph_error *reterr)
+int ph_house_accounts(struct ph_house *h, int (*fn)(void *ctx, const struct ph_house_account *row),
+                      void *ctx, struct ph_error *reterr)
 {
-    sqlite3_stmt *st = ph__house_use(h, which, reterr);
+    sqlite3_stmt *st = ph__house_use(h, ST_ACCOUNTS, reterr);
     if (!st)
         return -PH_EIO;
     int r = 0, stop = 0;
@@ -229,14 +228,22 @@ static int each(struct ph_house *h, enum statement which,
     return r < 0 ? r : stop;
 }
 
-int ph_house_accounts(struct ph_house *h, int (*fn)(void *ctx, const struct ph_house_account *row),
-                      void *ctx, struct ph_error *reterr)
+int ph_house_removed(struct ph_house *h, uint64_t after,
+                     int (*fn)(void *ctx, const struct ph_house_gone *row), void *ctx,
+                     struct ph_error *reterr)
 {
-    return each(h, ST_ACCOUNTS, fn, ctx, reterr);
-}
-
-int ph_house_removed(struct ph_house *h, int (*fn)(void *ctx, const struct ph_house_account *row),
-                     void *ctx, struct ph_error *reterr)
-{
-    return each(h, ST_REMOVED, fn, ctx, reterr);
+    sqlite3_stmt *st = ph__house_use(h, ST_REMOVED, reterr);
+    if (!st)
+        return -PH_EIO;
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)after);
+    int r = 0, stop = 0;
+    while (stop == 0 && (r = ph__house_step(h, st, reterr)) > 0) {
+        struct ph_house_gone g = {.seq = (uint64_t)sqlite3_column_int64(st, 0),
+                                  .account = (uint64_t)sqlite3_column_int64(st, 1),
+                                  .folder = ph__house_text(st, 2),
+                                  .erase = sqlite3_column_int(st, 3)};
+        stop = fn(ctx, &g);
+    }
+    sqlite3_reset(st);
+    return r < 0 ? r : stop;
 }

@@ -38,8 +38,10 @@ static const char *const schema[PH_HOUSE_VERSION] = {
     "  target TEXT NOT NULL,"
     "  PRIMARY KEY(address, target)) WITHOUT ROWID;"
     "CREATE INDEX alias_domain ON alias(domain);"
+    /* seq: in the order of removal, so that keeper sees what is new. */
     "CREATE TABLE removed("
-    "  id INTEGER PRIMARY KEY,"
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id INTEGER NOT NULL UNIQUE,"
     "  folder TEXT NOT NULL UNIQUE,"
     "  erase INTEGER NOT NULL,"
     "  time INTEGER NOT NULL);",

@@ -114,11 +114,17 @@ PH_MUST_CHECK int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct
 PH_MUST_CHECK int ph_house_accounts(struct ph_house *h,
                                     int (*fn)(void *ctx, const struct ph_house_account *row),
                                     void *ctx, struct ph_error *reterr);
-/* Removed accounts: id, folder, and `erase` in `disabled`. They stay listed, so that a store that
- * was down hears of them later. */
-PH_MUST_CHECK int ph_house_removed(struct ph_house *h,
-                                   int (*fn)(void *ctx, const struct ph_house_account *row),
-                                   void *ctx, struct ph_error *reterr);
+/* Removed accounts, in the order of removal, from behind `after` on. They stay listed, so that a
+ * store that was down hears of them later. */
+struct ph_house_gone {
+    uint64_t seq; /* 1, 2, ... */
+    uint64_t account;
+    ph_str folder;
+    bool erase;
+};
+PH_MUST_CHECK int ph_house_removed(struct ph_house *h, uint64_t after,
+                                   int (*fn)(void *ctx, const struct ph_house_gone *row), void *ctx,
+                                   struct ph_error *reterr);
 
 /* ---- aliases ----------------------------------------------------------------------------- */
 

@@ -34,7 +34,7 @@
                 "ORDER BY address")                                                                \
     S(FOLDER_TAKEN, "SELECT EXISTS(SELECT 1 FROM account WHERE folder = ?1) OR "                   \
                     "EXISTS(SELECT 1 FROM removed WHERE folder = ?1)")                             \
-    S(REMOVED, "SELECT id, '', folder, '', erase, time FROM removed ORDER BY id")                  \
+    S(REMOVED, "SELECT seq, id, folder, erase FROM removed WHERE seq > ?1 ORDER BY seq")           \
     S(ALIAS_ADD, "INSERT INTO alias(address, domain, target) VALUES(?1, ?2, ?3)")                  \
     S(ALIAS_REMOVE,                                                                                \
       "DELETE FROM alias WHERE address = ?1 AND (?2 = '' OR lower(target) = lower(?2))")           \

@@ -134,6 +134,13 @@ static int count_accounts(void *ctx, const struct ph_house_account *row)
     return 0;
 }
 
+static int last_gone(void *ctx, const struct ph_house_gone *row)
+{
+    assert_true(row->erase && ph_str_eq(row->folder, PH_STR("alice@x.test")));
+    *(uint64_t *)ctx += row->seq;
+    return 0;
+}
+
 static void accounts(void **state)
 {
     struct fixture *f = *state;
@@ -170,9 +177,11 @@ static void accounts(void **state)
     account(f, "alice@x.test");
     assert_int_equal(ph_house_account_get(f->h, PH_STR("alice@x.test"), f->arena, &b, NULL), 0);
     assert_true(b.id > a.id && !ph_str_eq(a.folder, b.folder));
-    n = 0;
-    assert_int_equal(ph_house_removed(f->h, count_accounts, &n, NULL), 0);
-    assert_int_equal(n, 1);
+    uint64_t seq = 0;
+    assert_int_equal(ph_house_removed(f->h, 0, last_gone, &seq, NULL), 0);
+    assert_int_equal(seq, 1);
+    assert_int_equal(ph_house_removed(f->h, 1, last_gone, &seq, NULL), 0);
+    assert_int_equal(seq, 1);
 }
 
 /* "local:address remote:address ..." of where an address leads. */

@@ -1,0 +1,70 @@
+/*
+ * Answers by question, in slots: a question has one place, and the newest one has it. No list can be made
+ * long by asking, and an answer of an older address book is not found.
+ */
+#include "keeper_int.h"
+#include "random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct slot {
+    uint64_t generation; /* 0: empty */
+    uint32_t key_n, value_n;
+    char *bytes; /* key, then value */
+};
+
+struct keeper_cache {
+    uint64_t seed;
+    struct slot slots[KEEPER_CACHE_SLOTS];
+};
+
+struct keeper_cache *keeper_cache_new(void)
+{
+    struct keeper_cache *c = calloc(1, sizeof *c);
+    if (c)
+        c->seed = ph_random_u64();
+    return c;
+}
+
+struct keeper_cache *keeper_cache_free(struct keeper_cache *c)
+{
+    if (c) {
+        for (size_t i = 0; i < KEEPER_CACHE_SLOTS; i++)
+            free(c->slots[i].bytes);
+        free(c);
+    }
+    return NULL;
+}
+
+/* FNV-1a from a secret start, so that nobody can aim at a slot. */
+static size_t place(const struct keeper_cache *c, ph_str key)
+{
+    uint64_t h = c->seed;
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (unsigned char)key.p[i]) * 0x100000001b3u;
+    return (size_t)((h ^ h >> 32) % KEEPER_CACHE_SLOTS);
+}
+
+bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key, ph_str *ret_value)
+{
+    const struct slot *s = &c->slots[place(c, key)];
+    if (s->generation != generation || !ph_str_eq((ph_str){s->bytes, s->key_n}, key))
+        return false;
+    *ret_value = (ph_str){s->bytes + s->key_n, s->value_n};
+    return true;
+}
+
+void keeper_cache_put(struct keeper_cache *c, uint64_t generation, ph_str key, ph_str value)
+{
+    struct slot *s = &c->slots[place(c, key)];
+    if (key.n + value.n > KEEPER_CACHE_ENTRY)
+        return;
+    char *bytes = realloc(s->bytes, key.n + value.n + 1);
+    if (!bytes)
+        return; /* the slot keeps what it has */
+    memcpy(bytes, key.p, key.n);
+    if (value.n)
+        memcpy(bytes + key.n, value.p, value.n);
+    *s = (struct slot){generation, (uint32_t)key.n, (uint32_t)value.n, bytes};
+}
