@@ -7,7 +7,8 @@
  *                        | wrong
  *                        +-> wait KEEPER_FAIL_MS -> AUTHED, DENIED
  *
- * An unknown user costs the hashing of a hash that fits nothing, so that time does not tell who exists.
+ * An unknown user costs the hashing of a hash that fits nothing, so that time does not tell who
+ * exists.
  */
 #include "keeper_int.h"
 #include "random.h"
@@ -60,13 +61,10 @@ struct keeper_auth {
 
 static const char *service_name(unsigned service)
 {
-    static const char *const names[] = {[IPC_SMTP] = "smtp",
-                                        [IPC_SUBMISSION] = "submission",
-                                        [IPC_SUBMISSIONS] = "submissions",
-                                        [IPC_POP3] = "pop3",
-                                        [IPC_POP3S] = "pop3s",
-                                        [IPC_IMAP] = "imap",
-                                        [IPC_IMAPS] = "imaps"};
+    static const char *const names[] = {
+        [IPC_SMTP] = "smtp",  [IPC_SUBMISSION] = "submission", [IPC_SUBMISSIONS] = "submissions",
+        [IPC_POP3] = "pop3",  [IPC_POP3S] = "pop3s",           [IPC_IMAP] = "imap",
+        [IPC_IMAPS] = "imaps"};
     return service < sizeof names / sizeof *names ? names[service] : "?";
 }
 
@@ -134,12 +132,14 @@ static void end_attempt(struct keeper_auth *a, struct attempt *t)
         proc_done(a->k->p);
 }
 
-static void answer(struct keeper_auth *a, const struct attempt *t, uint8_t verdict, uint64_t session, const char *text)
+static void answer(struct keeper_auth *a, const struct attempt *t, uint8_t verdict,
+                   uint64_t session, const char *text)
 {
     struct ipc_chan *to = proc_peer_at(a->k->p, ROLE_ACCESS, t->instance);
-    if (to && t->epoch == a->epochs[t->instance]) /* not to a younger process with the same numbers */
-        ipc_send(to, AUTHED, -1, .req = t->req, .verdict = verdict, .session = session, .user = ph_str_c(t->user),
-                 .text = ph_str_c(text));
+    if (to &&
+        t->epoch == a->epochs[t->instance]) /* not to a younger process with the same numbers */
+        ipc_send(to, AUTHED, -1, .req = t->req, .verdict = verdict, .session = session,
+                 .user = ph_str_c(t->user), .text = ph_str_c(text));
 }
 
 static void answer_failed(void *ctx)
@@ -161,8 +161,8 @@ static void answer_failed(void *ctx)
 static void fail_later(struct keeper_auth *a, struct attempt *t)
 {
     a->k->failures++;
-    ph_log(PH_LOG_WARN, (ph_str){0}, "login-refused", "user=%s peer=%s service=%s", t->user, t->peer,
-           service_name(t->service));
+    ph_log(PH_LOG_WARN, (ph_str){0}, "login-refused", "user=%s peer=%s service=%s", t->user,
+           t->peer, service_name(t->service));
     ph_wipe(t->job.password, sizeof t->job.password);
     t->due = ph_loop_now(a->k->p->loop) + KEEPER_FAIL_MS;
     t->next = NULL;
@@ -174,8 +174,8 @@ static void fail_later(struct keeper_auth *a, struct attempt *t)
 
 static void fail_now(struct keeper_auth *a, struct attempt *t, const char *why)
 {
-    ph_log(PH_LOG_WARN, (ph_str){0}, "login-deferred", "user=%s peer=%s service=%s why=%s", t->user, t->peer,
-           service_name(t->service), why);
+    ph_log(PH_LOG_WARN, (ph_str){0}, "login-deferred", "user=%s peer=%s service=%s why=%s", t->user,
+           t->peer, service_name(t->service), why);
     answer(a, t, IPC_TEMP, 0, why);
     end_attempt(a, t);
 }
@@ -214,7 +214,8 @@ void keeper_granted(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
         return;
     }
     k->logins++;
-    ph_log(PH_LOG_INFO, (ph_str){0}, "login", "user=%s peer=%s service=%s", t->user, t->peer, service_name(t->service));
+    ph_log(PH_LOG_INFO, (ph_str){0}, "login", "user=%s peer=%s service=%s", t->user, t->peer,
+           service_name(t->service));
     answer(a, t, IPC_OK, g->session, "");
     end_attempt(a, t);
 }
@@ -222,7 +223,8 @@ void keeper_granted(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 /* ---- recent successes -------------------------------------------------------------------- */
 
 /* The hash is in it: another password for the account, and what was known is void. */
-static bool digest_of(const struct keeper_auth *a, const struct attempt *t, unsigned char digest[DIGEST])
+static bool digest_of(const struct keeper_auth *a, const struct attempt *t,
+                      unsigned char digest[DIGEST])
 {
     unsigned char text[sizeof t->account + PH_HASH_MAX + sizeof t->job.password];
     size_t n = sizeof t->account;
@@ -232,7 +234,8 @@ static bool digest_of(const struct keeper_auth *a, const struct attempt *t, unsi
     memcpy(text + n, t->job.password, t->job.password_n);
     n += t->job.password_n;
     unsigned got = 0;
-    bool ok = HMAC(EVP_sha256(), a->secret, sizeof a->secret, text, n, digest, &got) && got == DIGEST;
+    bool ok =
+        HMAC(EVP_sha256(), a->secret, sizeof a->secret, text, n, digest, &got) && got == DIGEST;
     ph_wipe(text, sizeof text);
     return ok;
 }
@@ -241,8 +244,10 @@ static bool is_recent(const struct keeper_auth *a, const struct attempt *t)
 {
     const struct recent *r = &a->recents[t->account % KEEPER_RECENTS];
     unsigned char digest[DIGEST];
-    return t->account && r->account == t->account && r->until > ph_loop_now(a->k->p->loop) && digest_of(a, t, digest) &&
-           ph_str_secret_eq((ph_str){(const char *)digest, DIGEST}, (ph_str){(const char *)r->digest, DIGEST});
+    return t->account && r->account == t->account && r->until > ph_loop_now(a->k->p->loop) &&
+           digest_of(a, t, digest) &&
+           ph_str_secret_eq((ph_str){(const char *)digest, DIGEST},
+                            (ph_str){(const char *)r->digest, DIGEST});
 }
 
 static void remember(struct keeper_auth *a, const struct attempt *t)
@@ -254,7 +259,8 @@ static void remember(struct keeper_auth *a, const struct attempt *t)
 
 /* ---- AUTH -------------------------------------------------------------------------------- */
 
-/* Whether the account is still there with the hash that was compared: it may have changed meanwhile. */
+/* Whether the account is still there with the hash that was compared: it may have changed
+ * meanwhile. */
 static bool is_current(struct keeper *k, const struct attempt *t)
 {
     struct ph_house_account now;
@@ -316,7 +322,8 @@ void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     const struct ipc_AUTH *q = &msg->AUTH;
     struct attempt *t = calloc(1, sizeof *t);
     if (!t) {
-        ipc_send(from, AUTHED, -1, .req = q->req, .verdict = IPC_TEMP, .text = PH_STR("out of memory"));
+        ipc_send(from, AUTHED, -1, .req = q->req, .verdict = IPC_TEMP,
+                 .text = PH_STR("out of memory"));
         return;
     }
     a->attempts++;
@@ -353,8 +360,8 @@ void keeper_session_end(struct proc *p, struct ipc_chan *from, struct ipc_msg *m
 }
 
 /* Removes the sessions that fit; an attempt that waits for one is given to `ended`. */
-static void sweep(struct keeper_auth *a, bool (*fits)(const struct session *s, uint64_t what), uint64_t what,
-                  const char *why)
+static void sweep(struct keeper_auth *a, bool (*fits)(const struct session *s, uint64_t what),
+                  uint64_t what, const char *why)
 {
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct session **at = &a->buckets[i]; *at;) {

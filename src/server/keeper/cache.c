@@ -1,6 +1,6 @@
 /*
- * Answers by question, in slots: a question has one place, and the newest one has it. No list can be made
- * long by asking, and an answer of an older address book is not found.
+ * Answers by question, in slots: a question has one place, and the newest one has it. No list can
+ * be made long by asking, and an answer of an older address book is not found.
  */
 #include "keeper_int.h"
 #include "random.h"
@@ -46,7 +46,8 @@ static size_t place(const struct keeper_cache *c, ph_str key)
     return (size_t)((h ^ h >> 32) % KEEPER_CACHE_SLOTS);
 }
 
-bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key, ph_str *ret_value)
+bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key,
+                      ph_str *ret_value)
 {
     const struct slot *s = &c->slots[place(c, key)];
     if (s->generation != generation || !ph_str_eq((ph_str){s->bytes, s->key_n}, key))

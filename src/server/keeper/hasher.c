@@ -1,6 +1,6 @@
 /*
- * Threads that hash passwords, so that the loop can go on answering. Two lists under one lock: what waits and
- * what is done; the loop is woken for the second.
+ * Threads that hash passwords, so that the loop can go on answering. Two lists under one lock: what
+ * waits and what is done; the loop is woken for the second.
  */
 #include "keeper_int.h"
 
@@ -49,7 +49,8 @@ static void *work(void *arg)
     pthread_mutex_lock(&h->lock);
     while ((job = wait_for_job(h))) {
         pthread_mutex_unlock(&h->lock);
-        job->result = ph_password_check((ph_str){job->password, job->password_n}, ph_str_c(job->hash));
+        job->result =
+            ph_password_check((ph_str){job->password, job->password_n}, ph_str_c(job->hash));
         pthread_mutex_lock(&h->lock);
         append(&h->finished_end, job);
         ph_loop_wake(h->loop);
@@ -86,8 +87,9 @@ static int start_threads(struct keeper_hasher *h)
     return h->thread_count ? 0 : -PH_EAGAIN;
 }
 
-struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop, void (*done)(void *ctx, struct keeper_job *job),
-                                        void *ctx, struct ph_error *reterr)
+struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop,
+                                        void (*done)(void *ctx, struct keeper_job *job), void *ctx,
+                                        struct ph_error *reterr)
 {
     struct keeper_hasher *h = calloc(1, sizeof *h);
     if (!h) {

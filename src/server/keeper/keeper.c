@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* Its privileges: its own folder and threads; no network. */
 static void sandbox(struct proc *p, struct ph_sandbox *ret)
@@ -18,10 +19,11 @@ static int tell_store(void *ctx, const struct ph_house_gone *row)
 {
     struct keeper *k = ctx;
     struct ipc_chan *store = proc_peer(k->p, ROLE_STORE);
-    if (!store || ipc_send(store, REVOKE, -1, .account = row->account, .folder = row->folder, .erase = row->erase) < 0)
+    keeper_auth_account_gone(k->auth, row->account);
+    if (!store || ipc_send(store, REVOKE, -1, .account = row->account, .folder = row->folder,
+                           .erase = row->erase) < 0)
         return 1; /* the next look begins here again */
     k->told = row->seq;
-    keeper_auth_account_gone(k->auth, row->account);
     return 0;
 }
 
@@ -68,22 +70,35 @@ void keeper_forget(struct keeper *k)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+/* Keys and channels may come before setup(): whoever is first makes it. NULL: out of memory. */
+static struct keeper *keeper_of(struct proc *p)
+{
+    struct keeper *k = p->state;
+    if (k)
+        return k;
+    k = calloc(1, sizeof *k);
+    if (!k)
+        return NULL;
+    k->p = p;
+    k->generation = 1;
+    k->turn_over = (struct ph_later){.fn = turn_over, .ctx = k};
+    k->arena = ph_arena_new(NULL, KEEPER_ARENA);
+    k->cache = keeper_cache_new();
+    k->signs = keeper_signs_new(k);
+    k->poll = ph_timer_new(p->loop, poll_changes, k);
+    if (k->arena && k->cache && k->signs && k->poll)
+        return p->state = k;
+    ph_timer_free(k->poll);
+    keeper_signs_free(k->signs);
+    keeper_cache_free(k->cache);
+    ph_arena_free(k->arena);
+    free(k);
+    return NULL;
+}
+
 static int setup(struct proc *p, struct ph_error *reterr)
 {
-    struct keeper *k = calloc(1, sizeof *k);
-    if (k) {
-        k->p = p;
-        k->generation = 1;
-        k->turn_over = (struct ph_later){.fn = turn_over, .ctx = k};
-        k->arena = ph_arena_new(NULL, KEEPER_ARENA);
-        k->cache = keeper_cache_new();
-        k->signs = keeper_signs_new(k);
-        k->poll = ph_timer_new(p->loop, poll_changes, k);
-        p->state = k;
-    }
-    if (!k || !k->arena || !k->cache || !k->signs || !k->poll)
-        return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
-    return 0;
+    return keeper_of(p) ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
 }
 
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
@@ -113,7 +128,7 @@ static void peer_up(struct proc *p, int role, unsigned instance)
 {
     struct keeper *k = p->state;
     (void)instance;
-    if (role != ROLE_STORE)
+    if (role != ROLE_STORE || !k)
         return;
     k->told = 0; /* a new store knows of no removal */
     if (k->auth)
@@ -123,6 +138,8 @@ static void peer_up(struct proc *p, int role, unsigned instance)
 static void peer_down(struct proc *p, int role, unsigned instance)
 {
     struct keeper *k = p->state;
+    if (!k || !k->auth)
+        return;
     if (role == ROLE_STORE)
         keeper_auth_store_down(k->auth);
     if (role == ROLE_ACCESS)
@@ -160,21 +177,23 @@ static void stats(struct proc *p, struct ph_buf *rows)
 
 static void key(struct proc *p, ph_str name, ph_str key_pem)
 {
-    struct keeper *k = p->state;
-    keeper_signs_key(k->signs, name, key_pem);
+    struct keeper *k = keeper_of(p);
+    if (k)
+        keeper_signs_key(k->signs, name, key_pem);
 }
 
 static void signer(struct proc *p, int role, unsigned instance, int fd)
 {
-    struct keeper *k = p->state;
-    keeper_signs_channel(k->signs, role, instance, fd);
+    struct keeper *k = keeper_of(p);
+    if (k)
+        keeper_signs_channel(k->signs, role, instance, fd);
+    else
+        close(fd);
 }
 
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
-    [IPC_RCPT_CHECK] = keeper_rcpt_check,
-    [IPC_SENDER_CHECK] = keeper_sender_check,
-    [IPC_AUTH] = keeper_auth_ask,
-    [IPC_GRANTED] = keeper_granted,
+    [IPC_RCPT_CHECK] = keeper_rcpt_check,   [IPC_SENDER_CHECK] = keeper_sender_check,
+    [IPC_AUTH] = keeper_auth_ask,           [IPC_GRANTED] = keeper_granted,
     [IPC_SESSION_END] = keeper_session_end,
 };
 

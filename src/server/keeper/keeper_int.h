@@ -14,15 +14,15 @@
 #include "proc.h"
 
 enum {
-    KEEPER_POLL_MS = 500,       /* how often a quiet keeper looks for removed accounts */
-    KEEPER_ARENA = 4 << 20,     /* memory of one request */
-    KEEPER_CACHE_SLOTS = 8192,  /* one answer each */
-    KEEPER_CACHE_ENTRY = 4096,  /* longest answer that is kept, octets */
-    KEEPER_HASHERS = 2,         /* threads: one password more or less at a time, never all cores */
-    KEEPER_HASHES = 1024,       /* passwords waiting; 15 s of work: later ones are told to try again */
-    KEEPER_FAIL_MS = 1000,      /* a wrong password is answered after this (RFC 4954 4, 3206 5) */
-    KEEPER_RECENT_MS = 60000,   /* a right password is known again for so long */
-    KEEPER_RECENTS = 4096,      /* of so many accounts */
+    KEEPER_POLL_MS = 500,      /* how often a quiet keeper looks for removed accounts */
+    KEEPER_ARENA = 4 << 20,    /* memory of one request */
+    KEEPER_CACHE_SLOTS = 8192, /* one answer each */
+    KEEPER_CACHE_ENTRY = 4096, /* longest answer that is kept, octets */
+    KEEPER_HASHERS = 2,        /* threads: one password more or less at a time, never all cores */
+    KEEPER_HASHES = 1024,  /* passwords waiting; 15 s of work: later ones are told to try again */
+    KEEPER_FAIL_MS = 1000, /* a wrong password is answered after this (RFC 4954 4, 3206 5) */
+    KEEPER_RECENT_MS = 60000, /* a right password is known again for so long */
+    KEEPER_RECENTS = 4096,    /* of so many accounts */
     KEEPER_SESSIONS = 1000000,
     KEEPER_INSTANCES = 256,
     KEEPER_SIGNERS = 256, /* channels */
@@ -42,9 +42,9 @@ struct keeper {
     struct keeper_signs *signs;
     struct ph_timer *poll;
     struct ph_later turn_over;
-    bool looked;          /* for changes, in this turn of the loop */
-    uint64_t generation;  /* of the address book; answers of an older one are void */
-    uint64_t told;        /* the store knows of removed accounts up to here */
+    bool looked;         /* for changes, in this turn of the loop */
+    uint64_t generation; /* of the address book; answers of an older one are void */
+    uint64_t told;       /* the store knows of removed accounts up to here */
     uint64_t rcpt_checks, cache_hits, logins, failures, signatures; /* for stats */
 };
 
@@ -59,7 +59,8 @@ proc_handler keeper_rcpt_check, keeper_sender_check;
 struct keeper_cache *keeper_cache_new(void);
 struct keeper_cache *keeper_cache_free(struct keeper_cache *c);
 /* The value is borrowed until the next put. */
-bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key, ph_str *ret_value);
+bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key,
+                      ph_str *ret_value);
 void keeper_cache_put(struct keeper_cache *c, uint64_t generation, ph_str key, ph_str value);
 
 /* ---- auth.c ---- */
@@ -86,9 +87,11 @@ struct keeper_job {
 };
 struct keeper_hasher;
 /* done(ctx, job) is called in the loop. */
-struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop, void (*done)(void *ctx, struct keeper_job *job),
-                                        void *ctx, struct ph_error *reterr);
-struct keeper_hasher *keeper_hasher_free(struct keeper_hasher *h); /* waits for the threads; jobs are dropped */
+struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop,
+                                        void (*done)(void *ctx, struct keeper_job *job), void *ctx,
+                                        struct ph_error *reterr);
+struct keeper_hasher *
+keeper_hasher_free(struct keeper_hasher *h); /* waits for the threads; jobs are dropped */
 int keeper_hasher_add(struct keeper_hasher *h, struct keeper_job *job); /* -PH_ELIMIT */
 
 /* ---- sign.c ---- */

@@ -83,7 +83,8 @@ static struct answer look_up(struct keeper *k, ph_str address, bool local_user, 
         return refuse(k, IPC_TEMP, "this address leads to too many others", (ph_str){0});
     case PH_HOUSE_FOREIGN:
         if (!local_user)
-            return refuse(k, IPC_DENIED, "that domain is not one of this house, and relaying needs a login",
+            return refuse(k, IPC_DENIED,
+                          "that domain is not one of this house, and relaying needs a login",
                           (ph_str){0});
         break;
     case PH_HOUSE_LEADS:
@@ -131,7 +132,8 @@ void keeper_sender_check(struct proc *p, struct ipc_chan *from, struct ipc_msg *
     ph_str key = cache_key(buf, 'f', account, q->address);
     if (account && !recall(k, key, &a)) {
         struct ph_error e = {0};
-        int r = ph_house_may_send_as(k->house, account, q->address, k->p->conf->postmaster, k->arena, &e);
+        int r = ph_house_may_send_as(k->house, account, q->address, k->p->conf->postmaster,
+                                     k->arena, &e);
         a.verdict = r > 0 ? IPC_OK : r == 0 ? IPC_DENIED : IPC_TEMP;
         if (r >= 0)
             remember(k, key, &a);

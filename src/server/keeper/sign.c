@@ -65,7 +65,8 @@ void keeper_signs_key(struct keeper_signs *s, ph_str name, ph_str pem)
     struct ph_sign_key *key;
     struct ph_error e = {0};
     if (ph_sign_key_load(pem, &key, &e) < 0) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "key-unusable", "name=%.*s error=%s", PH_FMT(name), e.text);
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "key-unusable", "name=%.*s error=%s", PH_FMT(name),
+               e.text);
         return;
     }
     struct named_key *at = find(s, name);
@@ -99,7 +100,8 @@ static void gone(void *ctx, struct ipc_chan *chan, const char *why)
     drop(ctx, chan);
 }
 
-/* Only SIGN is meaningful here; what else such a peer may send keeper belongs on its other channel. */
+/* Only SIGN is meaningful here; what else such a peer may send keeper belongs on its other channel.
+ */
 static void message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
 {
     struct keeper_signs *s = ctx;
@@ -110,18 +112,21 @@ static void message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
     struct named_key *key = find(s, q->key);
     int n = key ? ph_sign(key->key, q->scheme, q->digest, signature, sizeof signature) : -PH_ENOENT;
     if (n < 0)
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "sign-failed", "key=%.*s scheme=%u error=%s", PH_FMT(q->key),
-               (unsigned)q->scheme, ph_error_info(n)->text);
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "sign-failed", "key=%.*s scheme=%u error=%s",
+               PH_FMT(q->key), (unsigned)q->scheme, ph_error_info(n)->text);
     else
         s->k->signatures++;
-    ipc_send(from, SIGNED, -1, .req = q->req, .verdict = n < 0 ? (key ? IPC_TEMP : IPC_NOENT) : IPC_OK,
+    ipc_send(from, SIGNED, -1, .req = q->req,
+             .verdict = n < 0 ? (key ? IPC_TEMP : IPC_NOENT) : IPC_OK,
              .signature = {(const char *)signature, n < 0 ? 0 : (size_t)n});
 }
 
 void keeper_signs_channel(struct keeper_signs *s, int role, unsigned instance, int fd)
 {
-    struct ipc_ends ends = {
-        .self_role = ROLE_KEEPER, .peer_role = role, .self_instance = s->k->p->instance, .peer_instance = instance};
+    struct ipc_ends ends = {.self_role = ROLE_KEEPER,
+                            .peer_role = role,
+                            .self_instance = s->k->p->instance,
+                            .peer_instance = instance};
     struct ipc_callbacks cb = {.message = message, .gone = gone, .ctx = s};
     size_t at = 0;
     while (at < KEEPER_SIGNERS && s->channels[at])
