@@ -207,7 +207,7 @@ enum ph_smtp_client_ev {
     PH_SMTP_C_COMMAND,  /* RSET, NOOP, VRFY, XTRACE... of ph_smtp_client_command */
     PH_SMTP_C_QUIT,     /* the engine wants CLOSE */
     PH_SMTP_C_BROKEN    /* error says why: closed by the peer, time-out, not SMTP. Requests still queued will have no
-                           event. When the peer said 421 first, reply holds it. Given once */
+                           event. When the server said something unasked (421...), reply holds it. Given once */
 };
 
 struct ph_smtp_client_event {
