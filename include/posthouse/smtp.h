@@ -121,7 +121,7 @@ enum ph_smtp_server_ev {
 };
 
 struct ph_smtp_server_event {
-    ph_str name;                    /* HELO; AUTH: mechanism, upper case */
+    ph_str name;                    /* HELO; AUTH: mechanism, in any case */
     ph_str data;                    /* AUTH, AUTHDATA, BODY, COMMAND */
     bool has_data;                  /* AUTH */
     struct ph_smtp_mailbox mailbox; /* MAIL, RCPT */

@@ -88,7 +88,7 @@ ph_str ph_smtp_client_out(const struct ph_smtp_client *c)
 void ph_smtp_client_sent(struct ph_smtp_client *c, size_t n)
 {
     c->out_from += n;
-    c->since = c->now;
+    c->since = n ? c->now : c->since;
     if (c->out_from == c->out.n) {
         c->out_from = 0;
         ph_buf_clear(&c->out);

@@ -97,7 +97,7 @@ static int read_reply(struct ph_smtp_client *c)
 static int give(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
 {
     enum ph_smtp_client_ev kind = r->ev;
-    ev->index = r->index;
+    ev->index = r->verb == VERB_RCPT ? r->index : 0;
     fill(c, ev);
     ph__smtp_client_answered(c);
     return (int)kind;
@@ -108,7 +108,7 @@ static int verdict(struct ph_smtp_client *c, const struct request *r, struct ph_
 {
     bool data = r->verb == VERB_DATA;
     ev->local = true;
-    ev->index = r->index;
+    ev->index = r->verb == VERB_RCPT ? r->index : 0;
     ev->reply = (struct ph_smtp_reply){data ? 554 : 503, PH_STR("5.5.1"),
                                        data ? PH_STR("No recipient was accepted") : PH_STR("The sender was not accepted")};
     enum ph_smtp_client_ev kind = r->ev;

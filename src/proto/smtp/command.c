@@ -87,7 +87,7 @@ static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announc
         ph_str value = eq == PH_NPOS ? (ph_str){0} : ph_str_skip(one, eq + 1);
         int i = find_param(c->verb, ph_str_sub(one, 0, eq), announced);
         if (i < 0)
-            return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s", PH_FMT(ph_str_sub(one, 0, 100)));
+            return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s", PH_FMT(ph_str_sub(one, 0, eq < 100 ? eq : 100)));
         if ((seen & 1u << i) || (eq != PH_NPOS && !value.n) || !graphic(value) || !param_readers[i](value, &c->params))
             return ph_fail(reterr, PH_ESYNTAX, 0, "parameter %.*s has no legal value or comes twice",
                            PH_FMT(ph__smtp_params[i].keyword));

@@ -118,7 +118,7 @@ ph_str ph_smtp_server_out(const struct ph_smtp_server *s)
 void ph_smtp_server_sent(struct ph_smtp_server *s, size_t n)
 {
     s->out_from += n;
-    s->last = s->now;
+    s->last = n ? s->now : s->last;
     if (s->out_from == s->out.n) {
         s->out_from = 0;
         ph_buf_clear(&s->out);
