@@ -10,8 +10,8 @@
  *
  * Transactions: between `begin` and `end` everything is one transaction: visible to others, and after a crash, either
  * whole or not at all. A writing operation called outside is a transaction of its own. When an operation in between fails
- * with an error of class SELF (disk full, I/O), the transaction is lost: `end` rolls back and repeats that error. An
- * ANSWER or LIMIT error leaves no trace and the transaction lives on.
+ * with an error of class SELF (disk full, I/O), or after it has begun to write, the transaction is lost: `end` rolls back and
+ * repeats that error. Other errors leave no trace and the transaction lives on.
  *
  * Durability: `end` makes visible, not yet surely durable. `mark` names what is to be flushed, `sync` flushes it; when
  * it returns 0 everything committed before the `mark` is on disk. After a failed `sync` nothing may be acknowledged; the
@@ -56,6 +56,7 @@ struct store_options {
     const char *vfs;       /* SQLite VFS, NULL: the default (tests inject faults here) */
     unsigned max_open;     /* accounts kept open when idle; 0: 128 */
     uint64_t max_message;  /* bytes; 0: 1 GiB. Above: -PH_ELIMIT */
+    int (*flush)(int fd);  /* NULL: fdatasync (tests inject faults here) */
 };
 
 /* One mailbox as `mailboxes` and `select` give it. NONEXISTENT: only its subscription is left. */
@@ -178,6 +179,7 @@ struct store_ops {
      * changed even when row stops. ret_modseq: the mailbox's, now. */
     int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, const struct store_flagging *f, store_message_fn *row,
                  void *ctx, struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
+    /* to: a mailbox name; -PH_EINVAL when there is no such mailbox (so that -PH_ENOENT is the source). */
     int (*copy)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to, bool move, struct store_copied *ret,
                 struct ph_error *reterr);
     /* Removes those of `uids` (NULL: all) that are \Deleted; `gone` (initialised) gets them. */

@@ -1,0 +1,293 @@
+/* message.c - storing, listing, reading. */
+#include "sqlite_int.h"
+
+#include <string.h>
+
+/* ---- shared ------------------------------------------------------------------------------- */
+
+void sq_row(sqlite3_stmt *st, struct store_message *ret)
+{
+    *ret = (struct store_message){
+        .uid = (uint32_t)sqlite3_column_int64(st, 0),
+        .modseq = (uint64_t)sqlite3_column_int64(st, 1),
+        .flags = (unsigned)sqlite3_column_int64(st, 2),
+        .keywords = sq_text(st, 3),
+        .date = sqlite3_column_int64(st, 4),
+        .saved = sqlite3_column_int64(st, 5),
+        .size = (uint64_t)sqlite3_column_int64(st, 6),
+        .emailid = (uint64_t)sqlite3_column_int64(st, 7),
+    };
+}
+
+void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size)
+{
+    m->messages++;
+    m->unseen += !(flags & STORE_SEEN);
+    m->deleted += (flags & STORE_DELETED) != 0;
+    m->size += size;
+    m->dirty = true;
+}
+
+void mbox_count_del(struct mbox *m, unsigned flags, uint64_t size)
+{
+    m->messages--;
+    m->unseen -= !(flags & STORE_SEEN);
+    m->deleted -= (flags & STORE_DELETED) != 0;
+    m->size -= size;
+    m->dirty = true;
+}
+
+ph_str chunk_keywords(const struct chunk *c, const struct chunk_row *r)
+{
+    return (ph_str){c->kw.p ? c->kw.p + r->kw_at : NULL, r->kw_n};
+}
+
+int chunk_read(struct store_account *a, uint64_t mailbox, uint32_t from, uint32_t to,
+               unsigned flags, struct chunk *c)
+{
+    c->n = 0;
+    ph_buf_clear(&c->kw);
+    sqlite3_stmt *st = sq_start(a, ST_LIST_CHUNK, "iiiii", (int64_t)mailbox, (int64_t)from,
+                                (int64_t)to, (int64_t)flags, (int64_t)CHUNK);
+    int r = st ? sq_step(a, st) : -a->err.code;
+    for (; r > 0 && c->n < CHUNK; r = sq_step(a, st)) {
+        struct store_message m;
+        sq_row(st, &m);
+        c->v[c->n++] = (struct chunk_row){m.uid, m.flags, m.modseq, m.emailid, m.size, m.date,
+                                          m.saved, c->kw.n, m.keywords.n};
+        ph_buf_add(&c->kw, m.keywords);
+    }
+    if (r > 0)
+        sqlite3_reset(st);
+    if (r >= 0 && ph_buf_err(&c->kw))
+        r = sq_fail(a, PH_ENOMEM, 0, "out of memory");
+    return r < 0 ? r : 0;
+}
+
+/* ---- put ---------------------------------------------------------------------------------- */
+
+/* The next id; the mark on disk is moved ahead in the same transaction. */
+static uint64_t next_email(struct store_account *a)
+{
+    if (a->email_next >= a->email_limit) {
+        a->email_limit = a->email_next + EMAIL_RESERVE;
+        a->meta_dirty = true;
+    }
+    return a->email_next++;
+}
+
+static struct mbox *put_target(struct store_account *a, const struct store_letter *l)
+{
+    char norm[STORE_NAME_MAX];
+    int n = l->mailbox.n ? store_name_norm(l->mailbox, norm, &a->err) : -PH_EINVAL;
+    struct mbox *m = n < 0 ? NULL : mbox_find(a, (ph_str){norm, (size_t)n});
+    if ((!m || m->state != MBOX_LIVE) && l->qid)
+        m = mbox_find(a, PH_STR("INBOX"));
+    if (m && m->state == MBOX_LIVE)
+        return m;
+    if (n >= 0 || l->mailbox.n == 0)
+        sq_fail(a, PH_ENOENT, 0, "no such mailbox");
+    return NULL;
+}
+
+/* Claims (qid, address). 1: it had been delivered before, and ret tells where. */
+static int claim_key(struct store_account *a, const struct store_letter *l, const struct mbox *m,
+                     int64_t now, struct store_put *ret)
+{
+    int r = sq_run(a, ST_DELIVERED_ADD, "itiii", (int64_t)l->qid, l->address, (int64_t)m->id,
+                   (int64_t)m->uidnext, now);
+    if (r < 0 || sqlite3_changes(a->db) > 0)
+        return r;
+    sqlite3_stmt *st = sq_start(a, ST_DELIVERED_GET, "it", (int64_t)l->qid, l->address);
+    r = st ? sq_step(a, st) : -a->err.code;
+    if (r <= 0)
+        return r;
+    ret->mailbox = (uint64_t)sqlite3_column_int64(st, 0);
+    ret->uid = (uint32_t)sqlite3_column_int64(st, 1);
+    ret->again = true;
+    sqlite3_reset(st);
+    return 1;
+}
+
+static int add_email(struct store_account *a, const struct store_letter *l, uint64_t emailid)
+{
+    struct packed p;
+    int r = body_pack(a, emailid, l->body, &p);
+    if (r >= 0)
+        r = sq_run(a, ST_EMAIL_ADD, "iiiitb", (int64_t)emailid, (int64_t)p.form,
+                   (int64_t)l->body.n, (int64_t)l->qid, l->message_id, l->summary);
+    if (r >= 0 && p.form <= FORM_ZSTD)
+        r = sq_run(a, ST_CONTENT_ADD, "ib", (int64_t)emailid, p.data);
+    return r;
+}
+
+static int put_new(struct store_account *a, const struct store_letter *l, struct mbox *m,
+                   int64_t now, struct store_put *ret)
+{
+    uint64_t emailid = next_email(a);
+    unsigned flags = l->flags & STORE_FLAGS;
+    int r = add_email(a, l, emailid);
+    if (r >= 0)
+        r = sq_run(a, ST_MESSAGE_ADD, "iiiitiiii", (int64_t)m->id, (int64_t)m->uidnext,
+                   (int64_t)emailid, (int64_t)flags, l->keywords, (int64_t)(m->modseq + 1),
+                   l->date ? l->date : now, now, (int64_t)l->body.n);
+    if (r < 0)
+        return r;
+    m->modseq++;
+    ret->mailbox = m->id;
+    ret->uid = m->uidnext++;
+    mbox_count_add(m, flags, l->body.n);
+    return 0;
+}
+
+static int put_in(struct store_account *a, const struct store_letter *l, struct store_put *ret)
+{
+    struct store_put out = {0};
+    int64_t now = sq_now();
+    struct mbox *m = put_target(a, l);
+    if (!m)
+        return -a->err.code;
+    if (l->body.n > a->s->max_message)
+        return sq_fail(a, PH_ELIMIT, 0, "the message is larger than %llu bytes",
+                       (unsigned long long)a->s->max_message);
+    if (m->uidnext == UINT32_MAX)
+        return sq_fail(a, PH_ELIMIT, 0, "the mailbox has used all its uids");
+    ph_buf_clear(&a->keywords);
+    int r = l->keywords.n ? mbox_keywords_add(a, m, l->keywords) : 0;
+    if (r >= 0 && l->qid)
+        r = claim_key(a, l, m, now, &out);
+    if (r == 0)
+        r = put_new(a, l, m, now, &out);
+    if (r < 0)
+        return r;
+    out.uidvalidity = m->uidvalidity;
+    out.modseq = m->modseq;
+    *ret = out;
+    return 0;
+}
+
+int sq_put(struct store_account *a, const struct store_letter *l, struct store_put *ret,
+           struct ph_error *reterr)
+{
+    int r = sq_enter(a, true);
+    if (r >= 0)
+        r = put_in(a, l, ret);
+    return sq_leave(a, r, reterr);
+}
+
+/* ---- list, body --------------------------------------------------------------------------- */
+
+static int give(struct store_account *a, sqlite3_stmt *st, enum statement q, uint64_t since,
+                store_message_fn *row, void *ctx)
+{
+    struct store_message m;
+    sq_row(st, &m);
+    if (m.modseq <= since)
+        return 0;
+    m.flags &= STORE_FLAGS;
+    if (q != ST_LIST)
+        m.summary = sq_blob(st, 8);
+    if (q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
+        int r = body_unpack(a, (enum form)sqlite3_column_int(st, 9), m.emailid, sq_blob(st, 10),
+                            m.size, &m.body);
+        if (r < 0)
+            return r;
+    }
+    return row(ctx, &m);
+}
+
+static int list_range(struct store_account *a, enum statement q, uint64_t mailbox,
+                      const struct uidrange *u, uint64_t since, store_message_fn *row, void *ctx)
+{
+    sqlite3_stmt *st = sq_start(a, q, "iii", (int64_t)mailbox, (int64_t)u->from, (int64_t)u->to);
+    int r = st ? sq_step(a, st) : -a->err.code;
+    while (r > 0) {
+        r = give(a, st, q, since, row, ctx);
+        if (r != 0) {
+            sqlite3_reset(st);
+            return r;
+        }
+        r = sq_step(a, st);
+    }
+    return r;
+}
+
+int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
+            uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr)
+{
+    enum statement q = mask & STORE_F_BODY      ? ST_LIST_BODY
+                       : mask & STORE_F_SUMMARY ? ST_LIST_SUMMARY
+                                                : ST_LIST;
+    int r = sq_enter(a, false);
+    struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
+    if (!m)
+        r = -a->err.code;
+    for (size_t i = 0; m && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
+        r = list_range(a, q, mailbox, &uids->v[i], since, row, ctx);
+    return sq_leave(a, r, reterr);
+}
+
+/* Is this the first reading? If so it is remembered, in the file with the next transaction. */
+static int first_read(struct store_account *a, uint64_t mailbox, uint32_t uid, unsigned flags)
+{
+    if (flags & FLAG_READ)
+        return 0;
+    for (size_t i = 0; i < a->reads_n; i++)
+        if (a->reads[i].uid == uid && a->reads[i].mailbox == mailbox)
+            return 0;
+    if (a->reads_n == READS_MAX) {
+        int r = sq_write_back(a);
+        if (r < 0)
+            return r;
+    }
+    a->reads[a->reads_n].mailbox = mailbox;
+    a->reads[a->reads_n++].uid = uid;
+    return 1;
+}
+
+static int read_body(struct store_account *a, sqlite3_stmt *st, uint64_t mailbox, uint32_t uid,
+                     struct store_body *ret)
+{
+    struct store_body out = {.fd = -1, .size = (uint64_t)sqlite3_column_int64(st, 3)};
+    unsigned flags = (unsigned)sqlite3_column_int64(st, 0);
+    uint64_t emailid = (uint64_t)sqlite3_column_int64(st, 1);
+    enum form form = (enum form)sqlite3_column_int(st, 2);
+    out.qid = (uint64_t)sqlite3_column_int64(st, 4);
+    int r = out.qid ? first_read(a, mailbox, uid, flags) : 0;
+    if (r > 0) {
+        ph_buf_clear(&a->keywords); /* outlives the statement */
+        ph_buf_add(&a->keywords, sq_text(st, 5));
+        out.journey = ph_buf_str(&a->keywords);
+    }
+    if (r >= 0)
+        r = out.size > STORE_INLINE_MAX
+                ? body_unpack_fd(a, form, emailid, sq_blob(st, 6), out.size, &out.fd)
+                : body_unpack(a, form, emailid, sq_blob(st, 6), out.size, &out.bytes);
+    if (r >= 0)
+        *ret = out;
+    return r;
+}
+
+static int body_in(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret)
+{
+    if (!mbox_live(a, mailbox))
+        return -a->err.code;
+    sqlite3_stmt *st = sq_start(a, ST_MESSAGE_GET, "ii", (int64_t)mailbox, (int64_t)uid);
+    int r = st ? sq_step(a, st) : -a->err.code;
+    if (r == 0)
+        return sq_fail(a, PH_ENOENT, 0, "the message does not exist any more");
+    if (r < 0)
+        return r;
+    r = read_body(a, st, mailbox, uid, ret);
+    sqlite3_reset(st);
+    return r;
+}
+
+int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret,
+            struct ph_error *reterr)
+{
+    int r = sq_enter(a, false);
+    if (r >= 0)
+        r = body_in(a, mailbox, uid, ret);
+    return sq_leave(a, r, reterr);
+}

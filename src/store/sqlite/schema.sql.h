@@ -1,0 +1,37 @@
+/* schema.sql.h - the tables of an account's file; docs/store.md tells what each column means. */
+#ifndef PH_STORE_SCHEMA_SQL_H
+#define PH_STORE_SCHEMA_SQL_H
+
+enum { SCHEMA_VERSION = 1 };
+
+#define SCHEMA_SQL                                                                                 \
+    "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,"      \
+    " state INTEGER NOT NULL, special TEXT NOT NULL, subscribed INTEGER NOT NULL,"                 \
+    " uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL, recent_uid INTEGER NOT NULL,"        \
+    " modseq INTEGER NOT NULL, seen_below INTEGER NOT NULL, keywords TEXT NOT NULL,"               \
+    " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL,"               \
+    " size INTEGER NOT NULL, PRIMARY KEY(account, id)) WITHOUT ROWID;"                             \
+    "CREATE UNIQUE INDEX mailbox_name ON mailbox(account, name);"                                  \
+    "CREATE TABLE message(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT"     \
+    " NULL, emailid INTEGER NOT NULL, flags INTEGER NOT NULL, keywords TEXT NOT NULL,"             \
+    " born INTEGER NOT NULL, modseq INTEGER NOT NULL, date INTEGER NOT NULL,"                      \
+    " saved INTEGER NOT NULL, size INTEGER NOT NULL,"                                              \
+    " PRIMARY KEY(account, mailbox, uid)) WITHOUT ROWID;"                                          \
+    "CREATE INDEX message_changed ON message(account, mailbox, modseq) WHERE modseq > born;"       \
+    "CREATE TABLE email(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY,"                    \
+    " refs INTEGER NOT NULL, form INTEGER NOT NULL, size INTEGER NOT NULL, qid INTEGER NOT NULL,"  \
+    " message_id TEXT NOT NULL, summary BLOB NOT NULL);"                                           \
+    "CREATE TABLE content(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY,"                  \
+    " data BLOB NOT NULL);"                                                                        \
+    "CREATE TABLE gone(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, first INTEGER NOT"      \
+    " NULL, last INTEGER NOT NULL, modseq INTEGER NOT NULL,"                                       \
+    " PRIMARY KEY(account, mailbox, first)) WITHOUT ROWID;"                                        \
+    "CREATE INDEX gone_modseq ON gone(account, mailbox, modseq);"                                  \
+    "CREATE TABLE delivered(account INTEGER NOT NULL, qid INTEGER NOT NULL, address TEXT NOT"      \
+    " NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, time INTEGER NOT NULL,"                \
+    " PRIMARY KEY(account, qid, address)) WITHOUT ROWID;"                                          \
+    "CREATE TABLE account(account INTEGER PRIMARY KEY, version INTEGER NOT NULL,"                  \
+    " created INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, mailbox_next INTEGER NOT NULL,"      \
+    " email_next INTEGER NOT NULL, pruned INTEGER NOT NULL);"
+
+#endif
