@@ -56,6 +56,8 @@ struct ph_tls *ph_tls_free(struct ph_tls *t);
 int ph_tls_handshake(struct ph_tls *t, unsigned *ret_want, struct ph_error *reterr);
 int64_t ph_tls_read(struct ph_tls *t, char *p, size_t n, unsigned *ret_want, struct ph_error *reterr);
 int64_t ph_tls_write(struct ph_tls *t, const char *p, size_t n, unsigned *ret_want, struct ph_error *reterr);
+/* Bytes wait inside: read without waiting for the descriptor. */
+bool ph_tls_pending(const struct ph_tls *t);
 int ph_tls_shutdown(struct ph_tls *t, unsigned *ret_want);
 
 struct ph_tls_info {

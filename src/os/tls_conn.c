@@ -221,6 +221,11 @@ int64_t ph_tls_read(struct ph_tls *t, char *p, size_t n, unsigned *ret_want,
     return rc == 1 ? (int64_t)got : outcome(t, rc, false, ret_want, reterr);
 }
 
+bool ph_tls_pending(const struct ph_tls *t)
+{
+    return SSL_has_pending(t->ssl) == 1;
+}
+
 int64_t ph_tls_write(struct ph_tls *t, const char *p, size_t n, unsigned *ret_want,
                      struct ph_error *reterr)
 {
