@@ -63,9 +63,15 @@ static int enter_root(const char *dir, struct ph_error *reterr)
     return rc;
 }
 
+/* A number needs no entry in the user database: user and group of that number. */
 static int find_user(const char *name, struct passwd *ret_pw, struct ph_error *reterr)
 {
     const struct passwd *pw;
+    uint64_t id;
+    if (ph_str_u64(ph_str_c(name), UINT32_MAX - 1, &id) && id > 0) {
+        *ret_pw = (struct passwd){.pw_uid = (uid_t)id, .pw_gid = (gid_t)id};
+        return 0;
+    }
     errno = 0;
     pw = getpwnam(name);
     if (!pw)
@@ -78,11 +84,16 @@ static int find_user(const char *name, struct passwd *ret_pw, struct ph_error *r
     return 0;
 }
 
+/* A change of user makes the kernel forget the signal for the parent's death, and resets who may trace us. */
 static int become(const struct passwd *pw, struct ph_error *reterr)
 {
+    int death = 0, dumpable = prctl(PR_GET_DUMPABLE);
+    prctl(PR_GET_PDEATHSIG, &death);
     if (setgroups(1, &pw->pw_gid) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
         return fail(reterr, "setuid");
+    prctl(PR_SET_PDEATHSIG, death);
+    prctl(PR_SET_DUMPABLE, dumpable == 1);
     return 0;
 }
 
