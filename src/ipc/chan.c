@@ -41,6 +41,7 @@ struct ipc_chan {
     int fd;
     struct ipc_ends ends;
     struct ipc_callbacks cb;
+    uint64_t count_in, count_out;
     struct ph_buf in;
     struct ph_buf out; /* the first out_sent bytes are gone already */
     size_t out_sent;
@@ -179,8 +180,10 @@ int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, in
         c->passengers.n = before;
         close(((struct passenger *)(void *)(c->passengers.p + before))->fd);
     }
-    if (!r)
+    if (!r) {
+        c->count_out += type != IPC_HELLO;
         ph_loop_later(c->loop, &c->flush);
+    }
     return r;
 }
 
@@ -276,6 +279,7 @@ static int give(struct ipc_chan *c, struct ipc_msg *msg, bool has_fd)
         c->arrived[0] = c->arrived[1];
         c->arrived[1] = -1;
     }
+    c->count_in++;
     c->cb.message(c->cb.ctx, c, msg);
     close_fd(&msg->fd);
     return 0;
@@ -411,6 +415,12 @@ struct ipc_chan *ipc_chan_free(struct ipc_chan *c)
     else
         destroy(c);
     return NULL;
+}
+
+void ipc_chan_counts(const struct ipc_chan *c, uint64_t *ret_in, uint64_t *ret_out)
+{
+    *ret_in = c->count_in;
+    *ret_out = c->count_out;
 }
 
 const struct ipc_ends *ipc_chan_ends(const struct ipc_chan *c)

@@ -152,6 +152,9 @@ struct ipc_chan *ipc_chan_free(struct ipc_chan *c); /* closes; NULL allowed */
 const struct ipc_ends *ipc_chan_ends(const struct ipc_chan *c);
 size_t ipc_chan_backlog(const struct ipc_chan *c); /* bytes not yet taken by the kernel */
 
+/* Messages since the channel was made, without HELLO. */
+void ipc_chan_counts(const struct ipc_chan *c, uint64_t *ret_in, uint64_t *ret_out);
+
 /* Queues a frame; it leaves with everything else queued in this turn of the loop, in one call.
  * `fields` is a struct ipc_<NAME>; fd is -1 or is duplicated. Asserts that the matrix allows it.
  * -PH_EAGAIN: backlog full; -PH_ELIMIT: a field is above its maximum; -PH_ECLOSED: the peer is gone. */

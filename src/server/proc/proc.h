@@ -3,7 +3,10 @@
  * sandbox, statistics, draining. A process is one struct proc_def and its handlers.
  *
  *   exec by parent -> HELLO -> CONF, CERT, KEY, PEER, LISTEN... -> START -> setup() -> sandbox -> opened()
- *   -> READY -> loop -> DRAIN -> drain() -> exit 0
+ *   -> key(), signer(), peer_up(), listen() -> READY -> loop -> DRAIN -> drain() -> exit 0
+ *
+ * All callbacks may be NULL but `sandbox`, and all are made from the loop. Messages that arrive from peers before READY are
+ * handled after it: a handler never runs before `opened`.
  */
 #ifndef PH_PROC_H
 #define PH_PROC_H
@@ -19,7 +22,7 @@ typedef void proc_handler(struct proc *p, struct ipc_chan *from, struct ipc_msg 
 
 struct proc_def {
     int role;
-    /* Indexed by enum ipc_type; NULL rows that arrive are a protocol error of the peer. */
+    /* Messages from the parent that the skeleton answers itself (CONF, PEER, START...) need no row. Indexed by enum ipc_type; NULL rows that arrive are a protocol error of the peer. */
     proc_handler *const *handlers;
     /* Before the sandbox: what the sandbox will forbid (start threads, read system files). */
     int (*setup)(struct proc *p, struct ph_error *reterr);
@@ -31,9 +34,9 @@ struct proc_def {
     void (*peer_up)(struct proc *p, int role, unsigned instance);
     void (*peer_down)(struct proc *p, int role, unsigned instance);           /* its unanswered requests never will be */
     void (*drained)(struct proc *p, struct ipc_chan *from);                   /* as in ipc.h; may be NULL */
-    void (*reload)(struct proc *p);                                           /* p->conf is new */
+    void (*reload)(struct proc *p);                                           /* p->conf is new, the old one ends on return */
     void (*certs)(struct proc *p);                                            /* p->tls_server has new certificates */
-    void (*drain)(struct proc *p);                                            /* call proc_done when ready to exit */
+    void (*drain)(struct proc *p);                                            /* call proc_done when ready to exit; NULL: at once */
     void (*stats)(struct proc *p, struct ph_buf *rows);                       /* ipc_add(counter, rows, ...) */
     void (*key)(struct proc *p, ph_str name, ph_str key_pem);                 /* keeper only */
     void (*signer)(struct proc *p, int role, unsigned instance, int fd);      /* keeper only; takes over fd */
@@ -45,7 +48,9 @@ struct proc {
     struct ph_loop *loop;
     struct ph_conf *conf;
     struct ph_tls_ctx *tls_server;   /* mx, access: certificates in, key by signer */
-    const char *data;                /* the folder as this process reaches it (after chroot, too) */
+    /* This process's own folder as it reaches it: DATA/queue, DATA/mail, DATA/house; "/" after chroot (from `opened` on);
+     * NULL for the roles without one. */
+    const char *data;
     bool draining;
     void *state;                     /* the process's own */
     struct proc_private *priv;
@@ -54,20 +59,33 @@ struct proc {
 /* The channel to a peer, or NULL while it is down. For roles with many instances: any one that is up, in turn; or one. */
 struct ipc_chan *proc_peer(struct proc *p, int role);
 struct ipc_chan *proc_peer_at(struct proc *p, int role, unsigned instance);
+struct ipc_chan *proc_parent(struct proc *p);
+/* Drained: what is queued on the channels still leaves, then the process ends. */
 void proc_done(struct proc *p);
-/* Which probe a process is asked to do at start instead of serving (tests of the sandbox): each tries what it must
- * not do and prints what happened. */
+/* The peer sent what makes no sense: closes its channel (peer_down is called), logs, and tells the parent. */
+void proc_broken(struct proc *p, struct ipc_chan *peer, const char *why);
+/* The whole life of a child: parent_fd is the channel to its parent. Returns the exit code of the process. */
 int proc_main(const struct proc_def *def, unsigned instance, int parent_fd);
 
-/* Request ids and who waits for them: a table that every asking process uses. */
+/* One private-key operation by keeper on a digest, waited for (5 s at most): bytes written to sig, or -PH_EAGAIN while keeper
+ * is away, -PH_EDENIED when it refuses. For roles that have a signer channel. */
+int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
+
+/*
+ * Request ids and who waits for them: a table that every asking process uses. An entry names the role that was asked and
+ * the type of the answer, so that no other peer and no other message can claim it.
+ */
 struct proc_waits;
 struct proc_waits *proc_waits_new(void);
 struct proc_waits *proc_waits_free(struct proc_waits *w);
-uint64_t proc_wait(struct proc_waits *w, int role, void *who);      /* 0: out of memory */
-void *proc_waited(struct proc_waits *w, uint64_t req);              /* forgets it; NULL when unknown */
-void proc_wait_cancel(struct proc_waits *w, void *who);             /* the asker is gone */
-/* Everyone who waits for that role, when it goes down. */
+/* A new request id, never 0; 0: out of memory. */
+uint64_t proc_wait(struct proc_waits *w, int role, enum ipc_type answer, void *who);
+/* Who waits for this answer (type of the message, sender of the channel); forgets it. NULL when nobody does. */
+void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer, uint64_t req);
+void proc_wait_cancel(struct proc_waits *w, const void *who); /* the asker is gone */
+/* Everyone who waits for that role, when it goes down; forgets them. fn may wait anew. */
 void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx), void *ctx);
+size_t proc_waits_count(const struct proc_waits *w);
 
 extern const struct proc_def proc_mx, proc_access, proc_relay, proc_resolver, proc_queue, proc_store, proc_keeper;
 #endif
