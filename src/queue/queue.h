@@ -80,7 +80,7 @@ struct ph_spool_options {
 /* Opens or makes the file. On success every earlier commit is surely on disk, whatever happened before [Q5].
  * Errors name the file and the remedy: -PH_ENOENT (read_only), -PH_EDENIED, -PH_EIO, -PH_EFULL, -PH_ECORRUPT (damaged, not a
  * database, or of a newer schema), -PH_ENOMEM. */
-PH_MUST_CHECK int ph_spool_open(const char *path, const struct ph_spool_options *opt, int64_t now,
+PH_MUST_CHECK int ph_spool_open(const char *path, const struct ph_spool_options *opt,
                                 struct ph_spool **ret_spool, struct ph_error *reterr);
 /* Changes not yet committed are lost, as in a crash. */
 struct ph_spool *ph_spool_close(struct ph_spool *s);
@@ -113,11 +113,19 @@ PH_MUST_CHECK int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, 
 /* message_id: of the letter, empty when not known. owner: account address of the submitter, or empty; those of the first
  * event of a qid are the journey's. Strings are copied, cut at PH_SPOOL_REPLY. */
 PH_MUST_CHECK int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e);
+/* Between tie(true) and tie(false), changes belong to the puts of the open transaction: with a failure they are forgotten
+ * like them. A report and the end of the recipient it is about are one. */
+void ph_spool_tie(struct ph_spool *s, bool tie);
 size_t ph_spool_changes(const struct ph_spool *s); /* how many wait for a commit */
 
 /* Moves what is committed from the log to the file. Call when nobody waits; returns at once when the log is shorter than
  * `pages` (about 4 KiB each). An error is not fatal: it is tried again later. */
 int ph_spool_checkpoint(struct ph_spool *s, int pages);
+
+/* Which recipients an administrator means: all, a letter, a destination, an address, or a sender. */
+enum ph_spool_pick { PH_SPOOL_ALL, PH_SPOOL_QID, PH_SPOOL_DEST, PH_SPOOL_ADDRESS, PH_SPOOL_SENDER };
+/* Those that wait are due at `now`. The count, or an error as begin. */
+PH_MUST_CHECK int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid, ph_str text, int64_t now);
 
 /* ---- reading: sees puts and changes, committed or not --------------------------------------- */
 

@@ -1,0 +1,67 @@
+/* spool.h - inside the spool: its state and the small helpers around SQLite. Not for other rooms. */
+#ifndef PH_SPOOL_H
+#define PH_SPOOL_H
+#include "queue.h"
+
+#include <sqlite3.h>
+
+enum spool_sql {
+#define T(text)
+#define Q(name, text) SQL_##name,
+#include "sql.def"
+#undef T
+#undef Q
+    SQL_COUNT
+};
+
+enum spool_state { SPOOL_IDLE, SPOOL_OPEN, SPOOL_DOUBT };
+
+struct spool_change;
+
+struct ph_spool {
+    sqlite3 *db;
+    sqlite3_stmt *stmt[SQL_COUNT]; /* prepared at first use */
+    enum spool_state state;
+    bool read_only, journey;
+    char *path, *vfs;
+    char why[160];
+    int log_pages; /* in the log and not yet in the file */
+
+    uint64_t last_id;     /* given out */
+    uint64_t reserved;    /* ids below it may be used once meta.next is committed */
+    bool reserve_pending; /* meta.next is to be written with the next commit */
+
+    struct ph_arena *arena; /* holds the changes */
+    struct ph_mark empty;
+    struct spool_change *first, **last; /* changes not yet committed */
+    struct spool_change **unapplied;    /* the first not in the open transaction */
+    size_t changes;
+    bool tie;           /* changes made now belong to the open transaction alone */
+    uint64_t last_trip; /* its row is written */
+};
+
+/* The statement, reset and ready for binding; NULL when it cannot be prepared (why is filled). */
+sqlite3_stmt *ph__spool_stmt(struct ph_spool *s, enum spool_sql which);
+/* Our error for SQLite's; notes the text in s->why. Never 0 for a failure. */
+int ph__spool_error(struct ph_spool *s, int rc);
+/* Runs a statement that gives no rows, and resets it. */
+int ph__spool_run(struct ph_spool *s, sqlite3_stmt *st);
+int ph__spool_step(struct ph_spool *s, enum spool_sql which); /* one without parameters */
+/* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns err. */
+int ph__spool_failed(struct ph_spool *s, int err);
+/* (Re)opens s->path with all pragmas. */
+int ph__spool_connect(struct ph_spool *s, struct ph_error *reterr);
+void ph__spool_disconnect(struct ph_spool *s);
+/* Puts pending changes into the open transaction. */
+int ph__spool_apply(struct ph_spool *s);
+void ph__spool_untie(struct ph_spool *s); /* forgets tied changes; the rest is to be applied again */
+/* Readers call it: what is pending becomes visible. */
+int ph__spool_settle(struct ph_spool *s);
+
+int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e,
+                           uint64_t seq);
+
+void ph__bind_str(sqlite3_stmt *st, int at, ph_str v);
+ph_str ph__column(sqlite3_stmt *st, int at); /* borrowed until the next step */
+
+#endif

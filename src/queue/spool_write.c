@@ -1,0 +1,385 @@
+/* spool_write.c - transactions, puts and changes. The states are drawn in queue.h. */
+#include "spool.h"
+
+#include <string.h>
+
+/* A body from here on is written in pieces instead of being copied into a row whole. */
+enum { PIECE = 1024 * 1024, WHOLE = 256 * 1024, BODY_MAX = 950 * 1000 * 1000 };
+
+enum change_kind { CHANGE_DONE, CHANGE_WAIT, CHANGE_EVENT };
+
+struct spool_change {
+    struct spool_change *next;
+    enum change_kind kind;
+    bool tied; /* dropped when the transaction is rolled back */
+    uint64_t qid;
+    union {
+        struct {
+            uint32_t idx, attempts;
+            int64_t next_try;
+            ph_str reply;
+        } rcpt;
+        struct {
+            ph_str message_id, owner;
+            struct ph_spool_event e;
+            uint64_t seq;
+        } event;
+    };
+};
+
+/* ---- transactions ------------------------------------------------------------------------ */
+
+/* Makes sure of everything committed before, after a failure that may have left the log unsure (docs/queue.md, "When the
+ * disk fails"). */
+static int repair(struct ph_spool *s)
+{
+    if (s->db && ph_spool_checkpoint(s, 0) == 0) {
+        s->state = SPOOL_IDLE;
+        return 0;
+    }
+    ph__spool_disconnect(s);
+    struct ph_error why = {0};
+    int err = ph__spool_connect(s, &why);
+    if (err) {
+        ph__spool_disconnect(s);
+        return err == -PH_EFULL || err == -PH_ENOMEM || err == -PH_ECORRUPT ? err : -PH_EIO;
+    }
+    s->state = SPOOL_IDLE;
+    return 0;
+}
+
+int ph_spool_begin(struct ph_spool *s)
+{
+    if (s->state == SPOOL_OPEN)
+        return 0;
+    if (s->state == SPOOL_DOUBT) {
+        int err = repair(s);
+        if (err)
+            return err;
+    }
+    int err = ph__spool_step(s, SQL_BEGIN);
+    if (err)
+        return ph__spool_failed(s, err);
+    s->state = SPOOL_OPEN;
+    s->unapplied = &s->first;
+    s->last_trip = 0;
+    return 0;
+}
+
+void ph_spool_rollback(struct ph_spool *s)
+{
+    if (s->state == SPOOL_OPEN)
+        ph__spool_failed(s, -PH_ENOMEM); /* nothing was wrong with the disk */
+}
+
+bool ph_spool_is_open(const struct ph_spool *s)
+{
+    return s->state == SPOOL_OPEN;
+}
+
+static int reserve_ids(struct ph_spool *s)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_NEXT_SET);
+    if (st)
+        sqlite3_bind_int64(st, 1, (int64_t)s->reserved);
+    return ph__spool_run(s, st);
+}
+
+int ph_spool_commit(struct ph_spool *s)
+{
+    if (s->state != SPOOL_OPEN && !s->first)
+        return 0;
+    int err = ph_spool_begin(s);
+    if (!err)
+        err = ph__spool_apply(s);
+    if (err)
+        return err;
+    if (s->reserve_pending)
+        err = reserve_ids(s);
+    if (!err)
+        err = ph__spool_step(s, SQL_COMMIT);
+    if (err)
+        return ph__spool_failed(s, err);
+    s->state = SPOOL_IDLE;
+    s->reserve_pending = false;
+    s->first = NULL;
+    s->last = s->unapplied = &s->first;
+    s->changes = 0;
+    ph_arena_back(s->arena, s->empty);
+    return 0;
+}
+
+/* ---- puts -------------------------------------------------------------------------------- */
+
+static int put_letter(struct ph_spool *s, const struct ph_spool_letter *l)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_PUT_LETTER);
+    if (!st)
+        return ph__spool_run(s, st);
+    sqlite3_bind_int64(st, 1, (int64_t)l->qid);
+    sqlite3_bind_int64(st, 2, l->received);
+    ph__bind_str(st, 3, l->sender);
+    sqlite3_bind_int64(st, 4, l->skip);
+    sqlite3_bind_int64(st, 5, l->flags);
+    ph__bind_str(st, 6, l->envid);
+    ph__bind_str(st, 7, l->message_id);
+    ph__bind_str(st, 8, l->owner);
+    sqlite3_bind_int64(st, 9, (int64_t)l->size);
+    return ph__spool_run(s, st);
+}
+
+/* The body of the row just inserted, in pieces. */
+static int write_pieces(struct ph_spool *s, uint64_t qid, ph_str body)
+{
+    sqlite3_blob *b = NULL;
+    int rc = sqlite3_blob_open(s->db, "main", "body", "body", (int64_t)qid, 1, &b);
+    for (size_t at = 0; rc == SQLITE_OK && at < body.n;) {
+        size_t n = body.n - at < PIECE ? body.n - at : PIECE;
+        rc = sqlite3_blob_write(b, body.p + at, (int)n, (int)at);
+        at += n;
+    }
+    int err = rc == SQLITE_OK ? 0 : ph__spool_error(s, rc);
+    rc = sqlite3_blob_close(b);
+    return err || rc == SQLITE_OK ? err : ph__spool_error(s, rc);
+}
+
+static int put_body(struct ph_spool *s, uint64_t qid, ph_str summary, ph_str body)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_PUT_BODY);
+    if (!st)
+        return ph__spool_run(s, st);
+    sqlite3_bind_int64(st, 1, (int64_t)qid);
+    sqlite3_bind_blob64(st, 2, summary.n ? summary.p : "", summary.n, SQLITE_STATIC);
+    if (body.n > WHOLE)
+        sqlite3_bind_zeroblob64(st, 3, body.n);
+    else
+        sqlite3_bind_blob64(st, 3, body.n ? body.p : "", body.n, SQLITE_STATIC);
+    int err = ph__spool_run(s, st);
+    return !err && body.n > WHOLE ? write_pieces(s, qid, body) : err;
+}
+
+static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt *r)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_PUT_RCPT);
+    if (!st)
+        return ph__spool_run(s, st);
+    sqlite3_bind_int64(st, 1, (int64_t)qid);
+    sqlite3_bind_int64(st, 2, r->idx);
+    sqlite3_bind_int(st, 3, r->target);
+    ph__bind_str(st, 4, r->address);
+    ph__bind_str(st, 5, r->original);
+    sqlite3_bind_int64(st, 6, (int64_t)r->account);
+    ph__bind_str(st, 7, r->folder);
+    ph__bind_str(st, 8, r->dest);
+    sqlite3_bind_int(st, 9, r->notify);
+    sqlite3_bind_int64(st, 10, r->attempts);
+    if (r->next_try == PH_SPOOL_FRESH)
+        sqlite3_bind_null(st, 11);
+    else
+        sqlite3_bind_int64(st, 11, r->next_try);
+    ph__bind_str(st, 12, r->reply);
+    return ph__spool_run(s, st);
+}
+
+int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts, size_t n, ph_str body)
+{
+    if (body.n > BODY_MAX)
+        return -PH_ELIMIT;
+    int err = ph_spool_begin(s);
+    if (err)
+        return err;
+    err = put_letter(s, l);
+    if (!err)
+        err = put_body(s, l->qid, l->summary, body);
+    for (size_t i = 0; !err && i < n; i++)
+        err = put_rcpt(s, l->qid, &rcpts[i]);
+    return err ? ph__spool_failed(s, err) : 0;
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static struct spool_change *change(struct ph_spool *s, enum change_kind kind, uint64_t qid)
+{
+    struct spool_change *c = PH_ARENA_NEW(s->arena, struct spool_change);
+    if (c) {
+        c->kind = kind;
+        c->tied = s->tie;
+        c->qid = qid;
+    }
+    return c;
+}
+
+static void append(struct ph_spool *s, struct spool_change *c)
+{
+    *s->last = c;
+    s->last = &c->next;
+    s->changes++;
+}
+
+static int no_room(struct ph_spool *s)
+{
+    return ph_arena_used(s->arena) > PH_SPOOL_CHANGES / 2 ? -PH_ELIMIT : -PH_ENOMEM;
+}
+
+/* An invalid slice (p NULL, n 1) on failure, so that one check at the end is enough. */
+static ph_str keep(struct ph_spool *s, ph_str v, size_t most, bool *ret_failed)
+{
+    if (!v.n)
+        return (ph_str){0};
+    ph_str copy = ph_arena_copy(s->arena, ph_str_sub(v, 0, most));
+    if (!copy.p)
+        *ret_failed = true;
+    return copy;
+}
+
+int ph_spool_done(struct ph_spool *s, uint64_t qid, uint32_t idx)
+{
+    struct spool_change *c = change(s, CHANGE_DONE, qid);
+    if (!c)
+        return no_room(s);
+    c->rcpt.idx = idx;
+    append(s, c);
+    return 0;
+}
+
+int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attempts, int64_t next_try, ph_str reply)
+{
+    bool failed = false;
+    struct spool_change *c = change(s, CHANGE_WAIT, qid);
+    if (!c)
+        return no_room(s);
+    c->rcpt.idx = idx;
+    c->rcpt.attempts = attempts;
+    c->rcpt.next_try = next_try;
+    c->rcpt.reply = keep(s, reply, PH_SPOOL_REPLY, &failed);
+    if (failed)
+        return no_room(s);
+    append(s, c);
+    return 0;
+}
+
+int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e)
+{
+    if (!s->journey)
+        return 0;
+    bool failed = false;
+    struct spool_change *c = change(s, CHANGE_EVENT, e->qid ? e->qid : ph_spool_id(s, e->time));
+    if (!c)
+        return no_room(s);
+    c->event.message_id = keep(s, message_id, PH_SPOOL_REPLY, &failed);
+    c->event.owner = keep(s, owner, PH_SPOOL_REPLY, &failed);
+    c->event.seq = ph_spool_id(s, e->time);
+    c->event.e = *e;
+    c->event.e.qid = c->qid;
+    ph_str *const text[] = {&c->event.e.process, &c->event.e.rcpt,  &c->event.e.peer, &c->event.e.tls,
+                            &c->event.e.auth,    &c->event.e.reply, &c->event.e.note, &c->event.e.host};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        *text[i] = keep(s, *text[i], PH_SPOOL_REPLY, &failed);
+    if (failed)
+        return no_room(s);
+    append(s, c);
+    return 0;
+}
+
+void ph_spool_tie(struct ph_spool *s, bool tie)
+{
+    s->tie = tie;
+}
+
+void ph__spool_untie(struct ph_spool *s)
+{
+    struct spool_change **at = &s->first;
+    while (*at) {
+        if ((*at)->tied) {
+            *at = (*at)->next;
+            s->changes--;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    s->last = at;
+    s->unapplied = &s->first;
+}
+
+size_t ph_spool_changes(const struct ph_spool *s)
+{
+    return s->changes;
+}
+
+int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid, ph_str text, int64_t now)
+{
+    int err = ph_spool_begin(s);
+    if (!err)
+        err = ph__spool_apply(s);
+    if (err)
+        return err;
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_HURRY);
+    if (st) {
+        sqlite3_bind_int(st, 1, (int)pick);
+        sqlite3_bind_int64(st, 2, (int64_t)qid);
+        ph__bind_str(st, 3, text);
+        sqlite3_bind_int64(st, 4, now);
+    }
+    err = ph__spool_run(s, st);
+    return err ? ph__spool_failed(s, err) : sqlite3_changes64(s->db);
+}
+
+/* ---- applying them ----------------------------------------------------------------------- */
+
+static int apply_done(struct ph_spool *s, const struct spool_change *c)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_DONE_RCPT);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
+        sqlite3_bind_int64(st, 2, c->rcpt.idx);
+    }
+    int err = ph__spool_run(s, st);
+    if (err)
+        return err;
+    st = ph__spool_stmt(s, SQL_DONE_LETTER);
+    if (st)
+        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
+    err = ph__spool_run(s, st);
+    if (err || !sqlite3_changes(s->db))
+        return err;
+    st = ph__spool_stmt(s, SQL_DONE_BODY);
+    if (st)
+        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
+    return ph__spool_run(s, st);
+}
+
+static int apply_wait(struct ph_spool *s, const struct spool_change *c)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_WAIT);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
+        sqlite3_bind_int64(st, 2, c->rcpt.idx);
+        sqlite3_bind_int64(st, 3, c->rcpt.attempts);
+        sqlite3_bind_int64(st, 4, c->rcpt.next_try);
+        ph__bind_str(st, 5, c->rcpt.reply);
+    }
+    return ph__spool_run(s, st);
+}
+
+int ph__spool_apply(struct ph_spool *s)
+{
+    for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
+        int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
+                  : c->kind == CHANGE_WAIT ? apply_wait(s, c)
+                                           : ph__spool_apply_event(s, c->event.message_id, c->event.owner, &c->event.e,
+                                                                   c->event.seq);
+        if (err)
+            return ph__spool_failed(s, err);
+    }
+    return 0;
+}
+
+int ph__spool_settle(struct ph_spool *s)
+{
+    if (s->state == SPOOL_DOUBT || (s->first && s->state == SPOOL_IDLE)) {
+        int err = s->read_only ? 0 : ph_spool_begin(s);
+        if (err)
+            return err;
+    }
+    return s->state == SPOOL_OPEN ? ph__spool_apply(s) : 0;
+}
