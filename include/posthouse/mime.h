@@ -235,8 +235,9 @@ struct ph_address {
     ph_str host;  /* right of it; {NULL, 0} when there was no @ */
 };
 
-/* Reads an address list from a raw value, forgiving everything. Returns the number of MAILBOX
- * entries or -PH_ENOMEM. */
+/* Reads an address list from a raw value, forgiving everything; entries beyond PH_ADDRESS_MOST
+ * are not read. Returns the number of MAILBOX entries or -PH_ENOMEM. */
+enum { PH_ADDRESS_MOST = 20000 };
 PH_EXPORT PH_MUST_CHECK int ph_address_parse(struct ph_arena *arena, ph_str raw,
                                              struct ph_address **ret_list);
 

@@ -1,0 +1,250 @@
+/*
+ * Charsets to UTF-8. UTF-8, ASCII and the two Western sets are done here; the rest goes to the C
+ * library's iconv, under the names that mail really uses. Only names in the table reach iconv, so
+ * a sandboxed process that has called ph_charset_preload never opens a file for one.
+ */
+#include <posthouse/mime.h>
+
+#include <errno.h>
+#include <iconv.h>
+
+#include "charset.h"
+#include "utf8.h"
+
+enum { NAME_MOST = 40 };
+
+/* Columns: name as mail has it (lower case), what to read it as; "" UTF-8 or a guess, "1252"
+ * the Western set. Several labels are read as their superset, as every reader does. */
+static const struct {
+    const char *label, *name;
+} charsets[] = {
+    {"ansi_x3.4-1968", ""},
+    {"ascii", ""},
+    {"us-ascii", ""},
+    {"utf-8", ""},
+    {"utf8", ""},
+    {"unicode-1-1-utf-8", ""},
+    {"utf-8-mac", ""},
+    {"unknown-8bit", ""},
+    {"x-unknown", ""},
+    {"default", ""},
+    {"cp1252", "1252"},
+    {"iso-8859-1", "1252"},
+    {"iso8859-1", "1252"},
+    {"iso_8859-1", "1252"},
+    {"latin1", "1252"},
+    {"windows-1252", "1252"},
+    {"windows1252", "1252"},
+    {"x-ansi", "1252"},
+    {"big5", "BIG5-HKSCS"},
+    {"big5-hkscs", "BIG5-HKSCS"},
+    {"chinesebig5", "BIG5-HKSCS"},
+    {"cn-big5", "BIG5-HKSCS"},
+    {"cp1250", "CP1250"},
+    {"cp1251", "CP1251"},
+    {"cp437", "CP437"},
+    {"cp-850", "CP850"},
+    {"cp850", "CP850"},
+    {"cp866", "CP866"},
+    {"ibm850", "CP850"},
+    {"ibm437", "CP437"},
+    {"cp932", "CP932"},
+    {"cp936", "GB18030"},
+    {"cp949", "UHC"},
+    {"cp950", "BIG5-HKSCS"},
+    {"euc-cn", "GB18030"},
+    {"euc-jp", "EUC-JP-MS"},
+    {"eucjp", "EUC-JP-MS"},
+    {"x-euc-jp", "EUC-JP-MS"},
+    {"euc-kr", "UHC"},
+    {"euc-tw", "EUC-TW"},
+    {"gb18030", "GB18030"},
+    {"gb2312", "GB18030"},
+    {"gb2312-80", "GB18030"},
+    {"gb_2312-80", "GB18030"},
+    {"chinesegb2312", "GB18030"},
+    {"gbk", "GB18030"},
+    {"x-gbk", "GB18030"},
+    {"hz-gb-2312", "HZ"},
+    {"iso-2022-cn", "ISO-2022-CN"},
+    {"iso-2022-jp", "ISO-2022-JP-3"},
+    {"iso-2022-jp-1", "ISO-2022-JP-2"},
+    {"iso-2022-jp-2", "ISO-2022-JP-2"},
+    {"iso-2022-jp-3", "ISO-2022-JP-3"},
+    {"iso-2022-jp-ms", "CP932-2022"},
+    {"iso-2022-kr", "ISO-2022-KR"},
+    {"iso-8859-2", "ISO-8859-2"},
+    {"latin2", "ISO-8859-2"},
+    {"iso-8859-3", "ISO-8859-3"},
+    {"iso-8859-4", "ISO-8859-4"},
+    {"iso-8859-5", "ISO-8859-5"},
+    {"iso-8859-6", "ISO-8859-6"},
+    {"iso-8859-7", "ISO-8859-7"},
+    {"iso-8859-8", "ISO-8859-8"},
+    {"iso-8859-8-i", "ISO-8859-8"},
+    {"iso-8859-9", "ISO-8859-9"},
+    {"iso-8859-10", "ISO-8859-10"},
+    {"iso-8859-11", "TIS-620"},
+    {"iso-8859-13", "ISO-8859-13"},
+    {"iso-8859-14", "ISO-8859-14"},
+    {"iso-8859-15", "ISO-8859-15"},
+    {"latin-9", "ISO-8859-15"},
+    {"latin9", "ISO-8859-15"},
+    {"iso-8859-16", "ISO-8859-16"},
+    {"koi8-r", "KOI8-R"},
+    {"koi8r", "KOI8-R"},
+    {"koi8-u", "KOI8-U"},
+    {"ks_c_5601-1987", "UHC"},
+    {"ks_c_5601", "UHC"},
+    {"ksc5601", "UHC"},
+    {"ksc_5601", "UHC"},
+    {"windows-949", "UHC"},
+    {"macintosh", "MACINTOSH"},
+    {"x-mac-roman", "MACINTOSH"},
+    {"x-mac-cyrillic", "MAC-CYRILLIC"},
+    {"ms_kanji", "CP932"},
+    {"shift-jis", "CP932"},
+    {"shift_jis", "CP932"},
+    {"sjis", "CP932"},
+    {"x-sjis", "CP932"},
+    {"windows-31j", "CP932"},
+    {"tis-620", "TIS-620"},
+    {"windows-874", "CP874"},
+    {"unicode-1-1-utf-7", "UTF-7"},
+    {"utf-7", "UTF-7"},
+    {"x-unicode-2-0-utf-7", "UTF-7"},
+    {"utf-16", "UTF-16"},
+    {"utf-16be", "UTF-16BE"},
+    {"utf-16le", "UTF-16LE"},
+    {"utf-32", "UTF-32"},
+    {"viscii", "VISCII"},
+    {"windows-1250", "CP1250"},
+    {"windows-1251", "CP1251"},
+    {"windows-1253", "CP1253"},
+    {"windows-1254", "CP1254"},
+    {"windows-1255", "CP1255"},
+    {"windows-1256", "CP1256"},
+    {"windows-1257", "CP1257"},
+    {"windows-1258", "CP1258"},
+};
+
+enum { CHARSETS = sizeof charsets / sizeof charsets[0] };
+
+/* 0x80..0x9f of windows-1252; 0 is not assigned and read as the C1 control of Latin-1. */
+static const uint16_t western[32] = {
+    0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+    0x2039, 0x0152, 0,      0x017d, 0,      0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+    0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178,
+};
+
+static void add_western(struct ph_buf *out, ph_str in)
+{
+    for (size_t i = 0; i < in.n && !ph_buf_err(out);) {
+        size_t from = i;
+        while (i < in.n && !(in.p[i] & 0x80))
+            i++;
+        ph_buf_add(out, (ph_str){in.p + from, i - from});
+        for (; i < in.n && (in.p[i] & 0x80); i++) {
+            unsigned char c = (unsigned char)in.p[i];
+            ph_utf8_add(out, c < 0xa0 && western[c - 0x80] ? western[c - 0x80] : c);
+        }
+    }
+}
+
+const char *ph__charset_name(ph_str label)
+{
+    label = ph_str_trim(label);
+    while (label.n && (label.p[0] == '"' || label.p[0] == '\''))
+        label = ph_str_skip(label, 1);
+    while (label.n && (label.p[label.n - 1] == '"' || label.p[label.n - 1] == '\''))
+        label.n--;
+    if (label.n == 0 || label.n > NAME_MOST)
+        return "";
+    for (size_t i = 0; i < CHARSETS; i++)
+        if (ph_str_ieq(label, ph_str_c(charsets[i].label)))
+            return charsets[i].name;
+    return NULL;
+}
+
+/* Turns what iconv understands of `in` into UTF-8; a byte that it does not becomes U+FFFD. The
+ * last call, without input, gives what a converter still holds back. */
+static int through_iconv(iconv_t cd, ph_str in, struct ph_buf *out)
+{
+    enum { ROOM = 4096 };
+    size_t bad = 0;
+    char *from = (char *)(uintptr_t)in.p;
+    size_t left = in.n;
+    for (bool done = false; !done;) {
+        size_t want = left < ROOM / 4 ? left * 4 + 16 : ROOM;
+        char *to = ph_buf_reserve(out, want);
+        if (!to)
+            break;
+        size_t room = want;
+        bool last = left == 0;
+        size_t rc = last ? iconv(cd, NULL, NULL, &to, &room) : iconv(cd, &from, &left, &to, &room);
+        bool failed = rc == (size_t)-1 && errno != E2BIG;
+        ph_buf_commit(out, want - room);
+        done = last && (rc != (size_t)-1 || failed);
+        if (failed && left) {
+            ph_utf8_add(out, 0xfffd);
+            bad++;
+            from++;
+            left--;
+        }
+    }
+    int err = ph_buf_err(out);
+    return err ? err : bad > INT32_MAX ? INT32_MAX : (int)bad;
+}
+
+static int guessed(ph_str in, struct ph_buf *out)
+{
+    if (ph_utf8_is_valid(in))
+        ph_buf_add(out, in);
+    else
+        add_western(out, in);
+    return ph_buf_err(out);
+}
+
+/* An explicit UTF-8 label with a few bad bytes is UTF-8 with a few bad bytes. */
+static int labelled_utf8(ph_str in, struct ph_buf *out)
+{
+    size_t good = ph_utf8_valid(in);
+    if (good == in.n) {
+        ph_buf_add(out, in);
+        return ph_buf_err(out);
+    }
+    size_t bad = ph_utf8_add_repaired(out, in);
+    int err = ph_buf_err(out);
+    return err ? err : bad > INT32_MAX ? INT32_MAX : (int)bad;
+}
+
+int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
+{
+    const char *name = ph__charset_name(charset);
+    if (!name || !name[0])
+        return ph_str_has_iprefix(ph_str_trim(charset), PH_STR("utf")) ? labelled_utf8(in, out)
+                                                                     : guessed(in, out);
+    if (name[0] == '1') {
+        /* certain repair: multibyte UTF-8 sequences do not occur by chance in Western text */
+        if (!ph_ascii_only(in) && ph_utf8_is_valid(in))
+            ph_buf_add(out, in);
+        else
+            add_western(out, in);
+        return ph_buf_err(out);
+    }
+    iconv_t cd = iconv_open("UTF-8", name);
+    if (cd == (iconv_t)-1)
+        return errno == ENOMEM ? -PH_ENOMEM : guessed(in, out);
+    int rc = through_iconv(cd, in, out);
+    iconv_close(cd);
+    return rc;
+}
+
+void ph_charset_preload(void)
+{
+    /* An open descriptor keeps its module loaded; process-wide and never closed, on purpose. */
+    static iconv_t open_ones[CHARSETS];
+    for (size_t i = 0; i < CHARSETS; i++)
+        if (!open_ones[i] && charsets[i].name[0] && charsets[i].name[0] != '1')
+            open_ones[i] = iconv_open("UTF-8", charsets[i].name);
+}

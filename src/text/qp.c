@@ -1,0 +1,206 @@
+/*
+ * Quoted-printable (RFC 2045 6.7), decoded leniently: whole lines go by memchr; what cannot be
+ * decided at the end of a piece waits in `keep`: an escape that is not complete, or white space
+ * that is dropped if the line ends behind it.
+ */
+#include <string.h>
+
+#include "codec.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static void flush_kept(struct ph_decoder *d, struct ph_buf *out)
+{
+    ph_buf_add(out, (ph_str){d->keep, d->held});
+    d->held = 0;
+}
+
+static void keep(struct ph_decoder *d, char c, struct ph_buf *out)
+{
+    if (d->held == sizeof d->keep)
+        flush_kept(d, out);
+    d->keep[d->held++] = c;
+}
+
+/* Behind "=": true when c belonged to the escape, false when it must be looked at again. */
+static bool escape_byte(struct ph_decoder *d, char c, struct ph_buf *out)
+{
+    if (d->held == 2 && ph__hex(d->keep[1]) >= 0) {
+        if (ph__hex(c) >= 0) {
+            d->held = 0;
+            ph_buf_addc(out, (char)(ph__hex(d->keep[1]) << 4 | ph__hex(c)));
+            return true;
+        }
+    } else if (c == '\n') {
+        d->held = 0;
+        return true;
+    } else if (is_blank(c) || (d->held == 1 && ph__hex(c) >= 0)) {
+        keep(d, c, out);
+        return true;
+    }
+    d->errors++;
+    flush_kept(d, out);
+    return false;
+}
+
+static void blank_byte(struct ph_decoder *d, char c, struct ph_buf *out)
+{
+    if (is_blank(c)) {
+        keep(d, c, out);
+    } else if (c == '\n') {
+        if (d->held && d->keep[d->held - 1] == '\r')
+            ph_buf_addc(out, '\r');
+        ph_buf_addc(out, '\n');
+        d->held = 0;
+    } else {
+        flush_kept(d, out);
+        if (c == '=')
+            keep(d, c, out);
+        else
+            ph_buf_addc(out, c);
+    }
+}
+
+static void one_byte(struct ph_decoder *d, char c, struct ph_buf *out)
+{
+    if (!(d->held && d->keep[0] == '=' && escape_byte(d, c, out)))
+        blank_byte(d, c, out);
+}
+
+/* One line without its end, in which every escape is complete or wrong. */
+static char *line_text(struct ph_decoder *d, const char *p, const char *end, char *to)
+{
+    while (p < end) {
+        const char *eq = memchr(p, '=', (size_t)(end - p));
+        size_t n = (size_t)((eq ? eq : end) - p);
+        memcpy(to, p, n);
+        to += n;
+        p += n;
+        if (!eq)
+            break;
+        if (end - p > 2 && ph__hex(p[1]) >= 0 && ph__hex(p[2]) >= 0) {
+            *to++ = (char)(ph__hex(p[1]) << 4 | ph__hex(p[2]));
+            p += 3;
+        } else {
+            d->errors++;
+            *to++ = *p++;
+        }
+    }
+    return to;
+}
+
+/* A whole line, up to and with its LF at nl. */
+static char *whole_line(struct ph_decoder *d, const char *p, const char *nl, char *to)
+{
+    const char *end = nl;
+    while (end > p && is_blank(end[-1]))
+        end--;
+    bool soft = end > p && end[-1] == '=';
+    to = line_text(d, p, soft ? end - 1 : end, to);
+    if (!soft) {
+        if (nl > p && nl[-1] == '\r')
+            *to++ = '\r';
+        *to++ = '\n';
+    }
+    return to;
+}
+
+void ph__qp_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out)
+{
+    const char *p = in.p, *end = in.p + in.n;
+    while (d->held && p < end)
+        one_byte(d, *p++, out);
+    char *start = ph_buf_reserve(out, (size_t)(end - p));
+    if (!start || p == end)
+        return;
+    char *to = start;
+    for (const char *nl; p < end && (nl = memchr(p, '\n', (size_t)(end - p))); p = nl + 1)
+        to = whole_line(d, p, nl, to);
+    ph_buf_commit(out, (size_t)(to - start));
+    while (p < end)
+        one_byte(d, *p++, out);
+}
+
+void ph__qp_end(struct ph_decoder *d, struct ph_buf *out)
+{
+    bool soft = d->held && d->keep[0] == '=' && (d->held == 1 || is_blank(d->keep[1]));
+    bool escape = d->held && d->keep[0] == '=';
+    if (escape && !soft) {
+        d->errors++;
+        flush_kept(d, out);
+    }
+    d->held = 0;
+}
+
+/* ---- encoding ---- */
+
+enum { QP_LINE = 76 };
+static const char digits[] = "0123456789ABCDEF";
+
+static void put(struct ph_qp_encoder *e, const char *text, unsigned n, struct ph_buf *out)
+{
+    if (e->col + n > QP_LINE - 1) {
+        ph_buf_add(out, PH_STR("=\r\n"));
+        e->col = 0;
+    }
+    ph_buf_add(out, (ph_str){text, n});
+    e->col += n;
+}
+
+static void put_escaped(struct ph_qp_encoder *e, unsigned char c, struct ph_buf *out)
+{
+    const char three[3] = {'=', digits[c >> 4], digits[c & 15]};
+    put(e, three, 3, out);
+}
+
+static void put_space(struct ph_qp_encoder *e, bool escaped, struct ph_buf *out)
+{
+    if (e->space && escaped)
+        put_escaped(e, (unsigned char)e->space, out);
+    else if (e->space)
+        put(e, &e->space, 1, out);
+    e->space = 0;
+}
+
+static void end_line(struct ph_qp_encoder *e, struct ph_buf *out)
+{
+    put_space(e, true, out);
+    ph_buf_add(out, PH_STR("\r\n"));
+    e->col = 0;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c > 32 && c < 127 && c != '=';
+}
+
+void ph_qp_encoder_feed(struct ph_qp_encoder *e, ph_str in, struct ph_buf *out)
+{
+    for (size_t i = 0; i < in.n && !ph_buf_err(out); i++) {
+        unsigned char c = (unsigned char)in.p[i];
+        bool second = e->after_cr && c == '\n';
+        e->after_cr = c == '\r';
+        if (second)
+            continue;
+        if (c == '\r' || c == '\n') {
+            end_line(e, out);
+            continue;
+        }
+        put_space(e, false, out);
+        if (c == ' ' || c == '\t')
+            e->space = (char)c;
+        else if (!is_plain(c) || (e->col == 0 && (c == '.' || c == 'F')))
+            put_escaped(e, c, out);
+        else
+            put(e, &in.p[i], 1, out);
+    }
+}
+
+void ph_qp_encoder_end(struct ph_qp_encoder *e, struct ph_buf *out)
+{
+    put_space(e, true, out);
+    *e = (struct ph_qp_encoder){0};
+}
