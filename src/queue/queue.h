@@ -137,8 +137,10 @@ struct ph_spool_due {
     uint32_t idx;
     int64_t next_try;
 };
-/* Waiting recipients of a destination with next_try <= before, earliest first, at most n. The count, or an error. */
-PH_MUST_CHECK int ph_spool_due(struct ph_spool *s, ph_str dest, int64_t before, struct ph_spool_due *ret, size_t n);
+/* Waiting recipients of a destination behind `after` in the order of (next_try, qid, idx), earliest first, at most n. The
+ * count, or an error. */
+PH_MUST_CHECK int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after, struct ph_spool_due *ret,
+                               size_t n);
 /* The first destination after `after` (bytewise) that has waiting recipients, and the earliest time of one. first: start
  * with the empty (local) one. 1, 0 at the end, or an error. */
 PH_MUST_CHECK int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_buf *ret_dest, int64_t *ret_when);

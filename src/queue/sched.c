@@ -10,7 +10,7 @@ struct ph_sched {
     uint64_t seed, salt;
     struct ph_dest *bucket[BUCKETS];
     size_t dests, jobs;
-    struct ph_dest *ring; /* any member; the next to run */
+    struct ph_dest *ring[2]; /* foreign, local; any member: the next to run */
     struct ph_dest **heap; /* from 1 */
     size_t heap_n, heap_cap;
 };
@@ -76,26 +76,33 @@ static bool runnable(const struct ph_dest *d)
     return d->first && d->flying < d->limit && !d->held_until;
 }
 
+static struct ph_dest **ring_of(struct ph_sched *s, const struct ph_dest *d)
+{
+    return &s->ring[!d->name.n];
+}
+
 static void ring_put(struct ph_sched *s, struct ph_dest *d)
 {
+    struct ph_dest **ring = ring_of(s, d);
     if (d->ring_next || !runnable(d))
         return;
-    if (!s->ring) {
-        s->ring = d->ring_next = d->ring_prev = d;
+    if (!*ring) {
+        *ring = d->ring_next = d->ring_prev = d;
         return;
     }
-    d->ring_next = s->ring;
-    d->ring_prev = s->ring->ring_prev;
+    d->ring_next = *ring;
+    d->ring_prev = (*ring)->ring_prev;
     d->ring_prev->ring_next = d;
-    s->ring->ring_prev = d;
+    (*ring)->ring_prev = d;
 }
 
 static void ring_cut(struct ph_sched *s, struct ph_dest *d)
 {
+    struct ph_dest **ring = ring_of(s, d);
     if (!d->ring_next)
         return;
-    if (s->ring == d)
-        s->ring = d->ring_next == d ? NULL : d->ring_next;
+    if (*ring == d)
+        *ring = d->ring_next == d ? NULL : d->ring_next;
     d->ring_next->ring_prev = d->ring_prev;
     d->ring_prev->ring_next = d->ring_next;
     d->ring_next = d->ring_prev = NULL;
@@ -269,14 +276,14 @@ static struct ph_sched_job *pop(struct ph_dest *d)
     return job;
 }
 
-struct ph_sched_job *ph_sched_take(struct ph_sched *s)
+struct ph_sched_job *ph_sched_take(struct ph_sched *s, bool local)
 {
-    struct ph_dest *d = s->ring;
+    struct ph_dest *d = s->ring[local];
     if (!d)
         return NULL;
     struct ph_sched_job *job = pop(d);
     d->flying++;
-    s->ring = d->ring_next;
+    s->ring[local] = d->ring_next;
     if (!runnable(d))
         ring_cut(s, d);
     heap_fix(s, d);

@@ -31,6 +31,9 @@ struct ph_dest {
     int64_t held_until; /* 0: not held */
     bool on_disk;       /* recipients wait on disk; disk_when: the earliest */
     int64_t disk_when;
+    int64_t seen_when;  /* the caller's cursor: on disk, what is up to here was seen; 0, 0, 0: nothing */
+    uint64_t seen_qid;
+    uint32_t seen_idx;
     /* the schedule's own */
     struct ph_sched_job *first, **last;
     struct ph_dest *chain, *ring_next, *ring_prev;
@@ -64,8 +67,8 @@ size_t ph_sched_jobs(const struct ph_sched *s);
 /* May a fresh job be kept in memory, or must it wait on disk? */
 bool ph_sched_room(const struct ph_sched *s, const struct ph_dest *d, int64_t now);
 void ph_sched_ready(struct ph_sched *s, struct ph_dest *d, struct ph_sched_job *job);
-/* The next job to start, in turn; NULL: none may. It counts as flying until `back` or `drop`. */
-struct ph_sched_job *ph_sched_take(struct ph_sched *s);
+/* The next job to start, in turn, for this house's mailboxes or for others; NULL: none may. It counts as flying until `back` or `drop`. */
+struct ph_sched_job *ph_sched_take(struct ph_sched *s, bool local);
 /* A ready job taken off, for it is to wait on disk; NULL: none left. */
 struct ph_sched_job *ph_sched_shed(struct ph_sched *s, struct ph_dest *d);
 

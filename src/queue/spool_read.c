@@ -37,15 +37,17 @@ int64_t ph_spool_recover(struct ph_spool *s, int64_t now)
     return err ? err : count;
 }
 
-int ph_spool_due(struct ph_spool *s, ph_str dest, int64_t before, struct ph_spool_due *ret, size_t n)
+int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after, struct ph_spool_due *ret, size_t n)
 {
     sqlite3_stmt *st;
     int err = begin_read(s, SQL_DUE, &st);
     if (err)
         return err;
     ph__bind_str(st, 1, dest);
-    sqlite3_bind_int64(st, 2, before);
-    sqlite3_bind_int64(st, 3, (int64_t)n);
+    sqlite3_bind_int64(st, 2, after->next_try);
+    sqlite3_bind_int64(st, 3, (int64_t)after->qid);
+    sqlite3_bind_int64(st, 4, after->idx);
+    sqlite3_bind_int64(st, 5, (int64_t)n);
     size_t got = 0;
     int rc = SQLITE_DONE;
     while (got < n && (rc = sqlite3_step(st)) == SQLITE_ROW) {
