@@ -122,7 +122,7 @@ struct ph_imap_command {
 
 struct ph_imap_server_event {
     enum ph_imap_server_ev kind;
-    /* COMMAND: borrowed until done() or ABORT. */
+    /* COMMAND: borrowed until done() or ABORT; of AUTHENTICATE until the first challenge(). */
     const struct ph_imap_command *command;
     ph_str data; /* borrowed until the next call of next or feed */
 };

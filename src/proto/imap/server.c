@@ -266,6 +266,8 @@ void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data)
     ph_b64_encode(&s->out, data);
     put(s, PH_STR("\r\n"));
     s->phase = AUTH;
+    ph__imap_forget(&s->text);
+    s->command.auth.mechanism = s->command.auth.initial = (ph_str){0}; /* were slices of text */
     ph__imap_frame_reset(&s->frame);
 }
 
