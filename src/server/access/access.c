@@ -1,17 +1,401 @@
-/* access: the users' protocols: submission, POP3, IMAP. */
-#include "proc.h"
+/*
+ * access: the users' protocols: submission, POP3, IMAP. This file is the process: its privileges, its handlers, and what every
+ * session has in common. The protocols: session.h and the files it names.
+ *
+ *   arrived -> begin -> CLEAR --STARTTLS or implicit--> SECURED --session_login--> asked keeper --AUTHED OK--> granted
+ *                         \------------------------------- closed --------------------------------------------/
+ *                                                            |
+ *                                    SESSION_END to keeper and store, end, freed
+ */
+#include "session.h"
+#include "log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-/* Its privileges: sockets it is handed; no file, no outgoing connection. */
+enum { GRANT_BUCKETS = 4096, SERVICES = IPC_IMAPS + 1 };
+
+struct access {
+    struct proc *proc;
+    struct front *front;
+    struct proc_waits *waits;
+    struct session *sessions;
+    struct session *by_grant[GRANT_BUCKETS]; /* grants are random: no hash is needed */
+    uint64_t logins, failures;
+    bool draining;
+};
+
+/* Who serves what. A service without a row is not listened on. */
+static const struct session_kind *const kinds[SERVICES] = {
+    [IPC_SMTP] = NULL, /* that is mx's */
+};
+
+static bool is_implicit_tls(int service)
+{
+    return service == IPC_SUBMISSIONS || service == IPC_POP3S || service == IPC_IMAPS;
+}
+
+/* ---- end of a session --------------------------------------------------------------------- */
+
+static void end_grant(struct access *a, uint64_t grant)
+{
+    const int roles[] = {ROLE_KEEPER, ROLE_STORE};
+    for (size_t i = 0; i < 2; i++) {
+        struct ipc_chan *c = proc_peer(a->proc, roles[i]);
+        if (c)
+            ipc_send(c, SESSION_END, -1, .session = grant);
+    }
+}
+
+static struct session **grant_place(struct access *a, uint64_t grant)
+{
+    struct session **at = &a->by_grant[grant % GRANT_BUCKETS];
+    while (*at && (*at)->grant != grant)
+        at = &(*at)->by_grant;
+    return at;
+}
+
+static void forget_grant(struct session *s)
+{
+    if (!s->grant)
+        return;
+    struct session **at = grant_place(s->access, s->grant);
+    if (*at == s)
+        *at = s->by_grant;
+    s->grant = 0;
+}
+
+static void session_free(struct session *s)
+{
+    struct access *a = s->access;
+    if (s->grant)
+        end_grant(a, s->grant);
+    forget_grant(s);
+    if (s->asked)
+        proc_wait_cancel(a->waits, s);
+    s->pump = ph_pump_free(s->pump);
+    s->kind->end(s);
+    front_left(a->front, s->peer.ticket);
+    *(s->prev ? &s->prev->next : &a->sessions) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    ph_wipe(s, sizeof *s);
+    free(s);
+    if (a->draining && !a->sessions)
+        proc_done(a->proc);
+}
+
+static void on_closed(void *ctx, const struct ph_error *why)
+{
+    struct session *s = ctx;
+    session_log(s, PH_LOG_DEBUG, "disconnected", "why=%s", why ? why->text : "");
+    session_free(s);
+}
+
+/* ---- a session ---------------------------------------------------------------------------- */
+
+static void on_events(void *ctx)
+{
+    struct session *s = ctx;
+    s->kind->events(s);
+}
+
+static void on_secured(void *ctx, const struct ph_tls_info *info)
+{
+    struct session *s = ctx;
+    s->tls = true;
+    snprintf(s->tls_text, sizeof s->tls_text, "%s %s", info->version, info->cipher);
+    s->kind->secured(s, info);
+}
+
+/* After something was told to the engine from outside of its pump. */
+static void go_on(struct session *s)
+{
+    s->kind->events(s);
+    ph_pump_kick(s->pump);
+}
+
+static int begin(struct session *s)
+{
+    static const char *const why[] = {
+        [FRONT_FULL] = "Too many connections, try again later",
+        [FRONT_FULL_FOR_ADDRESS] = "Too many connections from your address",
+    };
+    return s->peer.room == FRONT_OK ? s->kind->begin(s) : s->kind->refuse(s, why[s->peer.room]);
+}
+
+static void arrived(void *ctx, const struct front_guest *g)
+{
+    struct access *a = ctx;
+    struct session *s = calloc(1, sizeof *s);
+    if (!s) {
+        front_left(a->front, g->ticket);
+        close(g->fd);
+        return;
+    }
+    *s = (struct session){.kind = kinds[g->service], .access = a, .proc = a->proc, .service = g->service, .peer = *g, .next = a->sessions};
+    if (s->next)
+        s->next->prev = s;
+    a->sessions = s;
+    if (begin(s) < 0) {
+        close(g->fd);
+        session_free(s);
+        return;
+    }
+    s->pump = ph_pump_new(a->proc->loop, g->fd,
+                          &(struct ph_pump_options){.ops = s->kind->ops,
+                                                    .engine = s->engine,
+                                                    .tls = a->proc->tls_server,
+                                                    .tls_now = is_implicit_tls(g->service),
+                                                    .handler = {on_events, on_closed, on_secured, s}});
+    session_log(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
+    if (!s->pump)
+        session_free(s);
+    else
+        ph_pump_kick(s->pump);
+}
+
+uint64_t session_ask(struct session *s, int role, enum ipc_type answer)
+{
+    uint64_t req = proc_wait(s->access->waits, role, answer, s);
+    s->asked += req != 0;
+    return req;
+}
+
+struct ipc_chan *session_chan(struct session *s, int role)
+{
+    return proc_peer(s->proc, role);
+}
+
+void session_close(struct session *s)
+{
+    s->closing = true;
+    ph_pump_close(s->pump);
+}
+
+/* ---- logging in --------------------------------------------------------------------------- */
+
+int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password)
+{
+    struct ipc_chan *keeper = session_chan(s, ROLE_KEEPER);
+    if (s->grant || s->auth[0])
+        return -PH_EORDER;
+    if (!keeper)
+        return -PH_EAGAIN;
+    uint64_t req = session_ask(s, ROLE_KEEPER, IPC_AUTHED);
+    if (!req)
+        return -PH_ENOMEM;
+    int r = ipc_send(keeper, AUTH, -1, .req = req, .service = (uint8_t)s->service, .mechanism = PH_STR("PLAIN"), .peer = ph_str_c(s->peer.ip),
+                     .user = user, .password = password);
+    if (r < 0) {
+        proc_wait_cancel(s->access->waits, s);
+        s->asked = 0;
+        return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;
+    }
+    snprintf(s->auth, sizeof s->auth, "%s", mechanism); /* the name comes before it when keeper knows it */
+    return 0;
+}
+
+static void logged_in(struct session *s, const struct ipc_AUTHED *m)
+{
+    struct access *a = s->access;
+    char mechanism[32];
+    snprintf(mechanism, sizeof mechanism, "%s", s->auth);
+    s->auth[0] = '\0';
+    if (m->verdict != IPC_OK || !m->session) {
+        a->failures++;
+        session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s", PH_FMT(m->user), mechanism, PH_FMT(m->text));
+        s->kind->login(s, m->verdict == IPC_OK ? IPC_TEMP : m->verdict);
+        return;
+    }
+    a->logins++;
+    s->grant = m->session;
+    struct session **at = grant_place(a, s->grant);
+    s->by_grant = *at;
+    *at = s;
+    snprintf(s->user, sizeof s->user, "%.*s", PH_FMT(m->user));
+    snprintf(s->auth, sizeof s->auth, "%.*s %s", PH_FMT(ph_str_sub(m->user, 0, 360)), mechanism);
+    session_log(s, PH_LOG_INFO, "login", "user=%s mechanism=%s tls=%s", s->user, mechanism, s->tls_text);
+    s->kind->login(s, IPC_OK);
+}
+
+static void on_authed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct access *a = p->state;
+    struct session *s = proc_waited(a->waits, from, msg->type, msg->AUTHED.req);
+    if (s) {
+        s->asked--;
+        logged_in(s, &msg->AUTHED);
+        go_on(s);
+    } else if (msg->AUTHED.verdict == IPC_OK) {
+        end_grant(a, msg->AUTHED.session); /* who asked has left */
+    }
+}
+
+/* ---- answers and pushes -------------------------------------------------------------------- */
+
+/* Every answer begins with the request's id: one handler serves all. */
+#define ANSWERS(X)                                                                                                       \
+    X(RCPT_CHECKED) X(SENDER_CHECKED) X(QUEUE_PUT_DONE) X(TRACE) X(MB_LISTED) X(STORE_DONE) X(MB_OPENED) X(MSG_LISTED)    \
+    X(MSG_BODIED) X(MSG_FLAGGED) X(MSG_APPENDED) X(MSG_COPIED) X(MSG_EXPUNGED) X(MB_CHANGED)
+#define X(name) _Static_assert(offsetof(struct ipc_##name, req) == 0, "an answer begins with req");
+ANSWERS(X)
+#undef X
+
+static void on_answer(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct access *a = p->state;
+    uint64_t req = msg->STORE_DONE.req;
+    struct session *s = proc_waited(a->waits, from, msg->type, req);
+    if (!s)
+        return; /* it has left */
+    s->asked--;
+    s->kind->answer(s, req, msg);
+    go_on(s);
+}
+
+static void on_mailbox_event(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct access *a = p->state;
+    struct session *s = *grant_place(a, msg->MB_EVENT.session);
+    (void)from;
+    if (!s || !s->kind->pushed)
+        return;
+    s->kind->pushed(s, msg);
+    go_on(s);
+}
+
+static void lose(struct session *s, const char *why)
+{
+    forget_grant(s);
+    s->kind->gone(s, why);
+    go_on(s);
+}
+
+static void on_session_gone(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct access *a = p->state;
+    struct session *s = *grant_place(a, msg->SESSION_GONE.session);
+    (void)from;
+    if (s) {
+        session_log(s, PH_LOG_INFO, "session-revoked", "user=%s reason=%.*s", s->user, PH_FMT(msg->SESSION_GONE.text));
+        lose(s, "This account was closed or changed");
+    }
+}
+
+/* ---- peers that come and go ---------------------------------------------------------------- */
+
+static void unanswered(void *who, uint64_t req, void *ctx)
+{
+    struct session *s = who;
+    (void)ctx;
+    s->asked--;
+    if (!s->grant && s->auth[0]) {
+        s->auth[0] = '\0';
+        s->kind->login(s, IPC_TEMP);
+    } else {
+        s->kind->answer(s, req, NULL);
+    }
+    go_on(s);
+}
+
+static void peer_down(struct proc *p, int role, unsigned instance)
+{
+    struct access *a = p->state;
+    (void)instance;
+    proc_waits_fail(a->waits, role, unanswered, NULL);
+    if (role != ROLE_STORE && role != ROLE_KEEPER)
+        return;
+    for (struct session *s = a->sessions; s; s = s->next)
+        if (s->grant && (role == ROLE_KEEPER || s->kind->uses_store))
+            lose(s, "The server had to restart a part of itself; please connect again");
+}
+
+/* ---- the process --------------------------------------------------------------------------- */
+
+static void reload(struct proc *p)
+{
+    struct access *a = p->state;
+    front_limits(a->front, p->conf->max_connections, p->conf->max_connections_per_address);
+}
+
+static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
+{
+    struct access *a = calloc(1, sizeof *a);
+    (void)ret_exit_code;
+    if (a) {
+        a->proc = p;
+        a->waits = proc_waits_new();
+        a->front = front_new(p->loop, p->instance, arrived, a);
+    }
+    if (!a || !a->waits || !a->front)
+        return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
+    p->state = a;
+    reload(p);
+    return 0;
+}
+
+static void listen_on(struct proc *p, int service, ph_str address, int fd)
+{
+    struct access *a = p->state;
+    if (service < 0 || service >= SERVICES || !kinds[service]) {
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "not-served", "service=%d address=%.*s", service, PH_FMT(address));
+        close(fd);
+    } else if (front_listen(a->front, service, fd) < 0) {
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "cannot-listen", "address=%.*s", PH_FMT(address));
+    }
+}
+
+static void drain(struct proc *p)
+{
+    struct access *a = p->state;
+    a->draining = true;
+    front_close(a->front);
+    if (!a->sessions)
+        proc_done(p);
+    for (struct session *s = a->sessions; s; s = s->next) {
+        s->kind->drain(s);
+        go_on(s);
+    }
+}
+
+static void stats(struct proc *p, struct ph_buf *rows)
+{
+    const struct access *a = p->state;
+    const struct ipc_counter counters[] = {
+        {PH_STR("sessions"), front_count(a->front)}, {PH_STR("connections"), front_total(a->front)},
+        {PH_STR("refused"), front_refused(a->front)}, {PH_STR("logins"), a->logins},
+        {PH_STR("failed_logins"), a->failures},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
+        ipc_add(counter, rows, &counters[i]);
+}
+
+/* Its privileges: sockets it is handed, memory files for large letters; no file, no outgoing connection. */
 static void sandbox(struct proc *p, struct ph_sandbox *ret)
 {
     (void)p;
     *ret = (struct ph_sandbox){.may = PH_MAY_ACCEPT | PH_MAY_MEMFD, .chroot = true};
 }
 
-static proc_handler *const handlers[IPC_TYPE_COUNT] = {0};
+static proc_handler *const handlers[IPC_TYPE_COUNT] = {
+#define X(name) [IPC_##name] = on_answer,
+    ANSWERS(X)
+#undef X
+    [IPC_AUTHED] = on_authed,
+    [IPC_MB_EVENT] = on_mailbox_event,
+    [IPC_SESSION_GONE] = on_session_gone,
+};
 
 const struct proc_def proc_access = {
     .role = ROLE_ACCESS,
     .handlers = handlers,
     .sandbox = sandbox,
+    .opened = opened,
+    .listen = listen_on,
+    .peer_down = peer_down,
+    .reload = reload,
+    .drain = drain,
+    .stats = stats,
 };
