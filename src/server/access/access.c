@@ -163,6 +163,12 @@ uint64_t session_ask(struct session *s, int role, enum ipc_type answer)
     return req;
 }
 
+void session_unask(struct session *s, uint64_t req)
+{
+    proc_unwait(s->access->waits, req);
+    s->asked -= req != 0;
+}
+
 struct ipc_chan *session_chan(struct session *s, int role)
 {
     return proc_peer(s->proc, role);
@@ -170,7 +176,6 @@ struct ipc_chan *session_chan(struct session *s, int role)
 
 void session_close(struct session *s)
 {
-    s->closing = true;
     ph_pump_close(s->pump);
 }
 
@@ -189,8 +194,7 @@ int session_login(struct session *s, const char *mechanism, ph_str user, ph_str 
     int r = ipc_send(keeper, AUTH, -1, .req = req, .service = (uint8_t)s->service, .mechanism = PH_STR("PLAIN"), .peer = ph_str_c(s->peer.ip),
                      .user = user, .password = password);
     if (r < 0) {
-        proc_wait_cancel(s->access->waits, s);
-        s->asked = 0;
+        session_unask(s, req);
         return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;
     }
     snprintf(s->auth, sizeof s->auth, "%s", mechanism); /* the name comes before it when keeper knows it */

@@ -82,6 +82,7 @@ struct proc_waits *proc_waits_free(struct proc_waits *w);
 uint64_t proc_wait(struct proc_waits *w, int role, enum ipc_type answer, void *who);
 /* Who waits for this answer (type of the message, sender of the channel); forgets it. NULL when nobody does. */
 void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer, uint64_t req);
+void proc_unwait(struct proc_waits *w, uint64_t req); /* it could not be sent; 0 is allowed */
 void proc_wait_cancel(struct proc_waits *w, const void *who); /* the asker is gone */
 /* Everyone who waits for that role, when it goes down; forgets them. fn may wait anew. */
 void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx), void *ctx);

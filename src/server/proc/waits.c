@@ -117,6 +117,17 @@ void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_ty
     return NULL;
 }
 
+void proc_unwait(struct proc_waits *w, uint64_t req)
+{
+    if (!req)
+        return;
+    for (size_t at = home(w, req); w->slots[at].req; at = (at + 1) & (w->cap - 1))
+        if (w->slots[at].req == req) {
+            drop(w, at);
+            return;
+        }
+}
+
 void proc_wait_cancel(struct proc_waits *w, const void *who)
 {
     for (size_t i = 0; i < w->cap; i++)
