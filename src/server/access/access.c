@@ -184,7 +184,7 @@ void session_close(struct session *s)
 int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password)
 {
     struct ipc_chan *keeper = session_chan(s, ROLE_KEEPER);
-    if (s->grant || s->auth[0])
+    if (s->grant || s->login_mechanism)
         return -PH_EORDER;
     if (!keeper)
         return -PH_EAGAIN;
@@ -197,16 +197,15 @@ int session_login(struct session *s, const char *mechanism, ph_str user, ph_str 
         session_unask(s, req);
         return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;
     }
-    snprintf(s->auth, sizeof s->auth, "%s", mechanism); /* the name comes before it when keeper knows it */
+    s->login_mechanism = mechanism;
     return 0;
 }
 
 static void logged_in(struct session *s, const struct ipc_AUTHED *m)
 {
     struct access *a = s->access;
-    char mechanism[32];
-    snprintf(mechanism, sizeof mechanism, "%s", s->auth);
-    s->auth[0] = '\0';
+    const char *mechanism = s->login_mechanism;
+    s->login_mechanism = NULL;
     if (m->verdict != IPC_OK || !m->session) {
         a->failures++;
         session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s", PH_FMT(m->user), mechanism, PH_FMT(m->text));
@@ -295,8 +294,8 @@ static void unanswered(void *who, uint64_t req, void *ctx)
     struct session *s = who;
     (void)ctx;
     s->asked--;
-    if (!s->grant && s->auth[0]) {
-        s->auth[0] = '\0';
+    if (s->login_mechanism) {
+        s->login_mechanism = NULL;
         s->kind->login(s, IPC_TEMP);
     } else {
         s->kind->answer(s, req, NULL);

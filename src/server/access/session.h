@@ -29,6 +29,7 @@ struct session {
     uint64_t grant;         /* the session the store and keeper know; 0 before the login. Every request to the store names it */
     char user[513];         /* account address, after the login */
     char auth[400];         /* "alice@a.test PLAIN", after the login: for journeys */
+    const char *login_mechanism; /* while keeper is asked */
     unsigned asked;         /* requests under way */
     struct session *next, *prev, *by_grant; /* access.c's */
 };
@@ -74,7 +75,7 @@ uint64_t session_ask(struct session *s, int role, enum ipc_type answer);
 void session_unask(struct session *s, uint64_t req); /* 0 is allowed; later answers are ignored */
 struct ipc_chan *session_chan(struct session *s, int role); /* NULL while it is down: a temporary failure */
 
-/* Asks keeper whether this is the password; the answer comes to kind->login, which is not called when this returns an error:
+/* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the answer comes to kind->login, which is not called when this returns an error:
  * -PH_EAGAIN (keeper is down), -PH_EORDER (logged in, or one is being checked), -PH_EINVAL (too long), -PH_ENOMEM. */
 PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password);
 
