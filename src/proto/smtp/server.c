@@ -123,6 +123,9 @@ void ph_smtp_server_sent(struct ph_smtp_server *s, size_t n)
         s->out_from = 0;
         ph_buf_clear(&s->out);
         ph_buf_shrink(&s->out);
+    } else if (s->out_from >= SERVER_OUT_HIGH) { /* what is sent makes room for more */
+        ph_buf_drop(&s->out, s->out_from);
+        s->out_from = 0;
     }
 }
 
