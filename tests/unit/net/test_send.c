@@ -1,0 +1,328 @@
+/* net/conn, net/send: the blocking calls against a real server engine behind a pump, in a child
+ * process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <posthouse/net.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "loop.h"
+#include "pump.h"
+#include "sock.h"
+#include "tls.h"
+
+static char dir[64], ca[80];
+static pid_t server;
+static unsigned ports[3]; /* plain and STARTTLS, TLS, mute */
+
+/* ---- the server -------------------------------------------------------------------------- */
+
+struct house {
+    struct ph_loop *loop;
+    struct ph_tls_ctx *tls;
+    int fds[3];
+};
+
+struct session {
+    struct ph_smtp_server *engine;
+    struct ph_pump *pump;
+    size_t body;
+};
+
+static void on_events(void *ctx)
+{
+    struct session *s = ctx;
+    struct ph_smtp_server_event ev;
+    enum ph_smtp_server_ev kind;
+    while ((kind = ph_smtp_server_next(s->engine, &ev)) != PH_SMTP_S_NEED) {
+        bool good = true;
+        switch (kind) {
+        case PH_SMTP_S_AUTH:
+            good = ev.has_data && ph_str_eq(ev.data, (ph_str){"\0alice\0secret", 13});
+            ph_smtp_server_reply(s->engine, good ? 235 : 535, good ? "2.7.0" : "5.7.8",
+                                 good ? "welcome" : "wrong password");
+            break;
+        case PH_SMTP_S_RCPT:
+            good = !ph_str_has_prefix(ev.mailbox.address, PH_STR("nobody"));
+            ph_smtp_server_reply(s->engine, good ? 250 : 550, good ? "2.1.5" : "5.1.1",
+                                 good ? "ok" : "no such mailbox");
+            break;
+        case PH_SMTP_S_DATA:
+            ph_smtp_server_reply(s->engine, 354, "", "go");
+            break;
+        case PH_SMTP_S_BODY:
+            s->body += ev.data.n;
+            break;
+        case PH_SMTP_S_EOM:
+            ph_smtp_server_reply(s->engine, 250, "2.0.0", "%zu octets", s->body);
+            s->body = 0;
+            break;
+        case PH_SMTP_S_MAIL:
+            ph_smtp_server_reply(s->engine, 250, "2.1.0", "ok");
+            break;
+        case PH_SMTP_S_COMMAND:
+            ph_smtp_server_reply(s->engine, 250, "", "one\ntwo %.*s", PH_FMT(ev.data));
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void on_closed(void *ctx, const struct ph_error *why)
+{
+    struct session *s = ctx;
+    (void)why;
+    ph_pump_free(s->pump);
+    ph_smtp_server_free(s->engine);
+    free(s);
+}
+
+static void on_secured(void *ctx, const struct ph_tls_info *info)
+{
+    (void)info;
+    ph_smtp_server_tls_started(((struct session *)ctx)->engine);
+}
+
+static void open_session(struct house *h, int fd, bool tls)
+{
+    struct session *s = calloc(1, sizeof *s);
+    struct ph_smtp_server_options o;
+    ph_smtp_server_defaults(&o);
+    o.hostname = PH_STR("mx.a.test");
+    o.auth = PH_STR("PLAIN LOGIN");
+    o.tls_available = !tls;
+    o.tls_active = tls;
+    o.xtrace = true;
+    o.limits.message = 1000000;
+    s->engine = ph_smtp_server_new(NULL, &o);
+    struct ph_pump_options p = {.ops = &ph_smtp_server_ops,
+                                .engine = s->engine,
+                                .tls = h->tls,
+                                .tls_now = tls,
+                                .handler = {on_events, on_closed, on_secured, s}};
+    s->pump = ph_pump_new(h->loop, fd, &p);
+}
+
+static void accept_plain(void *ctx, unsigned ready)
+{
+    struct house *h = ctx;
+    int fd = ph_accept(h->fds[0], NULL);
+    (void)ready;
+    if (fd >= 0)
+        open_session(h, fd, false);
+}
+
+static void accept_tls(void *ctx, unsigned ready)
+{
+    struct house *h = ctx;
+    int fd = ph_accept(h->fds[1], NULL);
+    (void)ready;
+    if (fd >= 0)
+        open_session(h, fd, true);
+}
+
+static _Noreturn void serve(struct house *h)
+{
+    h->loop = ph_loop_new();
+    ph_io_new(h->loop, h->fds[0], PH_READ, accept_plain, h);
+    ph_io_new(h->loop, h->fds[1], PH_READ, accept_tls,
+              h); /* the third one takes connections and says nothing */
+    ph_loop_run(h->loop);
+    _exit(0);
+}
+
+static int make(void **state)
+{
+    const ph_str names[] = {PH_STR_INIT("localhost"), PH_STR_INIT("127.0.0.1")};
+    struct house h = {0};
+    struct ph_buf cert, key;
+    struct ph_error e;
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/ph-send-XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(ca, sizeof ca, "%s/ca.pem", dir);
+    ph_buf_init(&cert, NULL, 65536);
+    ph_buf_init(&key, NULL, 65536);
+    h.tls = ph_tls_server_ctx(&e);
+    if (ph_tls_self_signed(names, 2, &cert, &key, &e) < 0 ||
+        ph_file_write(ca, ph_buf_str(&cert), 0600, &e) < 0 ||
+        ph_tls_add_cert(h.tls, PH_STR(""), ph_buf_str(&cert), ph_buf_str(&key), NULL, &e) < 0)
+        return -1;
+    for (int i = 0; i < 3; i++) {
+        struct ph_addr a;
+        if (ph_addr_make(PH_STR("127.0.0.1"), 0, &a) < 0 || (h.fds[i] = ph_listen(&a, 16, &e)) < 0)
+            return -1;
+        a.len = sizeof a.sa;
+        getsockname(h.fds[i], (struct sockaddr *)&a.sa, &a.len);
+        ports[i] = ph_addr_port(&a);
+    }
+    ph_buf_done(&cert);
+    ph_buf_done(&key);
+    server = fork();
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(&h);
+    }
+    for (int i = 0; i < 3; i++)
+        if (i != 2)
+            close(h.fds[i]);
+    ph_tls_ctx_free(h.tls);
+    return server < 0;
+}
+
+static int drop(void **state)
+{
+    char cmd[80];
+    (void)state;
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd);
+}
+
+/* ---- tests ------------------------------------------------------------------------------- */
+
+static struct ph_account account(enum ph_tls_mode tls)
+{
+    return (struct ph_account){.struct_size = sizeof(struct ph_account),
+                               .host = PH_STR_INIT("127.0.0.1"),
+                               .port = ports[tls == PH_TLS_ON],
+                               .tls = tls,
+                               .ca_file = ca,
+                               .user = PH_STR_INIT("alice"),
+                               .password = PH_STR_INIT("secret"),
+                               .connect_ms = 1000};
+}
+
+static const ph_str letter = PH_STR_INIT("From: a@a.test\r\n\r\n.dot\nline\r\n");
+
+static struct ph_buf said;
+
+static void keep(void *ctx, char who, ph_str line)
+{
+    (void)ctx;
+    ph_buf_addf(&said, "%c: %.*s\n", who, PH_FMT(line));
+}
+
+static void letters(void **state)
+{
+    (void)state;
+    const ph_str good[] = {PH_STR_INIT("b@a.test"), PH_STR_INIT("c@a.test")};
+    const ph_str some[] = {PH_STR_INIT("b@a.test"), PH_STR_INIT("nobody@a.test")};
+    for (int mode = PH_TLS_STARTTLS; mode <= PH_TLS_OFF; mode++) {
+        struct ph_account a = account((enum ph_tls_mode)mode);
+        struct ph_smtp_transcript t = {keep, NULL};
+        struct ph_smtp_outcome each[2] = {{0}}, all = {0};
+        struct ph_smtp_session *s;
+        struct ph_error e = {0};
+        struct ph_buf reply;
+        if (mode == PH_TLS_OFF)
+            a.user.n = 0; /* the server has no AUTH in plain text */
+        ph_buf_init(&said, NULL, 100000);
+        assert_int_equal(ph_smtp_open(&a, &t, &s, &e), 0);
+        assert_int_equal(ph_smtp_session_info(s)->tls[0] != 0, mode != PH_TLS_OFF);
+        assert_int_equal(ph_smtp_session_info(s)->verified, mode != PH_TLS_OFF);
+        assert_int_equal(ph_smtp_letter(s, PH_STR("a@a.test"), good, 2, letter, each, &all, &e), 0);
+        assert_string_equal(all.text, "2.0.0 30 octets"); /* the bare LF became CRLF */
+        assert_int_equal(ph_smtp_letter(s, PH_STR(""), some, 2, letter, each, &all, &e), 1);
+        assert_int_equal(each[0].code, 250);
+        assert_int_equal(each[1].code, 550);
+        assert_int_equal(ph_smtp_letter(s, PH_STR("a@a.test"), some + 1, 1, letter, each, &all, &e),
+                         -PH_EREFUSED);
+        assert_non_null(strstr(e.text, "nobody@a.test: 550 5.1.1 no such mailbox"));
+        assert_int_equal(ph_smtp_letter(s, PH_STR("a@a.test"), good, 1, letter, each, &all, &e), 0);
+        if (mode != PH_TLS_OFF) {
+            ph_buf_init(&reply, NULL, 1000);
+            assert_int_equal(ph_smtp_ask(s, PH_STR("XTRACE <1@a>"), &reply, &e), 250);
+            assert_string_equal(ph_buf_cstr(&reply), "one\ntwo <1@a>");
+            ph_buf_done(&reply);
+            assert_non_null(strstr(ph_buf_cstr(&said), "C: AUTH PLAIN"));
+        }
+        ph_smtp_close(s);
+        assert_null(strstr(ph_buf_cstr(&said), "AGFsaWNl")); /* the password in base64 */
+        assert_non_null(strstr(ph_buf_cstr(&said), "C: QUIT"));
+        ph_buf_done(&said);
+    }
+}
+
+static void a_large_one(void **state)
+{
+    (void)state;
+    const ph_str to = PH_STR("b@a.test");
+    struct ph_account a = account(PH_TLS_STARTTLS);
+    struct ph_error e = {0};
+    char *big = malloc(2000000);
+    for (size_t i = 0; i < 2000000; i++)
+        big[i] = i % 80 == 78 ? '\r' : i % 80 == 79 ? '\n' : 'x';
+    assert_int_equal(ph_send_letter(&a, PH_STR("a@a.test"), &to, 1, (ph_str){big, 800000}, &e), 0);
+    assert_int_equal(ph_send_letter(&a, PH_STR("a@a.test"), &to, 1, (ph_str){big, 2000000}, &e),
+                     -PH_ELIMIT);
+    assert_non_null(strstr(e.text, "2000000 bytes"));
+    free(big);
+}
+
+static void mistakes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        int port; /* index, or -1: nobody listens */
+        enum ph_tls_mode tls;
+        const char *password;
+        bool no_ca;
+        int code;
+        const char *text;
+    } row[] = {
+        {"127.0.0.1", -1, PH_TLS_OFF, "secret", false, PH_EREFUSED,
+         "refused: nothing listens there; is the server running?"},
+        {"no-such-host.invalid", 0, PH_TLS_OFF, "secret", false, 0,
+         "cannot find the host \"no-such-host.invalid\""},
+        {"127.0.0.1", 0, PH_TLS_STARTTLS, "wrong", false, PH_EAUTH,
+         "refused the login: 535 5.7.8 wrong password"},
+        {"127.0.0.1", 0, PH_TLS_STARTTLS, "secret", true, PH_ETLS,
+         "self-signed and not trusted here"},
+        {"127.0.0.1", 0, PH_TLS_ON, "secret", false, PH_ETLS, "does not speak TLS here"},
+        {"127.0.0.1", 2, PH_TLS_ON, "secret", false, PH_ETIMEOUT,
+         "did not finish the TLS handshake"},
+        {"127.0.0.1", 1, PH_TLS_STARTTLS, "secret", false, 0, ""},
+        {"127.0.0.1", 2, PH_TLS_OFF, "secret", false, PH_ETIMEOUT, "127.0.0.1:"},
+        {"127.0.0.1", 0, PH_TLS_OFF, "secret", false, PH_ENOTIMPL,
+         "offers no login that we speak; most servers"},
+        {"", 0, PH_TLS_OFF, "secret", false, PH_EINVAL, "no server was named"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct ph_account a = account(row[i].tls);
+        struct ph_smtp_session *s = NULL;
+        struct ph_error e = {0};
+        a.host = ph_str_c(row[i].host);
+        a.port = row[i].port < 0 ? 9 : ports[row[i].port];
+        a.password = ph_str_c(row[i].password);
+        a.ca_file = row[i].no_ca ? NULL : ca;
+        a.timeout_ms = 1000;
+        int rc = ph_smtp_open(&a, NULL, &s, &e);
+        assert_true(rc < 0);
+        assert_null(s);
+        if ((row[i].code && rc != -row[i].code) || !strstr(e.text, row[i].text))
+            fail_msg("row %zu: %d \"%s\"", i, rc, e.text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(a_large_one),
+                                       cmocka_unit_test(mistakes)};
+    return cmocka_run_group_tests(tests, make, drop);
+}
