@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum { PATH_ROOM = 4096 };
-static const int64_t KEY_AGE = (int64_t)45 * 86400 * 1000000, PRUNE_EVERY = (int64_t)86400 * 1000000;
+static const int64_t KEY_AGE = (int64_t)45 * 86400 * 1000000,
+                     PRUNE_EVERY = (int64_t)86400 * 1000000;
 
 static struct store *store_close(struct store *s);
 
@@ -105,8 +106,8 @@ static void forget(struct store_account *a)
     free_account(a);
 }
 
-/* keep_wal: the last connection leaves the -wal where it is instead of moving it (which flushes). What was unlinked lazily
- * without a sync stays for fsck. */
+/* keep_wal: the last connection leaves the -wal where it is instead of moving it (which flushes).
+ * What was unlinked lazily without a sync stays for fsck. */
 static void shut(struct store_account *a, bool keep_wal)
 {
     if (!a->in_sql)
@@ -177,8 +178,8 @@ static int open_new(struct store *s, uint64_t id, ph_str folder, bool create,
     return 0;
 }
 
-/* After a flush failed: everything committed is written to mail.sqlite and flushed there, or the account stays failed
- * (perhaps without a connection) and the next call tries again. */
+/* After a flush failed: everything committed is written to mail.sqlite and flushed there, or the
+ * account stays failed (perhaps without a connection) and the next call tries again. */
 static int recover(struct store_account *a)
 {
     close_db(a);
@@ -290,7 +291,8 @@ static int store_mark(struct store_account *a, struct store_sync **ret)
     return 1;
 }
 
-/* Moves the -wal into mail.sqlite on a connection of its own, so that the account's thread need not wait. */
+/* Moves the -wal into mail.sqlite on a connection of its own, so that the account's thread need not
+ * wait. */
 static void checkpoint_beside(struct wal *w)
 {
     char path[PATH_ROOM];

@@ -12,8 +12,8 @@
 
 enum {
     PATH_ROOM = 4096,
-    PACK_LEAST = 512,                   /* smaller ones are not worth a call */
-    TRY_INLINE = 4 * STORE_INLINE_MAX,  /* larger ones go to a file without trying */
+    PACK_LEAST = 512,                  /* smaller ones are not worth a call */
+    TRY_INLINE = 4 * STORE_INLINE_MAX, /* larger ones go to a file without trying */
     PIECE = 128 * 1024
 };
 
@@ -127,7 +127,8 @@ int body_pack(struct store_account *a, uint64_t emailid, ph_str body, struct pac
 
 static int damaged(struct store_account *a, uint64_t emailid, const char *what)
 {
-    return sq_fail(a, PH_ECORRUPT, 0, "%s/mail.sqlite: body %" PRIu64 ": %s", a->dir, emailid, what);
+    return sq_fail(a, PH_ECORRUPT, 0, "%s/mail.sqlite: body %" PRIu64 ": %s", a->dir, emailid,
+                   what);
 }
 
 /* A whole stored body to exactly `size` bytes at out. */
@@ -208,8 +209,8 @@ int body_unpack_fd(struct store_account *a, enum form form, uint64_t emailid, ph
     if (r == 0) {
         r = unpack(a, form, emailid, data, size, map);
         munmap(map, size);
-        if (r == 0 && fcntl(fd, F_ADD_SEALS,
-                            F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+        if (r == 0 &&
+            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
             r = io_error(a, "seal");
         if (r < 0)
             close(fd);

@@ -11,73 +11,101 @@
 
 enum { PATH_ROOM = 4096, FINDING_MAX = 512, FINDINGS_EACH = 100 };
 
-/* find: one text column per violation. fix: run once when something was found; NULL: cannot be repaired for certain. */
+/* find: one text column per violation. fix: run once when something was found; NULL: cannot be
+ * repaired for certain. */
 struct rule {
     const char *find, *fix;
 };
 
-#define MESSAGES_OF "FROM message WHERE message.account=mailbox.account AND message.mailbox=mailbox.id"
+#define MESSAGES_OF                                                                                \
+    "FROM message WHERE message.account=mailbox.account AND message.mailbox=mailbox.id"
 
 static const struct rule rules[] = {
     /* 1 */
-    {"SELECT 'a row of another account in ' || t FROM (SELECT 'mailbox' t, account FROM mailbox UNION ALL SELECT 'message', account"
-     " FROM message UNION ALL SELECT 'email', account FROM email UNION ALL SELECT 'content', account FROM content UNION ALL"
+    {"SELECT 'a row of another account in ' || t FROM (SELECT 'mailbox' t, account FROM mailbox "
+     "UNION ALL SELECT 'message', account"
+     " FROM message UNION ALL SELECT 'email', account FROM email UNION ALL SELECT 'content', "
+     "account FROM content UNION ALL"
      " SELECT 'gone', account FROM gone UNION ALL SELECT 'delivered', account FROM delivered)"
      " WHERE account <> (SELECT account FROM account)",
      NULL},
     {"SELECT 'there are ' || count(*) || ' account rows' FROM account HAVING count(*) <> 1", NULL},
     /* 3 */
-    {"SELECT 'message ' || uid || ' is in mailbox ' || mailbox || ', which does not exist' FROM message m WHERE NOT EXISTS"
+    {"SELECT 'message ' || uid || ' is in mailbox ' || mailbox || ', which does not exist' FROM "
+     "message m WHERE NOT EXISTS"
      " (SELECT 1 FROM mailbox b WHERE b.id=m.mailbox AND b.state=0)",
      NULL},
-    {"SELECT 'mailbox ' || name || ': uidnext ' || uidnext || ' is not above all uids' FROM mailbox WHERE uidnext <= max("
-     "(SELECT coalesce(max(uid), 0) " MESSAGES_OF "), (SELECT coalesce(max(last), 0) FROM gone WHERE gone.mailbox=mailbox.id))",
-     "UPDATE mailbox SET uidnext = 1 + max(uidnext - 1, (SELECT coalesce(max(uid), 0) " MESSAGES_OF "),"
+    {"SELECT 'mailbox ' || name || ': uidnext ' || uidnext || ' is not above all uids' FROM "
+     "mailbox WHERE uidnext <= max("
+     "(SELECT coalesce(max(uid), 0) " MESSAGES_OF
+     "), (SELECT coalesce(max(last), 0) FROM gone WHERE gone.mailbox=mailbox.id))",
+     "UPDATE mailbox SET uidnext = 1 + max(uidnext - 1, (SELECT coalesce(max(uid), 0) " MESSAGES_OF
+     "),"
      " (SELECT coalesce(max(last), 0) FROM gone WHERE gone.mailbox=mailbox.id))"},
-    {"SELECT 'mailbox ' || g.mailbox || ': uids ' || g.first || ' to ' || g.last || ' are gone, and there' FROM gone g WHERE EXISTS"
-     " (SELECT 1 FROM message m WHERE m.account=g.account AND m.mailbox=g.mailbox AND m.uid BETWEEN g.first AND g.last)",
+    {"SELECT 'mailbox ' || g.mailbox || ': uids ' || g.first || ' to ' || g.last || ' are gone, "
+     "and there' FROM gone g WHERE EXISTS"
+     " (SELECT 1 FROM message m WHERE m.account=g.account AND m.mailbox=g.mailbox AND m.uid "
+     "BETWEEN g.first AND g.last)",
      NULL},
-    {"SELECT 'mailbox ' || mailbox || ': gone ranges overlap at ' || first FROM (SELECT mailbox, first, last, lead(first) OVER"
+    {"SELECT 'mailbox ' || mailbox || ': gone ranges overlap at ' || first FROM (SELECT mailbox, "
+     "first, last, lead(first) OVER"
      " (PARTITION BY mailbox ORDER BY first) nx FROM gone) WHERE nx <= last OR last < first",
      NULL},
     /* 4 */
-    {"SELECT 'mailbox ' || name || ': modseq is behind' FROM mailbox WHERE modseq < max((SELECT coalesce(max(modseq), 0) " MESSAGES_OF
+    {"SELECT 'mailbox ' || name || ': modseq is behind' FROM mailbox WHERE modseq < max((SELECT "
+     "coalesce(max(modseq), 0) " MESSAGES_OF
      "), (SELECT coalesce(max(modseq), 0) FROM gone WHERE gone.mailbox=mailbox.id))",
      "UPDATE mailbox SET modseq = max(modseq, (SELECT coalesce(max(modseq), 0) " MESSAGES_OF
      "), (SELECT coalesce(max(modseq), 0) FROM gone WHERE gone.mailbox=mailbox.id))"},
-    {"SELECT 'mailbox ' || mailbox || ': born of ' || uid || ' is out of order' FROM (SELECT mailbox, uid, born, modseq,"
-     " lag(born) OVER (PARTITION BY mailbox ORDER BY uid) pv FROM message) WHERE born > modseq OR pv >= born",
+    {"SELECT 'mailbox ' || mailbox || ': born of ' || uid || ' is out of order' FROM (SELECT "
+     "mailbox, uid, born, modseq,"
+     " lag(born) OVER (PARTITION BY mailbox ORDER BY uid) pv FROM message) WHERE born > modseq OR "
+     "pv >= born",
      NULL},
-    {"SELECT 'mailbox ' || mailbox || ': modseq ' || modseq || ' is used twice' FROM (SELECT mailbox, modseq FROM message UNION ALL"
+    {"SELECT 'mailbox ' || mailbox || ': modseq ' || modseq || ' is used twice' FROM (SELECT "
+     "mailbox, modseq FROM message UNION ALL"
      " SELECT mailbox, modseq FROM gone) GROUP BY mailbox, modseq HAVING count(*) > 1",
      NULL},
     /* 5 */
-    {"SELECT 'mailbox ' || name || ': counters are wrong' FROM mailbox WHERE messages <> (SELECT count(*) " MESSAGES_OF
-     ") OR unseen <> (SELECT count(*) " MESSAGES_OF " AND flags & 1 = 0) OR deleted <> (SELECT count(*) " MESSAGES_OF
+    {"SELECT 'mailbox ' || name || ': counters are wrong' FROM mailbox WHERE messages <> (SELECT "
+     "count(*) " MESSAGES_OF ") OR unseen <> (SELECT count(*) " MESSAGES_OF
+     " AND flags & 1 = 0) OR deleted <> (SELECT count(*) " MESSAGES_OF
      " AND flags & 8 <> 0) OR size <> (SELECT coalesce(sum(size), 0) " MESSAGES_OF ")",
-     "UPDATE mailbox SET messages = (SELECT count(*) " MESSAGES_OF "), unseen = (SELECT count(*) " MESSAGES_OF
-     " AND flags & 1 = 0), deleted = (SELECT count(*) " MESSAGES_OF " AND flags & 8 <> 0), size = (SELECT coalesce(sum(message.size), 0)"
+     "UPDATE mailbox SET messages = (SELECT count(*) " MESSAGES_OF
+     "), unseen = (SELECT count(*) " MESSAGES_OF
+     " AND flags & 1 = 0), deleted = (SELECT count(*) " MESSAGES_OF
+     " AND flags & 8 <> 0), size = (SELECT coalesce(sum(message.size), 0)"
      " " MESSAGES_OF ")"},
-    {"SELECT 'mailbox ' || name || ': an unseen message is below seen_below' FROM mailbox WHERE EXISTS (SELECT 1 " MESSAGES_OF
-     " AND uid < mailbox.seen_below AND flags & 1 = 0)",
+    {"SELECT 'mailbox ' || name || ': an unseen message is below seen_below' FROM mailbox WHERE "
+     "EXISTS (SELECT 1 " MESSAGES_OF " AND uid < mailbox.seen_below AND flags & 1 = 0)",
      "UPDATE mailbox SET seen_below = 1"},
     /* 6 */
-    {"SELECT 'mailbox ' || mailbox || ': message ' || uid || ' has lost its email ' || emailid FROM message WHERE emailid NOT IN"
+    {"SELECT 'mailbox ' || mailbox || ': message ' || uid || ' has lost its email ' || emailid "
+     "FROM message WHERE emailid NOT IN"
      " (SELECT emailid FROM email)",
      NULL},
-    {"SELECT 'email ' || e.emailid || ': ' || refs || ' references, ' || count(m.emailid) || ' messages' FROM email e LEFT JOIN message m"
+    {"SELECT 'email ' || e.emailid || ': ' || refs || ' references, ' || count(m.emailid) || ' "
+     "messages' FROM email e LEFT JOIN message m"
      " ON m.emailid=e.emailid GROUP BY e.emailid HAVING refs <> count(m.emailid) OR refs < 1",
-     "WITH n AS MATERIALIZED (SELECT emailid, count(*) c FROM message GROUP BY emailid) UPDATE email SET refs = coalesce("
+     "WITH n AS MATERIALIZED (SELECT emailid, count(*) c FROM message GROUP BY emailid) UPDATE "
+     "email SET refs = coalesce("
      "(SELECT c FROM n WHERE n.emailid=email.emailid), 0); DELETE FROM email WHERE refs = 0"},
     /* 7 */
-    {"SELECT 'email ' || emailid || ': its body is missing' FROM email WHERE form < 2 AND emailid NOT IN (SELECT emailid FROM content)", NULL},
-    {"SELECT 'body ' || emailid || ' belongs to no email' FROM content WHERE emailid NOT IN (SELECT emailid FROM email WHERE form < 2)",
+    {"SELECT 'email ' || emailid || ': its body is missing' FROM email WHERE form < 2 AND emailid "
+     "NOT IN (SELECT emailid FROM content)",
+     NULL},
+    {"SELECT 'body ' || emailid || ' belongs to no email' FROM content WHERE emailid NOT IN "
+     "(SELECT emailid FROM email WHERE form < 2)",
      "DELETE FROM content WHERE emailid NOT IN (SELECT emailid FROM email WHERE form < 2)"},
     /* 8 */
-    {"SELECT 'the next ids are behind' FROM account WHERE email_next <= (SELECT coalesce(max(emailid), 0) FROM email)"
-     " OR mailbox_next <= (SELECT coalesce(max(id), 0) FROM mailbox) OR uidvalidity < (SELECT max(uidvalidity) FROM mailbox)",
-     "UPDATE account SET email_next = max(email_next, (SELECT coalesce(max(emailid), 0) + 1 FROM email)), mailbox_next = max(mailbox_next,"
-     " (SELECT coalesce(max(id), 0) + 1 FROM mailbox)), uidvalidity = max(uidvalidity, (SELECT max(uidvalidity) FROM mailbox))"},
+    {"SELECT 'the next ids are behind' FROM account WHERE email_next <= (SELECT "
+     "coalesce(max(emailid), 0) FROM email)"
+     " OR mailbox_next <= (SELECT coalesce(max(id), 0) FROM mailbox) OR uidvalidity < (SELECT "
+     "max(uidvalidity) FROM mailbox)",
+     "UPDATE account SET email_next = max(email_next, (SELECT coalesce(max(emailid), 0) + 1 FROM "
+     "email)), mailbox_next = max(mailbox_next,"
+     " (SELECT coalesce(max(id), 0) + 1 FROM mailbox)), uidvalidity = max(uidvalidity, (SELECT "
+     "max(uidvalidity) FROM mailbox))"},
 };
 
 struct checking {
@@ -176,8 +204,9 @@ static int check_uids(struct checking *k)
                 next = known.v[j].to + 1;
         }
         if (r >= 0 && lost.n > 0) {
-            snprintf(text, sizeof text, "mailbox %.200s: %" PRIu64 " uids are neither there nor gone",
-                     m->name, uidset_count(&lost));
+            snprintf(text, sizeof text,
+                     "mailbox %.200s: %" PRIu64 " uids are neither there nor gone", m->name,
+                     uidset_count(&lost));
             report(k, text, k->repair);
             if (k->repair)
                 r = sq_remove_gone(a, m, &lost);
@@ -193,15 +222,18 @@ static int check_bodies(struct checking *k)
 {
     struct store_account *a = k->a;
     sqlite3_stmt *st;
-    static const char sql[] = "SELECT e.emailid, e.form, e.size, c.data FROM email e LEFT JOIN content c ON c.emailid=e.emailid";
+    static const char sql[] = "SELECT e.emailid, e.form, e.size, c.data FROM email e LEFT JOIN "
+                              "content c ON c.emailid=e.emailid";
     int rc = sqlite3_prepare_v2(a->db, sql, -1, &st, NULL);
     while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        uint64_t id = (uint64_t)sqlite3_column_int64(st, 0), size = (uint64_t)sqlite3_column_int64(st, 2);
+        uint64_t id = (uint64_t)sqlite3_column_int64(st, 0),
+                 size = (uint64_t)sqlite3_column_int64(st, 2);
         enum form form = (enum form)sqlite3_column_int(st, 1);
         ph_str bytes, data = sq_blob(st, 3);
         int fd = -1;
-        int r = size <= STORE_INLINE_MAX && form <= FORM_ZSTD ? body_unpack(a, form, id, data, size, &bytes)
-                                                             : body_unpack_fd(a, form, id, data, size, &fd);
+        int r = size <= STORE_INLINE_MAX && form <= FORM_ZSTD
+                    ? body_unpack(a, form, id, data, size, &bytes)
+                    : body_unpack_fd(a, form, id, data, size, &fd);
         if (fd >= 0)
             close(fd);
         if (r == -PH_ECORRUPT)

@@ -59,9 +59,14 @@ static int flag_row(struct flagging *g, struct chunk_row *r, ph_str keywords)
         r->modseq = ++g->m->modseq;
         recount(g->m, r->uid, r->flags, flags);
     }
-    struct store_message out = {.uid = r->uid, .flags = flags & STORE_FLAGS, .keywords = kw,
-                                .modseq = r->modseq, .date = r->date, .saved = r->saved,
-                                .size = r->size, .emailid = r->emailid};
+    struct store_message out = {.uid = r->uid,
+                                .flags = flags & STORE_FLAGS,
+                                .keywords = kw,
+                                .modseq = r->modseq,
+                                .date = r->date,
+                                .saved = r->saved,
+                                .size = r->size,
+                                .emailid = r->emailid};
     int e = g->stopped ? 0 : g->row(g->ctx, &out);
     g->stopped |= e > 0;
     return e < 0 ? e : 0;
@@ -101,8 +106,7 @@ int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uid
              const struct store_flagging *f, store_message_fn *row, void *ctx,
              struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr)
 {
-    struct flagging g = {
-        .a = a, .f = f, .row = row, .ctx = ctx, .modified = modified};
+    struct flagging g = {.a = a, .f = f, .row = row, .ctx = ctx, .modified = modified};
     ph_buf_init(&g.kw, NULL, 2 * STORE_KEYWORDS_MAX + 2);
     int r = sq_enter(a, true);
     if (r >= 0)
@@ -115,7 +119,8 @@ int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uid
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
-/* Three streams in modseq order: messages changed after they came, messages that only came, uids gone. */
+/* Three streams in modseq order: messages changed after they came, messages that only came, uids
+ * gone. */
 struct stream {
     sqlite3_stmt *st;
     int column; /* of the modseq */
@@ -133,7 +138,8 @@ static int advance(struct store_account *a, struct stream *s)
     return r < 0 ? r : 0;
 }
 
-/* The first uid born after `since`: born rises with uid, and the walk from the end passes only these. */
+/* The first uid born after `since`: born rises with uid, and the walk from the end passes only
+ * these. */
 static int first_born(struct store_account *a, const struct mbox *m, uint64_t since, uint32_t *ret)
 {
     *ret = m->uidnext;
@@ -157,8 +163,8 @@ static int open_streams(struct store_account *a, const struct mbox *m, uint64_t 
         return r;
     s[S_CHANGED] = (struct stream){
         .st = sq_start(a, ST_CHANGED, "ii", (int64_t)m->id, (int64_t)since), .column = 1};
-    s[S_BORN] = (struct stream){
-        .st = sq_start(a, ST_BORN, "ii", (int64_t)m->id, (int64_t)born), .column = 1};
+    s[S_BORN] = (struct stream){.st = sq_start(a, ST_BORN, "ii", (int64_t)m->id, (int64_t)born),
+                                .column = 1};
     s[S_GONE] = (struct stream){
         .st = sq_start(a, ST_GONE_SINCE, "ii", (int64_t)m->id, (int64_t)since), .column = 2};
     for (int i = 0; r >= 0 && i < STREAMS; i++)

@@ -104,10 +104,16 @@ static void show(struct store_account *a, const struct mbox *m, struct store_mai
 {
     static const unsigned state_bits[] = {0, STORE_MB_NOSELECT,
                                           STORE_MB_NOSELECT | STORE_MB_NONEXISTENT};
-    *ret = (struct store_mailbox){
-        .id = m->id, .name = name_of(m), .special = ph_str_c(m->special),
-        .uidvalidity = m->uidvalidity, .uidnext = m->uidnext, .messages = m->messages,
-        .unseen = m->unseen, .deleted = m->deleted, .size = m->size, .modseq = m->modseq};
+    *ret = (struct store_mailbox){.id = m->id,
+                                  .name = name_of(m),
+                                  .special = ph_str_c(m->special),
+                                  .uidvalidity = m->uidvalidity,
+                                  .uidnext = m->uidnext,
+                                  .messages = m->messages,
+                                  .unseen = m->unseen,
+                                  .deleted = m->deleted,
+                                  .size = m->size,
+                                  .modseq = m->modseq};
     ret->bits = state_bits[m->state] | (m->subscribed ? STORE_MB_SUBSCRIBED : 0u) |
                 (mbox_has_children(a, m) ? STORE_MB_CHILDREN : 0u);
 }

@@ -53,8 +53,8 @@ int chunk_read(struct store_account *a, uint64_t mailbox, uint32_t from, uint32_
     for (; r > 0 && c->n < CHUNK; r = sq_step(a, st)) {
         struct store_message m;
         sq_row(st, &m);
-        c->v[c->n++] = (struct chunk_row){m.uid, m.flags, m.modseq, m.emailid, m.size, m.date,
-                                          m.saved, c->kw.n, m.keywords.n};
+        c->v[c->n++] = (struct chunk_row){m.uid,  m.flags, m.modseq, m.emailid,   m.size,
+                                          m.date, m.saved, c->kw.n,  m.keywords.n};
         ph_buf_add(&c->kw, m.keywords);
     }
     if (r > 0)
@@ -114,8 +114,8 @@ static int add_email(struct store_account *a, const struct store_letter *l, uint
     struct packed p;
     int r = body_pack(a, emailid, l->body, &p);
     if (r >= 0)
-        r = sq_run(a, ST_EMAIL_ADD, "iiiitb", (int64_t)emailid, (int64_t)p.form,
-                   (int64_t)l->body.n, (int64_t)l->qid, l->message_id, l->summary);
+        r = sq_run(a, ST_EMAIL_ADD, "iiiitb", (int64_t)emailid, (int64_t)p.form, (int64_t)l->body.n,
+                   (int64_t)l->qid, l->message_id, l->summary);
     if (r >= 0 && p.form <= FORM_ZSTD)
         r = sq_run(a, ST_CONTENT_ADD, "ib", (int64_t)emailid, p.data);
     return r;

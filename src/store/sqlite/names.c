@@ -1,8 +1,8 @@
 /*
  * names.c - CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
  *
- * A row's states:   (none) --create--> LIVE --delete, has inferiors--> NAME --create--> LIVE (new id)
- *                   LIVE or NAME --delete, subscribed--> SUBSCRIPTION --unsubscribe--> (none)
+ * A row's states:   (none) --create--> LIVE --delete, has inferiors--> NAME --create--> LIVE (new
+ * id) LIVE or NAME --delete, subscribed--> SUBSCRIPTION --unsubscribe--> (none)
  *
  * Everything that can be refused is found out before the first write.
  */
@@ -24,15 +24,22 @@ int mbox_make(struct store_account *a, ph_str name, ph_str special, bool subscri
         memcpy(use, special.p, special.n);
     uint64_t now = (uint64_t)(sq_now() / 1000000) & 0xffffffff;
     a->uidvalidity = a->uidvalidity + 1 > now ? a->uidvalidity + 1 : now;
-    struct mbox m = {.id = a->mailbox_next++, .name = (char *)(uintptr_t)name.p, .name_n = name.n,
-                     .special = use, .keywords = (char *)(uintptr_t) "", .subscribed = subscribed,
-                     .uidvalidity = (uint32_t)a->uidvalidity, .uidnext = 1, .recent_uid = 1,
-                     .seen_below = 1, .modseq = 1};
+    struct mbox m = {.id = a->mailbox_next++,
+                     .name = (char *)(uintptr_t)name.p,
+                     .name_n = name.n,
+                     .special = use,
+                     .keywords = (char *)(uintptr_t) "",
+                     .subscribed = subscribed,
+                     .uidvalidity = (uint32_t)a->uidvalidity,
+                     .uidnext = 1,
+                     .recent_uid = 1,
+                     .seen_below = 1,
+                     .modseq = 1};
     a->meta_dirty = true;
-    int r = sq_run(a, ST_MAILBOX_ADD, "ititiiiiiitiiii", (int64_t)m.id, name, (int64_t)m.state,
-                   ph_str_c(use), (int64_t)m.subscribed, (int64_t)m.uidvalidity, (int64_t)1,
-                   (int64_t)1, (int64_t)1, (int64_t)1, PH_STR(""), (int64_t)0, (int64_t)0,
-                   (int64_t)0, (int64_t)0);
+    int r =
+        sq_run(a, ST_MAILBOX_ADD, "ititiiiiiitiiii", (int64_t)m.id, name, (int64_t)m.state,
+               ph_str_c(use), (int64_t)m.subscribed, (int64_t)m.uidvalidity, (int64_t)1, (int64_t)1,
+               (int64_t)1, (int64_t)1, PH_STR(""), (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     return r < 0 ? r : mbox_insert(a, &m, ret);
 }
 

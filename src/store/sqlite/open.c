@@ -14,9 +14,10 @@
 
 enum { PATH_ROOM = 4096 };
 
-static const char settings[] = "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                               "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
-                               "PRAGMA mmap_size=268435456; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF";
+static const char settings[] =
+    "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+    "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+    "PRAGMA mmap_size=268435456; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF";
 
 int64_t sq_now(void)
 {
@@ -48,7 +49,8 @@ static int exec(struct store_account *a, const char *sql)
 static int sync_folder(struct store_account *a, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? sq_fail(a, PH_EIO, errno, "%s: %s", path, strerror(errno)) : 0;
+    int r =
+        fd < 0 || fsync(fd) < 0 ? sq_fail(a, PH_EIO, errno, "%s: %s", path, strerror(errno)) : 0;
     if (fd >= 0)
         close(fd);
     return r;
@@ -77,8 +79,8 @@ static int make(struct store_account *a)
         r = mbox_make(a, ph_str_c(d->name), ph_str_c(d->special), true, &m);
     }
     if (r >= 0)
-        r = sq_run(a, ST_ACCOUNT_ADD, "iiiiii", (int64_t)SCHEMA_VERSION, now, (int64_t)a->uidvalidity,
-                   (int64_t)a->mailbox_next, (int64_t)a->email_limit, now);
+        r = sq_run(a, ST_ACCOUNT_ADD, "iiiiii", (int64_t)SCHEMA_VERSION, now,
+                   (int64_t)a->uidvalidity, (int64_t)a->mailbox_next, (int64_t)a->email_limit, now);
     if (r >= 0)
         r = exec(a, "COMMIT; PRAGMA synchronous=NORMAL");
     if (r < 0) {
