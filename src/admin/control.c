@@ -36,12 +36,16 @@ static int connect_to(const char *data)
 static int not_reached(const char *data)
 {
     if (errno == EACCES || errno == EPERM)
-        return admin_fail(EX_NOPERM, "%s/control.sock: %s; ask as the user who started the server", data, strerror(errno));
-    return admin_fail(EX_UNAVAILABLE, "no server is running in %s; start one with posthouse serve --data %s, or name its folder with --data", data,
-                      data);
+        return admin_fail(EX_NOPERM, "%s/control.sock: %s; ask as the user who started the server",
+                          data, strerror(errno));
+    return admin_fail(EX_UNAVAILABLE,
+                      "no server is running in %s; start one with posthouse serve --data %s, or "
+                      "name its folder with --data",
+                      data, data);
 }
 
-int admin_control_ask(struct admin_control *c, const char *data, const char *verb, const char *argument)
+int admin_control_ask(struct admin_control *c, const char *data, const char *verb,
+                      const char *argument)
 {
     struct ipc_ends ends = {ROLE_CONTROL, ROLE_PARENT, 0, 0};
     struct ipc_CTL ask = {ph_str_c(verb), ph_str_c(argument)};
@@ -52,13 +56,15 @@ int admin_control_ask(struct admin_control *c, const char *data, const char *ver
         return not_reached(data);
     int r = ipc_call(c->fd, &ends, IPC_CTL, &ask, &c->buf, &msg, ANSWER_MS);
     if (r == -PH_ESYNTAX)
-        return admin_fail(EX_PROTOCOL, "the running server is of another version than this program; restart it");
+        return admin_fail(EX_PROTOCOL,
+                          "the running server is of another version than this program; restart it");
     if (r || msg.type != IPC_CTL_RESULT)
         return admin_fail(EX_TEMPFAIL, "the server does not answer: %s", ph_error_info(r)->text);
     c->text = msg.CTL_RESULT.text;
     if (msg.CTL_RESULT.verdict == IPC_OK)
         return 0;
-    return admin_fail(msg.CTL_RESULT.verdict == IPC_TEMP ? EX_TEMPFAIL : EX_CONFIG, "%.*s", PH_FMT(c->text));
+    return admin_fail(msg.CTL_RESULT.verdict == IPC_TEMP ? EX_TEMPFAIL : EX_CONFIG, "%.*s",
+                      PH_FMT(c->text));
 }
 
 bool admin_control_wait_end(struct admin_control *c, int ms)

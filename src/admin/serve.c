@@ -11,10 +11,12 @@
 #include <sysexits.h>
 
 static const char details[] =
-    "Without a configuration file it serves unprivileged ports on 127.0.0.1 with a self-signed certificate:\n"
+    "Without a configuration file it serves unprivileged ports on 127.0.0.1 with a self-signed "
+    "certificate:\n"
     "  posthouse serve --data /tmp/house &\n"
     "  posthouse account add alice@a.test --generate --data /tmp/house\n"
-    "SIGTERM or Ctrl-C stops it when work under way is done, SIGHUP reads configuration and certificates again.\n"
+    "SIGTERM or Ctrl-C stops it when work under way is done, SIGHUP reads configuration and "
+    "certificates again.\n"
     "Settings: posthouse.conf(5). What would be used: posthouse config.\n";
 
 /* --set may be given many times. */
@@ -43,9 +45,17 @@ int admin_serve(int argc, char **argv)
     const char *config = NULL, *ready = NULL;
     uint64_t fd = 0;
     const struct admin_option opts[] = {
-        {.name = "--config", .value = &config, .help = "--config FILE      the configuration (default: $POSTHOUSE_CONFIG, else DATA/posthouse.conf if there)"},
-        {.name = "--set", .each = add_set, .ctx = &sets, .help = "--set NAME=VALUE   a setting, over the file; may be given again"},
-        {.name = "--ready-fd", .value = &ready, .help = "--ready-fd N       write a line to descriptor N when every process serves"},
+        {.name = "--config",
+         .value = &config,
+         .help = "--config FILE      the configuration (default: $POSTHOUSE_CONFIG, else "
+                 "DATA/posthouse.conf if there)"},
+        {.name = "--set",
+         .each = add_set,
+         .ctx = &sets,
+         .help = "--set NAME=VALUE   a setting, over the file; may be given again"},
+        {.name = "--ready-fd",
+         .value = &ready,
+         .help = "--ready-fd N       write a line to descriptor N when every process serves"},
         {0}};
     int left = admin_options(argc, argv, opts, details, 0, 0, &a);
     if (left >= 0)
@@ -54,7 +64,10 @@ int admin_serve(int argc, char **argv)
         return admin_fail(EX_USAGE, "--ready-fd %s: there is no such descriptor", ready);
     if (ready)
         fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-    struct parent_options opt = {.data = a.data, .data_given = a.data_given, .config = config_file(config), .sets = sets.v,
+    struct parent_options opt = {.data = a.data,
+                                 .data_given = a.data_given,
+                                 .config = config_file(config),
+                                 .sets = sets.v,
                                  .ready_fd = ready ? (int)fd : -1};
     return parent_serve(&opt);
 }
@@ -63,10 +76,14 @@ int admin_check_config(int argc, char **argv)
 {
     struct admin_args a;
     struct ph_conf *c = NULL;
-    int left = admin_options(argc, argv, NULL, "Every mistake is told with its line; the exit code is 78 when there is one.\n", 0, 1, &a);
+    int left = admin_options(
+        argc, argv, NULL,
+        "Every mistake is told with its line; the exit code is 78 when there is one.\n", 0, 1, &a);
     if (left >= 0)
         return left;
-    struct parent_options opt = {.data = a.data, .data_given = a.data_given, .config = config_file(a.count ? a.args[0] : NULL)};
+    struct parent_options opt = {.data = a.data,
+                                 .data_given = a.data_given,
+                                 .config = config_file(a.count ? a.args[0] : NULL)};
     int code = parent_conf(&opt, &c);
     if (!code)
         puts("the configuration is good");
@@ -82,14 +99,20 @@ int admin_config(int argc, char **argv)
     struct ph_buf text;
     const char *config = NULL;
     bool manual = false;
-    const struct admin_option opts[] = {{.name = "--config", .value = &config, .help = "--config FILE      as for serve"},
-                                        {.name = "--set", .each = add_set, .ctx = &sets, .help = "--set NAME=VALUE   as for serve"},
-                                        {.name = "--manual", .flag = &manual, .help = "--manual           the settings section of posthouse.conf(5), for the build"},
-                                        {0}};
-    int left = admin_options(argc, argv, opts, "Prints every setting with its value, in the syntax of the file.\n", 0, 0, &a);
+    const struct admin_option opts[] = {
+        {.name = "--config", .value = &config, .help = "--config FILE      as for serve"},
+        {.name = "--set", .each = add_set, .ctx = &sets, .help = "--set NAME=VALUE   as for serve"},
+        {.name = "--manual",
+         .flag = &manual,
+         .help = "--manual           the settings section of posthouse.conf(5), for the build"},
+        {0}};
+    int left = admin_options(argc, argv, opts,
+                             "Prints every setting with its value, in the syntax of the file.\n", 0,
+                             0, &a);
     if (left >= 0)
         return left;
-    struct parent_options opt = {.data = a.data, .data_given = a.data_given, .config = config_file(config), .sets = sets.v};
+    struct parent_options opt = {
+        .data = a.data, .data_given = a.data_given, .config = config_file(config), .sets = sets.v};
     int code = manual ? 0 : parent_conf(&opt, &c);
     ph_buf_init(&text, NULL, 1 << 20);
     if (manual)

@@ -37,7 +37,8 @@ static const char *text(const json_t *o, const char *key)
 /* Those that have no column. */
 static void print_counters(json_t *counters)
 {
-    static const char *const columns[] = {"uptime_ms", "memory_kib", "cpu_ms", "messages_in", "messages_out"};
+    static const char *const columns[] = {"uptime_ms", "memory_kib", "cpu_ms", "messages_in",
+                                          "messages_out"};
     const char *name;
     json_t *value;
     json_object_foreach(counters, name, value)
@@ -55,14 +56,17 @@ static void print_process(const json_t *p)
     char name[64], uptime[32];
     json_t *counters = json_object_get(p, "counters");
     if (number(p, "instance"))
-        snprintf(name, sizeof name, "%s %" JSON_INTEGER_FORMAT, text(p, "process"), number(p, "instance") + 1);
+        snprintf(name, sizeof name, "%s %" JSON_INTEGER_FORMAT, text(p, "process"),
+                 number(p, "instance") + 1);
     else
         snprintf(name, sizeof name, "%s", text(p, "process"));
     print_duration(number(p, "uptime_ms"), uptime, sizeof uptime);
-    printf("%-10s %8" JSON_INTEGER_FORMAT "  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT " ms %3" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
-           " %10" JSON_INTEGER_FORMAT " ",
-           name, number(p, "pid"), text(p, "state"), uptime, (double)number(counters, "memory_kib") / 1024, number(counters, "cpu_ms"),
-           number(p, "restarts"), number(counters, "messages_in"), number(counters, "messages_out"));
+    printf("%-10s %8" JSON_INTEGER_FORMAT "  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT
+           " ms %3" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " ",
+           name, number(p, "pid"), text(p, "state"), uptime,
+           (double)number(counters, "memory_kib") / 1024, number(counters, "cpu_ms"),
+           number(p, "restarts"), number(counters, "messages_in"),
+           number(counters, "messages_out"));
     print_counters(counters);
     putchar('\n');
 }
@@ -73,19 +77,23 @@ static void print_status(const json_t *s)
     size_t i;
     json_t *one;
     print_duration(number(s, "uptime_ms"), uptime, sizeof uptime);
-    printf("%s, pid %" JSON_INTEGER_FORMAT ", %s, up %s, data in %s\n", text(s, "hostname"), number(s, "pid"), text(s, "state"), uptime, text(s, "data"));
+    printf("%s, pid %" JSON_INTEGER_FORMAT ", %s, up %s, data in %s\n", text(s, "hostname"),
+           number(s, "pid"), text(s, "state"), uptime, text(s, "data"));
     json_array_foreach(json_object_get(s, "listen"), i, one)
         printf("  %-12s %s\n", text(one, "service"), text(one, "address"));
-    printf("\n%-10s %8s  %-8s %8s %10s %11s %3s %10s %10s  %s\n", "process", "pid", "state", "up", "memory", "cpu", "re", "in", "out", "counters");
-    json_array_foreach(json_object_get(s, "processes"), i, one)
-        print_process(one);
+    printf("\n%-10s %8s  %-8s %8s %10s %11s %3s %10s %10s  %s\n", "process", "pid", "state", "up",
+           "memory", "cpu", "re", "in", "out", "counters");
+    json_array_foreach(json_object_get(s, "processes"), i, one) print_process(one);
 }
 
 int admin_status(int argc, char **argv)
 {
     struct admin_args a;
     struct admin_control c;
-    int left = admin_options(argc, argv, NULL, "Each process: pid, state, uptime, memory (PSS), processor time, restarts, messages, counters.\n", 0, 0, &a);
+    int left = admin_options(argc, argv, NULL,
+                             "Each process: pid, state, uptime, memory (PSS), processor time, "
+                             "restarts, messages, counters.\n",
+                             0, 0, &a);
     if (left >= 0)
         return left;
     int code = admin_control_ask(&c, a.data, "status", "");
@@ -107,7 +115,9 @@ int admin_stop(int argc, char **argv)
 {
     struct admin_args a;
     struct admin_control c;
-    int left = admin_options(argc, argv, NULL, "Work under way is finished first; returns when the server has ended.\n", 0, 0, &a);
+    int left = admin_options(
+        argc, argv, NULL, "Work under way is finished first; returns when the server has ended.\n",
+        0, 0, &a);
     if (left >= 0)
         return left;
     int code = admin_control_ask(&c, a.data, "stop", "");
@@ -121,7 +131,10 @@ int admin_reload(int argc, char **argv)
 {
     struct admin_args a;
     struct admin_control c;
-    int left = admin_options(argc, argv, NULL, "No connection is dropped. With mistakes in the configuration the server keeps the one it has.\n", 0, 0, &a);
+    int left = admin_options(argc, argv, NULL,
+                             "No connection is dropped. With mistakes in the configuration the "
+                             "server keeps the one it has.\n",
+                             0, 0, &a);
     if (left >= 0)
         return left;
     int code = admin_control_ask(&c, a.data, "reload", "");

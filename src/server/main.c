@@ -1,6 +1,7 @@
 /*
- * posthouse: the server and its administration, one program. The parent runs it again for each of its processes, which
- * know what they are by their title: a fresh address space each, with nothing of the parent's in it.
+ * posthouse: the server and its administration, one program. The parent runs it again for each of
+ * its processes, which know what they are by their title: a fresh address space each, with nothing
+ * of the parent's in it.
  */
 #include "admin.h"
 #include "parent.h"
@@ -9,8 +10,10 @@
 enum { PARENT_FD = 3 };
 
 static const struct proc_def *const defs[ROLE_COUNT] = {
-    [ROLE_MX] = &proc_mx,       [ROLE_ACCESS] = &proc_access, [ROLE_RELAY] = &proc_relay,   [ROLE_RESOLVER] = &proc_resolver,
-    [ROLE_QUEUE] = &proc_queue, [ROLE_STORE] = &proc_store,   [ROLE_KEEPER] = &proc_keeper,
+    [ROLE_MX] = &proc_mx,         [ROLE_ACCESS] = &proc_access,
+    [ROLE_RELAY] = &proc_relay,   [ROLE_RESOLVER] = &proc_resolver,
+    [ROLE_QUEUE] = &proc_queue,   [ROLE_STORE] = &proc_store,
+    [ROLE_KEEPER] = &proc_keeper,
 };
 
 int main(int argc, char **argv)

@@ -5,7 +5,8 @@
  *     ^                                                                  |
  *     '---- house_ended: waited for (SIGCHLD) and its channel at EOF ----'    from every state
  *
- * Both are awaited, since what a dying child said last (FAILED) is still in the channel when SIGCHLD comes.
+ * Both are awaited, since what a dying child said last (FAILED) is still in the channel when
+ * SIGCHLD comes.
  */
 #include "parent_int.h"
 
@@ -65,13 +66,15 @@ static void become_child(const struct child *c, int fd)
     _exit(71);
 }
 
-/* ---- what it is told ------------------------------------------------------------------------------ */
+/* ---- what it is told
+ * ------------------------------------------------------------------------------ */
 
 /* A child that cannot be told what it must know is of no use: it is ended, and started anew. */
 static void must(struct child *c, int r)
 {
     if (r) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "child-unreachable", "child=%s why=%s", ipc_role_name(c->role), ph_error_info(r)->text);
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "child-unreachable", "child=%s why=%s",
+               ipc_role_name(c->role), ph_error_info(r)->text);
         child_kill(c);
     }
 }
@@ -110,7 +113,8 @@ static void send_signer(struct child *to, const struct child *about, int fd)
     must(to, ipc_send(to->chan, SIGNER, fd, (uint8_t)about->role, about->instance));
 }
 
-static void join_with(struct child *a, struct child *b, void (*send)(struct child *to, const struct child *about, int fd))
+static void join_with(struct child *a, struct child *b,
+                      void (*send)(struct child *to, const struct child *about, int fd))
 {
     int fds[2];
     if (ph_socketpair(fds)) {
@@ -157,7 +161,8 @@ static void tell_all(struct child *c)
     must(c, ipc_send(c->chan, START, -1, ph_str_c(user)));
 }
 
-/* ---- what it says ----------------------------------------------------------------------------------- */
+/* ---- what it says
+ * ----------------------------------------------------------------------------------- */
 
 static void keep_counters(struct child *c, const struct ipc_STATS *m)
 {
@@ -221,13 +226,15 @@ void child_waited(struct child *c, int status)
     else
         snprintf(how, sizeof how, "status %d", WEXITSTATUS(status));
     bool wanted = c->state == CHILD_DRAINING || c->p->phase == STOPPING;
-    ph_log(wanted ? PH_LOG_DEBUG : PH_LOG_ERROR, (ph_str){0}, "child-ended", "child=%s instance=%u pid=%ld how=%s",
-           ipc_role_name(c->role), c->instance, (long)c->pid, how);
+    ph_log(wanted ? PH_LOG_DEBUG : PH_LOG_ERROR, (ph_str){0}, "child-ended",
+           "child=%s instance=%u pid=%ld how=%s", ipc_role_name(c->role), c->instance, (long)c->pid,
+           how);
     c->pid = 0;
     ended_when_both(c);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ------------------------------------------------------------------------------------------- */
 
 static void again(void *ctx)
 {
@@ -263,7 +270,8 @@ void child_start(struct child *c)
     if (fds[1] >= 0)
         close(fds[1]);
     if (c->pid < 0) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "no-child", "child=%s why=%s", ipc_role_name(c->role), strerror(errno));
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "no-child", "child=%s why=%s", ipc_role_name(c->role),
+               strerror(errno));
         if (fds[0] >= 0)
             close(fds[0]);
         c->pid = 0;

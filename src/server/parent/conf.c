@@ -1,4 +1,5 @@
-/* The effective configuration: defaults, the file, --set; and what is empty there and found out here. */
+/* The effective configuration: defaults, the file, --set; and what is empty there and found out
+ * here. */
 #include "parent_int.h"
 
 #include "file.h"
@@ -29,8 +30,9 @@ static int apply_sets(struct ph_conf *c, const char *const *sets)
         ph_str text = ph_str_c(*sets);
         size_t eq = ph_str_chr(text, '=');
         struct ph_error e = {0};
-        int r = eq == PH_NPOS ? ph_fail(&e, PH_EINVAL, 0, "name=value is expected")
-                              : ph_conf_set(c, ph_str_sub(text, 0, eq), ph_str_skip(text, eq + 1), &e);
+        int r = eq == PH_NPOS
+                    ? ph_fail(&e, PH_EINVAL, 0, "name=value is expected")
+                    : ph_conf_set(c, ph_str_sub(text, 0, eq), ph_str_skip(text, eq + 1), &e);
         if (r) {
             fprintf(stderr, "posthouse: --set %s: %s\n", *sets, e.text);
             code = EX_CONFIG;
@@ -45,7 +47,8 @@ static void find_hostname(struct ph_conf *c)
     char name[256];
     if (c->hostname.n)
         return;
-    if (gethostname(name, sizeof name) || ph_conf_set(c, PH_STR("hostname"), ph_str_c(name), NULL) || !c->hostname.n)
+    if (gethostname(name, sizeof name) ||
+        ph_conf_set(c, PH_STR("hostname"), ph_str_c(name), NULL) || !c->hostname.n)
         c->hostname = PH_STR("localhost");
 }
 

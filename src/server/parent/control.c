@@ -1,4 +1,5 @@
-/* The control socket: DATA/control.sock, for those who may enter the folder. One question, one answer (CTL, CTL_RESULT). */
+/* The control socket: DATA/control.sock, for those who may enter the folder. One question, one
+ * answer (CTL, CTL_RESULT). */
 #include "parent_int.h"
 
 #include <errno.h>
@@ -19,9 +20,11 @@ static void answer(struct control *c, enum ipc_verdict verdict, ph_str text)
         ph_log(PH_LOG_DEBUG, (ph_str){0}, "control-gone", "");
 }
 
-/* ---- verbs --------------------------------------------------------------------------------------------- */
+/* ---- verbs
+ * --------------------------------------------------------------------------------------------- */
 
-/* Asks every child for its counters; status is answered when they have come, or after a second without the rest. */
+/* Asks every child for its counters; status is answered when they have come, or after a second
+ * without the rest. */
 static void do_status(struct control *c, ph_str argument)
 {
     struct parent *p = c->p;
@@ -48,7 +51,8 @@ void control_counted(struct parent *p)
     status_json(p, &text);
     for (size_t i = 0; i < CONTROLS_MAX; i++) {
         if (p->controls[i].chan && p->controls[i].status)
-            answer(&p->controls[i], ph_buf_err(&text) ? IPC_LIMIT : IPC_OK, ph_buf_err(&text) ? (ph_str){0} : ph_buf_str(&text));
+            answer(&p->controls[i], ph_buf_err(&text) ? IPC_LIMIT : IPC_OK,
+                   ph_buf_err(&text) ? (ph_str){0} : ph_buf_str(&text));
         p->controls[i].status = false;
     }
     ph_buf_done(&text);
@@ -63,8 +67,10 @@ static void do_reload(struct control *c, ph_str argument)
 {
     (void)argument;
     if (house_reload(c->p))
-        answer(c, IPC_INVALID, PH_STR("the configuration or a certificate has mistakes, told in the server's log (posthouse check-config shows "
-                                      "them, too); the old one is kept"));
+        answer(c, IPC_INVALID,
+               PH_STR("the configuration or a certificate has mistakes, told in the server's log "
+                      "(posthouse check-config shows "
+                      "them, too); the old one is kept"));
     else
         answer(c, IPC_OK, PH_STR("configuration and certificates were read again"));
 }
@@ -79,8 +85,10 @@ static void do_stop(struct control *c, ph_str argument)
 static void do_retry(struct control *c, ph_str argument)
 {
     struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
-    int r = queue && queue->state == CHILD_READY ? ipc_send(queue->chan, QUEUE_RETRY, -1, argument) : -PH_EAGAIN;
-    answer(c, r ? IPC_TEMP : IPC_OK, r ? PH_STR("the queue process is not running") : PH_STR("the queue tries again now"));
+    int r = queue && queue->state == CHILD_READY ? ipc_send(queue->chan, QUEUE_RETRY, -1, argument)
+                                                 : -PH_EAGAIN;
+    answer(c, r ? IPC_TEMP : IPC_OK,
+           r ? PH_STR("the queue process is not running") : PH_STR("the queue tries again now"));
 }
 
 static const struct {
@@ -111,7 +119,8 @@ static void on_gone(void *ctx, struct ipc_chan *chan, const char *why)
     ipc_chan_free(chan);
 }
 
-/* ---- the socket ------------------------------------------------------------------------------------------ */
+/* ---- the socket
+ * ------------------------------------------------------------------------------------------ */
 
 static void on_accept(void *ctx, unsigned ready)
 {
@@ -141,7 +150,8 @@ int control_open(struct parent *p)
     unlinkat(p->data_fd, "control.sock", 0);
     p->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     p->stats_limit = ph_timer_new(p->loop, on_stats_limit, p);
-    if (p->control_fd < 0 || !p->stats_limit || bind(p->control_fd, (const struct sockaddr *)&sa, sizeof sa) ||
+    if (p->control_fd < 0 || !p->stats_limit ||
+        bind(p->control_fd, (const struct sockaddr *)&sa, sizeof sa) ||
         fchmodat(p->data_fd, "control.sock", 0600, 0) || listen(p->control_fd, PENDING_CALLS)) {
         fprintf(stderr, "posthouse: %s/control.sock: %s\n", p->data, strerror(errno));
         return EX_CANTCREAT;

@@ -1,4 +1,5 @@
-/* The data folder: made, locked, given to the processes; the certificate; the sign that all are ready. */
+/* The data folder: made, locked, given to the processes; the certificate; the sign that all are
+ * ready. */
 #include "parent_int.h"
 
 #include "file.h"
@@ -17,7 +18,8 @@
 static const struct {
     const char *name;
     int role; /* whose it is; ROLE_PARENT: ours */
-} folders[] = {{"queue", ROLE_QUEUE}, {"mail", ROLE_STORE}, {"house", ROLE_KEEPER}, {"tls", ROLE_PARENT}};
+} folders[] = {
+    {"queue", ROLE_QUEUE}, {"mail", ROLE_STORE}, {"house", ROLE_KEEPER}, {"tls", ROLE_PARENT}};
 
 static int told(int code, const char *text)
 {
@@ -33,7 +35,8 @@ static int make_folder(const char *path)
     return 0;
 }
 
-/* Two servers never share a folder: the lock is held as long as the process lives, however it ends. */
+/* Two servers never share a folder: the lock is held as long as the process lives, however it ends.
+ */
 static int lock(struct parent *p)
 {
     char pid[32] = "", text[160];
@@ -44,8 +47,10 @@ static int lock(struct parent *p)
     }
     if (flock(p->lock_fd, LOCK_EX | LOCK_NB)) {
         ssize_t n = pread(p->lock_fd, pid, sizeof pid - 1, 0);
-        fprintf(stderr, "posthouse: already running with pid %.*s in %s; posthouse stop --data %s ends it\n",
-                n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?", p->data, p->data);
+        fprintf(
+            stderr,
+            "posthouse: already running with pid %.*s in %s; posthouse stop --data %s ends it\n",
+            n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?", p->data, p->data);
         return EX_TEMPFAIL;
     }
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
@@ -64,7 +69,8 @@ static int make_folders(struct parent *p)
         snprintf(path, sizeof path, "%s/%s", p->data, folders[i].name);
         code = make_folder(path);
         if (!code && folders[i].role != ROLE_PARENT && user_own(p, folders[i].role, path)) {
-            fprintf(stderr, "posthouse: cannot give %s to the %s process: %s\n", path, ipc_role_name(folders[i].role), strerror(errno));
+            fprintf(stderr, "posthouse: cannot give %s to the %s process: %s\n", path,
+                    ipc_role_name(folders[i].role), strerror(errno));
             code = EX_NOPERM;
         }
     }
@@ -94,10 +100,11 @@ int data_open(struct parent *p)
     return code ? code : make_folders(p);
 }
 
-/* ---- certificate -------------------------------------------------------------------------------- */
+/* ---- certificate --------------------------------------------------------------------------------
+ */
 
-static int make_certificate(const struct parent *p, const struct ph_conf *conf, const char *cert_path, const char *key_path,
-                            struct ph_error *reterr)
+static int make_certificate(const struct parent *p, const struct ph_conf *conf,
+                            const char *cert_path, const char *key_path, struct ph_error *reterr)
 {
     ph_str names[] = {conf->hostname, PH_STR("localhost"), PH_STR("127.0.0.1")};
     struct ph_buf cert, key;
@@ -117,8 +124,8 @@ static int make_certificate(const struct parent *p, const struct ph_conf *conf, 
 }
 
 /* That the two fit is best said here, where both file names are known. */
-static int check_pair(const struct ph_buf *cert, const struct ph_buf *key, const char *cert_path, const char *key_path,
-                      struct ph_error *reterr)
+static int check_pair(const struct ph_buf *cert, const struct ph_buf *key, const char *cert_path,
+                      const char *key_path, struct ph_error *reterr)
 {
     struct ph_error e = {0};
     struct ph_tls_ctx *ctx = ph_tls_server_ctx(reterr);
@@ -126,7 +133,9 @@ static int check_pair(const struct ph_buf *cert, const struct ph_buf *key, const
         return -PH_ETLS;
     int r = ph_tls_add_cert(ctx, (ph_str){0}, ph_buf_str(cert), ph_buf_str(key), NULL, &e);
     ph_tls_ctx_free(ctx);
-    return r < 0 ? ph_fail(reterr, PH_ETLS, 0, "certificate %s, key %s: %s", cert_path, key_path, e.text) : 0;
+    return r < 0 ? ph_fail(reterr, PH_ETLS, 0, "certificate %s, key %s: %s", cert_path, key_path,
+                           e.text)
+                 : 0;
 }
 
 int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_error *reterr)
@@ -135,7 +144,8 @@ int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_err
     struct ph_buf cert, key;
     bool own = !conf->tls_certificate.n && !conf->tls_key.n;
     if (!own && (!conf->tls_certificate.n || !conf->tls_key.n))
-        return ph_fail(reterr, PH_EINVAL, 0, "tls_certificate and tls_key belong together: set both, or neither");
+        return ph_fail(reterr, PH_EINVAL, 0,
+                       "tls_certificate and tls_key belong together: set both, or neither");
     snprintf(cert_path, sizeof cert_path, "%s/tls/cert.pem", p->data);
     snprintf(key_path, sizeof key_path, "%s/tls/key.pem", p->data);
     if (!own) {
@@ -165,7 +175,8 @@ int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_err
     return r;
 }
 
-/* ---- ready --------------------------------------------------------------------------------------- */
+/* ---- ready
+ * --------------------------------------------------------------------------------------- */
 
 void data_ready(struct parent *p)
 {
@@ -173,9 +184,11 @@ void data_ready(struct parent *p)
     struct ph_error e;
     char path[4200];
     ph_buf_init(&text, NULL, 65536);
-    ph_buf_addf(&text, "posthouse %ld is ready in %lld ms, data in %s\n", (long)getpid(), (long long)(ph_mono_us() / 1000 - p->started), p->data);
+    ph_buf_addf(&text, "posthouse %ld is ready in %lld ms, data in %s\n", (long)getpid(),
+                (long long)(ph_mono_us() / 1000 - p->started), p->data);
     for (size_t i = 0; i < p->listener_count; i++)
-        ph_buf_addf(&text, "  %-12s %s\n", service_name(p->listeners[i].service), p->listeners[i].address);
+        ph_buf_addf(&text, "  %-12s %s\n", service_name(p->listeners[i].service),
+                    p->listeners[i].address);
     snprintf(path, sizeof path, "%s/ready", p->data);
     if (ph_file_write(path, ph_buf_str(&text), 0600, &e))
         ph_log(PH_LOG_WARN, (ph_str){0}, "no-ready-file", "why=%s", e.text);

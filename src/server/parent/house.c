@@ -1,7 +1,8 @@
 /*
  * All children together: starting, starting anew, reloading, stopping.
  *
- *   STARTING --every child READY--> SERVING --SIGTERM, SIGINT, stop--> STOPPING --all stages ended--> exit
+ *   STARTING --every child READY--> SERVING --SIGTERM, SIGINT, stop--> STOPPING --all stages
+ * ended--> exit
  *      \---- a child FAILED: its text, its exit code ----------------------^
  *
  * Stopping goes in stages, so that whoever finishes work still finds those that it needs.
@@ -13,16 +14,19 @@
 #include <sysexits.h>
 
 enum {
-    AGAIN_FIRST_MS = 250,   /* the wait before the second start in a row; the first is at once */
+    AGAIN_FIRST_MS = 250, /* the wait before the second start in a row; the first is at once */
     AGAIN_MOST_MS = 30000,
-    STABLE_MS = 60000,      /* after this a death counts as the first one again */
-    STARTS_MOST = 5,        /* deaths of one child before all were ready once */
+    STABLE_MS = 60000, /* after this a death counts as the first one again */
+    STARTS_MOST = 5,   /* deaths of one child before all were ready once */
     DRAIN_MS = 10000
 };
 
 static const unsigned stages[] = {
-    IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS), IPC_BIT(ROLE_RELAY), IPC_BIT(ROLE_QUEUE) | IPC_BIT(ROLE_RESOLVER),
-    IPC_BIT(ROLE_STORE), IPC_BIT(ROLE_KEEPER),
+    IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS),
+    IPC_BIT(ROLE_RELAY),
+    IPC_BIT(ROLE_QUEUE) | IPC_BIT(ROLE_RESOLVER),
+    IPC_BIT(ROLE_STORE),
+    IPC_BIT(ROLE_KEEPER),
 };
 
 enum { STAGES = sizeof stages / sizeof *stages };
@@ -44,7 +48,8 @@ static void add(struct parent *p, int role, int64_t count)
     }
 }
 
-/* The inner ones first: by the time the network side listens, they are opening their databases already. */
+/* The inner ones first: by the time the network side listens, they are opening their databases
+ * already. */
 void house_start(struct parent *p)
 {
     static const int single[] = {ROLE_KEEPER, ROLE_STORE, ROLE_QUEUE, ROLE_RESOLVER, ROLE_RELAY};
@@ -64,8 +69,8 @@ void house_ready(struct parent *p)
         if (p->children[i].state != CHILD_READY)
             return;
     p->phase = SERVING;
-    ph_log(PH_LOG_INFO, (ph_str){0}, "ready", "data=%s processes=%zu took_ms=%lld", p->data, p->child_count,
-           (long long)(ph_mono_us() / 1000 - p->started));
+    ph_log(PH_LOG_INFO, (ph_str){0}, "ready", "data=%s processes=%zu took_ms=%lld", p->data,
+           p->child_count, (long long)(ph_mono_us() / 1000 - p->started));
     data_ready(p);
 }
 
@@ -78,7 +83,8 @@ static void kill_all(struct parent *p)
 void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
 {
     if (p->phase != STARTING) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "child-failed", "child=%s why=%.*s", ipc_role_name(c->role), PH_FMT(text));
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "child-failed", "child=%s why=%.*s",
+               ipc_role_name(c->role), PH_FMT(text));
         child_kill(c);
         return;
     }
@@ -87,13 +93,15 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
     kill_all(p);
 }
 
-/* A process that strangers talk to may be the liar: on its word nobody inside is ended, it only gets a new channel. */
+/* A process that strangers talk to may be the liar: on its word nobody inside is ended, it only
+ * gets a new channel. */
 void house_broken(struct parent *p, struct child *by, int role, unsigned instance, ph_str why)
 {
-    static const unsigned outside = IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS) | IPC_BIT(ROLE_RELAY) | IPC_BIT(ROLE_RESOLVER);
+    static const unsigned outside =
+        IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS) | IPC_BIT(ROLE_RELAY) | IPC_BIT(ROLE_RESOLVER);
     struct child *accused = house_find(p, role, instance);
-    ph_log(PH_LOG_ERROR, (ph_str){0}, "peer-broken", "child=%s instance=%u by=%s why=%.*s", ipc_role_name(role), instance,
-           ipc_role_name(by->role), PH_FMT(why));
+    ph_log(PH_LOG_ERROR, (ph_str){0}, "peer-broken", "child=%s instance=%u by=%s why=%.*s",
+           ipc_role_name(role), instance, ipc_role_name(by->role), PH_FMT(why));
     if (!accused || accused == by)
         return;
     if ((outside & IPC_BIT(by->role)) && !(outside & IPC_BIT(role))) {
@@ -104,7 +112,8 @@ void house_broken(struct parent *p, struct child *by, int role, unsigned instanc
     child_kill(accused);
 }
 
-/* ---- starting anew -------------------------------------------------------------------------------- */
+/* ---- starting anew
+ * -------------------------------------------------------------------------------- */
 
 static int64_t wait_before(struct child *c)
 {
@@ -146,16 +155,21 @@ void house_ended(struct child *c)
     int64_t wait = wait_before(c);
     c->restarts++;
     if (p->phase == STARTING && c->failures >= STARTS_MOST) {
-        fprintf(stderr, "posthouse: the %s process ends again and again before it is ready; the log says why\n", ipc_role_name(c->role));
+        fprintf(
+            stderr,
+            "posthouse: the %s process ends again and again before it is ready; the log says why\n",
+            ipc_role_name(c->role));
         house_stop(p, EX_SOFTWARE);
         return;
     }
-    ph_log(PH_LOG_WARN, (ph_str){0}, "child-restarts", "child=%s instance=%u after_ms=%lld", ipc_role_name(c->role), c->instance, (long long)wait);
+    ph_log(PH_LOG_WARN, (ph_str){0}, "child-restarts", "child=%s instance=%u after_ms=%lld",
+           ipc_role_name(c->role), c->instance, (long long)wait);
     if (c->again)
         ph_timer_set(c->again, wait);
 }
 
-/* ---- stopping, reloading ------------------------------------------------------------------------------- */
+/* ---- stopping, reloading
+ * ------------------------------------------------------------------------------- */
 
 static void on_limit(void *ctx)
 {
@@ -193,12 +207,14 @@ static bool same_list(const ph_conf_list *a, const ph_conf_list *b)
 /* What only a start can change is said, not silently left. */
 static void warn_of_restart(const struct ph_conf *old, const struct ph_conf *fresh)
 {
-    bool same = old->mx_processes == fresh->mx_processes && old->access_processes == fresh->access_processes &&
+    bool same = old->mx_processes == fresh->mx_processes &&
+                old->access_processes == fresh->access_processes &&
                 ph_str_eq(old->user, fresh->user) && ph_str_eq(old->data, fresh->data);
     for (int s = IPC_SMTP; s <= IPC_IMAPS; s++)
         same = same && same_list(service_addresses(old, s), service_addresses(fresh, s));
     if (!same)
-        ph_log(PH_LOG_WARN, (ph_str){0}, "restart-needed", "settings=%s", "listen_*, *_processes, user, data");
+        ph_log(PH_LOG_WARN, (ph_str){0}, "restart-needed", "settings=%s",
+               "listen_*, *_processes, user, data");
 }
 
 int house_reload(struct parent *p)
@@ -206,7 +222,8 @@ int house_reload(struct parent *p)
     struct ph_conf *fresh = NULL;
     struct ph_error e = {0};
     if (parent_conf(p->opt, &fresh) || data_certificate(p, fresh, &e)) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "reload-refused", "why=%s", *e.text ? e.text : "the configuration has mistakes, told above");
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "reload-refused", "why=%s",
+               *e.text ? e.text : "the configuration has mistakes, told above");
         ph_conf_free(fresh);
         return -PH_EINVAL;
     }

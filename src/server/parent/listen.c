@@ -1,4 +1,5 @@
-/* Ports: which setting is which service of which process, and binding them all before anything starts. */
+/* Ports: which setting is which service of which process, and binding them all before anything
+ * starts. */
 #include "parent_int.h"
 
 #include "sock.h"
@@ -45,7 +46,8 @@ const ph_conf_list *service_addresses(const struct ph_conf *c, int service)
     return (const ph_conf_list *)(const void *)((const char *)c + services[service].offset);
 }
 
-/* After a kill -9 the last server's processes may need a moment to notice and let go of their ports. */
+/* After a kill -9 the last server's processes may need a moment to notice and let go of their
+ * ports. */
 static int listen_at(const struct ph_addr *a, int *patience, struct ph_error *reterr)
 {
     for (;;) {
@@ -62,7 +64,8 @@ static int listen_one(struct parent *p, int service, ph_str address, int *patien
 {
     struct ph_error e = {0};
     struct ph_addr a;
-    int fd = p->listener_count < LISTENERS_MAX ? ph_addr_parse(address, &a, &e) : ph_fail(&e, PH_ELIMIT, 0, "too many addresses");
+    int fd = p->listener_count < LISTENERS_MAX ? ph_addr_parse(address, &a, &e)
+                                               : ph_fail(&e, PH_ELIMIT, 0, "too many addresses");
     if (fd == 0)
         fd = listen_at(&a, patience, &e);
     if (fd < 0) {

@@ -58,11 +58,13 @@ static void raise_limits(void)
 
 static void init_log(const struct ph_conf *c)
 {
-    enum ph_log_style style = ph_str_eq(c->log, PH_STR("human")) ? PH_LOG_HUMAN : ph_str_eq(c->log, PH_STR("json")) ? PH_LOG_JSON : PH_LOG_AUTO;
-    enum ph_log_level least = ph_str_eq(c->log_level, PH_STR("debug"))  ? PH_LOG_DEBUG
-                              : ph_str_eq(c->log_level, PH_STR("warn")) ? PH_LOG_WARN
+    enum ph_log_style style = ph_str_eq(c->log, PH_STR("human"))  ? PH_LOG_HUMAN
+                              : ph_str_eq(c->log, PH_STR("json")) ? PH_LOG_JSON
+                                                                  : PH_LOG_AUTO;
+    enum ph_log_level least = ph_str_eq(c->log_level, PH_STR("debug"))   ? PH_LOG_DEBUG
+                              : ph_str_eq(c->log_level, PH_STR("warn"))  ? PH_LOG_WARN
                               : ph_str_eq(c->log_level, PH_STR("error")) ? PH_LOG_ERROR
-                                                                          : PH_LOG_INFO;
+                                                                         : PH_LOG_INFO;
     ph_log_init("parent", 0, STDERR_FILENO, style, least);
 }
 
@@ -111,7 +113,8 @@ static void clean_up(struct parent *p)
 int parent_serve(const struct parent_options *opt)
 {
     static struct parent p; /* large */
-    p = (struct parent){.opt = opt, .data_fd = -1, .lock_fd = -1, .control_fd = -1, .started = ph_mono_us() / 1000};
+    p = (struct parent){
+        .opt = opt, .data_fd = -1, .lock_fd = -1, .control_fd = -1, .started = ph_mono_us() / 1000};
     umask(077);
     raise_limits();
     ph_log_init("parent", 0, STDERR_FILENO, PH_LOG_AUTO, PH_LOG_INFO);

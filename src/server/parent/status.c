@@ -37,8 +37,12 @@ static void add_counters(const struct child *c, struct ph_buf *out)
 static void add_child(const struct child *c, int64_t now, struct ph_buf *out)
 {
     static const char *const states[] = {"down", "starting", "ready", "draining"};
-    ph_buf_addf(out, "{\"process\":\"%s\",\"instance\":%u,\"pid\":%ld,\"state\":\"%s\",\"uptime_ms\":%" PRId64 ",\"restarts\":%u,\"counters\":",
-                ipc_role_name(c->role), c->instance, (long)c->pid, states[c->state], c->pid ? now - c->since : 0, c->restarts);
+    ph_buf_addf(
+        out,
+        "{\"process\":\"%s\",\"instance\":%u,\"pid\":%ld,\"state\":\"%s\",\"uptime_ms\":%" PRId64
+        ",\"restarts\":%u,\"counters\":",
+        ipc_role_name(c->role), c->instance, (long)c->pid, states[c->state],
+        c->pid ? now - c->since : 0, c->restarts);
     add_counters(c, out);
     ph_buf_addc(out, '}');
 }
@@ -47,13 +51,16 @@ void status_json(struct parent *p, struct ph_buf *out)
 {
     static const char *const phases[] = {"starting", "ready", "stopping"};
     int64_t now = ph_mono_us() / 1000;
-    ph_buf_addf(out, "{\"pid\":%ld,\"state\":\"%s\",\"uptime_ms\":%" PRId64 ",\"data\":", (long)getpid(), phases[p->phase], now - p->started);
+    ph_buf_addf(out,
+                "{\"pid\":%ld,\"state\":\"%s\",\"uptime_ms\":%" PRId64 ",\"data\":", (long)getpid(),
+                phases[p->phase], now - p->started);
     add_string(out, ph_str_c(p->data));
     ph_buf_add(out, PH_STR(",\"hostname\":"));
     add_string(out, p->conf->hostname);
     ph_buf_add(out, PH_STR(",\"listen\":["));
     for (size_t i = 0; i < p->listener_count; i++)
-        ph_buf_addf(out, "%s{\"service\":\"%s\",\"address\":\"%s\"}", i ? "," : "", service_name(p->listeners[i].service), p->listeners[i].address);
+        ph_buf_addf(out, "%s{\"service\":\"%s\",\"address\":\"%s\"}", i ? "," : "",
+                    service_name(p->listeners[i].service), p->listeners[i].address);
     ph_buf_add(out, PH_STR("],\"processes\":["));
     for (size_t i = 0; i < p->child_count; i++) {
         ph_buf_add(out, ph_str_c(i ? "," : ""));

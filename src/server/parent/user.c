@@ -1,10 +1,11 @@
 /*
  * What the processes run as when the server was started as root.
  *
- * `user` names one user for all of them. When it is the default and there is no such user, nobody need make one: each
- * process gets a user number of its own, without a name, without a password, that owns its folder and nothing else
- * (61101 and up: a range that systemd's UIDS-GIDS document calls unused and Debian does not give out). A user of the
- * system who has that number is an error, not an accident.
+ * `user` names one user for all of them. When it is the default and there is no such user, nobody
+ * need make one: each process gets a user number of its own, without a name, without a password,
+ * that owns its folder and nothing else (61101 and up: a range that systemd's UIDS-GIDS document
+ * calls unused and Debian does not give out). A user of the system who has that number is an error,
+ * not an accident.
  */
 #include "parent_int.h"
 
@@ -53,8 +54,10 @@ int user_check(const struct parent *p)
     if (pw)
         return 0;
     if (!is_default(p->conf)) {
-        fprintf(stderr, "posthouse: user: there is no user \"%.*s\"; make one (adduser --system --group NAME), or leave the "
-                        "setting out: each process then gets a user number of its own\n",
+        fprintf(stderr,
+                "posthouse: user: there is no user \"%.*s\"; make one (adduser --system --group "
+                "NAME), or leave the "
+                "setting out: each process then gets a user number of its own\n",
                 PH_FMT(p->conf->user));
         return EX_CONFIG;
     }
@@ -62,8 +65,10 @@ int user_check(const struct parent *p)
         pw = getpwuid((uid_t)(FIRST_USER + role));
         if (!pw)
             continue;
-        fprintf(stderr, "posthouse: user: the number %d, meant for %s, belongs to %s; make a user posthouse (adduser --system "
-                        "--group posthouse), or name one by the setting \"user\"\n",
+        fprintf(stderr,
+                "posthouse: user: the number %d, meant for %s, belongs to %s; make a user "
+                "posthouse (adduser --system "
+                "--group posthouse), or name one by the setting \"user\"\n",
                 FIRST_USER + role, ipc_role_name(role), pw->pw_name);
         return EX_CONFIG;
     }
