@@ -142,8 +142,8 @@ typedef void store_finding_fn(void *ctx, const char *text, bool fixed);
 struct store_ops {
     const char *name;
     /* -PH_ENOENT when root is not there. */
-    int (*open)(const struct store_options *opt, struct store **ret_store, struct ph_error *reterr);
-    struct store *(*close)(struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
+    int (*new)(const struct store_options *opt, struct store **ret_store, struct ph_error *reterr);
+    struct store *(*free)(struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
 
     /* The account, opened when it was not, created with its default mailboxes when `create`. Valid until the next `account`,
      * `tend` or `erase` call. folder: one path component. -PH_EDENIED: the folder belongs to another account id. */

@@ -415,7 +415,7 @@ static int start_worker(struct house_store *h, struct worker *w, struct ph_error
     struct store_options opt = {.root = h->root, .max_message = h->max_message};
     pthread_condattr_t attr;
     w->h = h;
-    int r = be->open(&opt, &w->store, reterr);
+    int r = be->new(&opt, &w->store, reterr);
     if (r < 0)
         return r;
     pthread_mutex_init(&w->in.lock, NULL);
@@ -426,7 +426,7 @@ static int start_worker(struct house_store *h, struct worker *w, struct ph_error
     int e = pthread_create(&w->thread, NULL, worker_main, w);
     if (e == 0)
         return 0;
-    w->store = be->close(w->store);
+    w->store = be->free(w->store);
     return ph_fail(reterr, PH_EAGAIN, e, "cannot start a thread: %s", strerror(e));
 }
 
@@ -480,7 +480,7 @@ void threads_join(struct house_store *h)
             *(w->back ? &w->back : &w->dirty) = d->next;
             dirty_free(d);
         }
-        w->store = be->close(w->store);
+        w->store = be->free(w->store);
     }
     h->running = 0;
 }

@@ -14,9 +14,9 @@ enum { PATH_ROOM = 4096 };
 static const int64_t KEY_AGE = (int64_t)45 * 86400 * 1000000,
                      PRUNE_EVERY = (int64_t)86400 * 1000000;
 
-static struct store *store_close(struct store *s);
+static struct store *store_free(struct store *s);
 
-static int store_open(const struct store_options *opt, struct store **ret_store,
+static int store_new(const struct store_options *opt, struct store **ret_store,
                       struct ph_error *reterr)
 {
     struct stat sb;
@@ -35,7 +35,7 @@ static int store_open(const struct store_options *opt, struct store **ret_store,
     ph_buf_init(&s->packed, NULL, ZSTD_COMPRESSBOUND(4 * STORE_INLINE_MAX));
     ph_buf_init(&s->plain, NULL, STORE_INLINE_MAX);
     if (!s->root || (opt->vfs && !s->vfs) || !s->zc || !s->zd) {
-        store_close(s);
+        store_free(s);
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     }
     ZSTD_CCtx_setParameter(s->zc, ZSTD_c_compressionLevel, 1);
@@ -116,7 +116,7 @@ static void shut(struct store_account *a, bool keep_wal)
     forget(a);
 }
 
-static struct store *store_close(struct store *s)
+static struct store *store_free(struct store *s)
 {
     while (s && s->oldest)
         shut(s->oldest, false);
@@ -365,8 +365,8 @@ static int store_tend(struct store *s, int64_t now_us, int64_t idle_us)
 
 const struct store_ops store_sqlite = {
     .name = "sqlite",
-    .open = store_open,
-    .close = store_close,
+    .new = store_new,
+    .free = store_free,
     .account = store_account,
     .erase = store_erase,
     .tend = store_tend,

@@ -11,7 +11,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->dir = test_dir();
-    OK(ops->open(&(struct store_options){.root = f->dir}, &f->s, &err));
+    OK(ops->new(&(struct store_options){.root = f->dir}, &f->s, &err));
     f->a = test_account(f->s, 7);
     *state = f;
     return 0;
@@ -21,7 +21,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     OK(ops->check(test_account(f->s, 7), false, finding, NULL, &err) ? -PH_ECORRUPT : 0);
-    ops->close(f->s);
+    ops->free(f->s);
     test_dir_remove(f->dir);
     free(f);
     return 0;
@@ -416,8 +416,8 @@ static void many_accounts(void **state)
 {
     struct fixture *f = *state;
     char uids[64];
-    ops->close(f->s);
-    OK(ops->open(&(struct store_options){.root = f->dir, .max_open = 3}, &f->s, &err));
+    ops->free(f->s);
+    OK(ops->new(&(struct store_options){.root = f->dir, .max_open = 3}, &f->s, &err));
     for (int turn = 0; turn < 3; turn++)
         for (uint64_t id = 100; id < 110; id++) {
             struct store_account *a = test_account(f->s, id);
