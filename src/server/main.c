@@ -5,11 +5,13 @@
  */
 #include "admin.h"
 #include "parent.h"
-#include "proc.h"
+#include "roles.h"
+
+#include <string.h>
 
 enum { PARENT_FD = 3 };
 
-static const struct proc_def *const defs[ROLE_COUNT] = {
+const struct proc_def *const server_roles[ROLE_COUNT] = {
     [ROLE_MX] = &proc_mx,         [ROLE_ACCESS] = &proc_access,
     [ROLE_RELAY] = &proc_relay,   [ROLE_RESOLVER] = &proc_resolver,
     [ROLE_QUEUE] = &proc_queue,   [ROLE_STORE] = &proc_store,
@@ -21,6 +23,8 @@ int main(int argc, char **argv)
     int role;
     unsigned instance;
     if (argc == 1 && parent_title_parse(argv[0], &role, &instance))
-        return proc_main(defs[role], instance, PARENT_FD);
+        return proc_main(server_roles[role], instance, PARENT_FD);
+    if (argc > 1 && !strcmp(argv[1], "probe"))
+        return probe_main(argc - 1, argv + 1);
     return admin_main(argc, argv);
 }
