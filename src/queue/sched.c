@@ -214,7 +214,7 @@ struct ph_dest *ph_sched_dest(struct ph_sched *s, ph_str name)
 
 void ph_sched_tidy(struct ph_sched *s, struct ph_dest *d)
 {
-    if (d->ready || d->flying || d->on_disk || d->held_until)
+    if (d->ready || d->flying || d->pins || d->on_disk || d->held_until)
         return;
     heap_cut(s, d);
     ring_cut(s, d);

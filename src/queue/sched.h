@@ -27,6 +27,7 @@ struct ph_dest {
     ph_str name;
     unsigned ready, flying;
     unsigned limit;     /* flying at most */
+    unsigned pins;      /* the caller's: it is not freed while there are any */
     unsigned fails;     /* in a row, of the destination as a whole */
     int64_t held_until; /* 0: not held */
     bool on_disk;       /* recipients wait on disk; disk_when: the earliest */

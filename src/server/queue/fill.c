@@ -1,0 +1,291 @@
+/* fill.c - what waits on disk: finding destinations, what is due for them, what is too old; and an administrator's wishes. */
+#include "id.h"
+#include "work.h"
+
+#include <string.h>
+
+enum {
+    SCAN_PAGE = 500,          /* destinations found in one turn */
+    SCAN_AGAIN = 30,          /* seconds until those that did not fit are looked for again */
+    SWEEP_PAGE = 500,         /* letters looked at in one turn */
+    SWEEP_PAUSE_MS = 100,     /* between pages */
+    SWEEP_LEAST_MS = 500,     /* and between sweeps: a quarter of the lifetime, between these */
+    SWEEP_MOST_MS = 60 * 1000,
+    PRUNE_MS = 60 * 1000
+};
+
+/* ---- destinations on disk ------------------------------------------------------------------ */
+
+void fill_start(struct work *w)
+{
+    ph_buf_clear(&w->scan);
+    w->scanning = w->scan_first = true;
+    w->scan_at = ph_wall_us();
+}
+
+static void scan(struct work *w, int64_t now)
+{
+    struct ph_buf found;
+    int64_t when;
+    int got = 1;
+    ph_buf_init(&found, NULL, 1024);
+    for (int i = 0; i < SCAN_PAGE && got > 0; i++) {
+        ph_buf_clear(&found);
+        got = ph_spool_dest_next(w->spool, ph_buf_str(&w->scan), w->scan_first, &found, &when);
+        if (got <= 0)
+            break;
+        struct ph_dest *d = ph_sched_dest(w->sched, ph_buf_str(&found));
+        if (!d) { /* memory is full of destinations: the rest comes into sight when some are done */
+            got = -PH_ELIMIT;
+            break;
+        }
+        if (!d->seen_qid)
+            ph_sched_on_disk(w->sched, d, when);
+        w->scan_first = false;
+        ph_buf_clear(&w->scan);
+        ph_buf_add(&w->scan, ph_buf_str(&found));
+    }
+    ph_buf_done(&found);
+    if (!got) {
+        w->scanning = false;
+        w->scan_at = INT64_MAX;
+    } else {
+        w->scan_at = got > 0 ? now : now + (int64_t)SCAN_AGAIN * 1000000;
+    }
+}
+
+/* ---- what is due ------------------------------------------------------------------------- */
+
+/* A time so far off was written before the clock went back. */
+static bool is_due(const struct work *w, int64_t when, int64_t now)
+{
+    return when <= now || when > now + 2 * w->p->conf->retry_most * 1000;
+}
+
+static void fill_row(struct work *w, struct ph_dest *d, const struct ph_spool_due *row, int64_t now)
+{
+    struct letter *l = letter_find(w, row->qid);
+    bool loaded = !l;
+    if (loaded)
+        l = letter_load(w, row->qid);
+    if (!l)
+        return;
+    for (size_t i = 0; i < l->n; i++) /* a time before the clock went back */
+        if (l->rcpts[i].idx == row->idx && !l->jobs[i] && row->next_try > now)
+            l->rcpts[i].next_try = now;
+    work_jobs(w, l, d, now);
+    if (loaded)
+        letter_drop(w, l);
+}
+
+static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
+{
+    struct ph_spool_due rows[FILL_PAGE];
+    struct ph_spool_due after = {.next_try = d->seen_when, .qid = d->seen_qid, .idx = d->seen_idx};
+    if (!d->seen_qid)
+        after.next_try = INT64_MIN;
+    d->pins++;
+    int n = ph_spool_due(w->spool, d->name, &after, rows, FILL_PAGE), i = 0;
+    for (; i < n && is_due(w, rows[i].next_try, now); i++)
+        fill_row(w, d, &rows[i], now);
+    if (n < 0) { /* the disk fails: later */
+        ph_sched_on_disk(w->sched, d, now + 1000000);
+    } else if (i < n || n < FILL_PAGE) { /* all that is due was seen; the rest is in the future */
+        d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+        if (i < n)
+            ph_sched_on_disk(w->sched, d, rows[i].next_try);
+    } else {
+        d->seen_when = rows[n - 1].next_try, d->seen_qid = rows[n - 1].qid, d->seen_idx = rows[n - 1].idx;
+        ph_sched_on_disk(w->sched, d, now);
+    }
+    d->pins--;
+    ph_sched_tidy(w->sched, d);
+}
+
+void fill_run(struct work *w, int64_t now)
+{
+    struct ph_dest *d;
+    if (w->p->draining)
+        return;
+    if (w->scanning && w->scan_at <= now)
+        scan(w, now);
+    else if (w->scan_at <= now)
+        fill_start(w);
+    for (int i = 0; i < FILL_DESTS && (d = ph_sched_refill(w->sched, now)); i++)
+        fill_dest(w, d, now);
+}
+
+void fill_shed(struct work *w, struct ph_dest *d, int64_t now)
+{
+    struct ph_sched_job *s;
+    while ((s = ph_sched_shed(w->sched, d))) {
+        struct job *job = (struct job *)s;
+        struct letter *l = job->letter;
+        for (uint32_t k = 0; k < job->n; k++)
+            if (l->rcpts[job->which[k]].next_try == PH_SPOOL_FRESH)
+                work_wait(w, l, job->which[k], now, (ph_str){0});
+        work_job_free(w, job);
+    }
+    d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+    ph_sched_on_disk(w->sched, d, now);
+}
+
+/* ---- what is too old ----------------------------------------------------------------------- */
+
+static void expire(struct work *w, uint64_t qid)
+{
+    struct letter *l = letter_find(w, qid);
+    struct report *report = NULL;
+    if (l)
+        letter_hold(w, l);
+    else if (!(l = letter_load(w, qid)))
+        return;
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->jobs[i] || l->rcpts[i].next_try == PH_SPOOL_FRESH)
+            continue;
+        if (!report)
+            report = report_new(w, l);
+        ph_str reply = l->rcpts[i].reply.n ? l->rcpts[i].reply : PH_STR("the destination did not answer");
+        report_add(w, report, (uint32_t)i, reply, (ph_str){0}, true);
+    }
+    report_send(w, report);
+    letter_drop(w, l);
+}
+
+static int64_t sweep_pause(const struct work *w)
+{
+    int64_t ms = w->p->conf->queue_lifetime / 4;
+    return ms < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : ms > SWEEP_MOST_MS ? SWEEP_MOST_MS : ms;
+}
+
+void fill_sweep(struct work *w, int64_t now)
+{
+    struct ph_spool_age ages[SWEEP_PAGE];
+    if (w->p->draining)
+        return;
+    if (w->prune_at <= now || w->prune_at > now + 10 * PRUNE_MS * INT64_C(1000)) {
+        w->prune_at = now + PRUNE_MS * INT64_C(1000);
+        trace_prune(w, now);
+    }
+    if (w->sweep_at > now && w->sweep_at < now + 10 * SWEEP_MOST_MS * INT64_C(1000))
+        return;
+    int n = ph_spool_ages(w->spool, w->sweep_qid, ages, SWEEP_PAGE);
+    for (int i = 0; i < n; i++)
+        if (now - ages[i].received >= work_lifetime(w))
+            expire(w, ages[i].qid);
+    bool more = n == SWEEP_PAGE;
+    w->sweep_qid = more ? ages[n - 1].qid : 0;
+    w->sweep_at = now + (more ? SWEEP_PAUSE_MS : sweep_pause(w)) * INT64_C(1000);
+}
+
+int64_t fill_when(const struct work *w, int64_t now)
+{
+    int64_t when = ph_sched_when(w->sched);
+    if (when <= now && ph_sched_jobs(w->sched) >= SCHED_JOBS)
+        when = now + 1000000;
+    if (w->scan_at < when)
+        when = w->scan_at;
+    if (w->sweep_at < when)
+        when = w->sweep_at;
+    return w->prune_at < when ? w->prune_at : when;
+}
+
+/* ---- an administrator's wishes --------------------------------------------------------------- */
+
+static bool pick_of(ph_str filter, enum ph_spool_pick *ret_pick, uint64_t *ret_qid, ph_str *ret_text)
+{
+    *ret_text = (ph_str){0};
+    *ret_qid = 0;
+    if (ph_str_eq(filter, PH_STR("all")) || !filter.n) {
+        *ret_pick = PH_SPOOL_ALL;
+    } else if (ph_id_parse(filter, ret_qid)) {
+        *ret_pick = PH_SPOOL_QID;
+    } else if (filter.p[0] == '@') {
+        *ret_pick = PH_SPOOL_DEST;
+        *ret_text = ph_str_skip(filter, 1);
+    } else if (ph_str_has_prefix(filter, PH_STR("from:<")) && ph_str_has_suffix(filter, PH_STR(">"))) {
+        *ret_pick = PH_SPOOL_SENDER;
+        *ret_text = ph_str_sub(filter, 6, filter.n - 7);
+    } else if (filter.p[0] == '<' && ph_str_has_suffix(filter, PH_STR(">"))) {
+        *ret_pick = PH_SPOOL_ADDRESS;
+        *ret_text = ph_str_sub(filter, 1, filter.n - 2);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void forget_cursor(void *ctx, struct ph_dest *d)
+{
+    (void)ctx;
+    d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+}
+
+void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    enum ph_spool_pick pick;
+    uint64_t qid;
+    ph_str text;
+    (void)from;
+    if (!pick_of(msg->QUEUE_RETRY.filter, &pick, &qid, &text))
+        return;
+    int64_t now = ph_wall_us();
+    int64_t n = ph_spool_hurry(w->spool, pick, qid, text, now);
+    ph_log(PH_LOG_INFO, (ph_str){0}, "retry", "filter=%.*s recipients=%lld", PH_FMT(msg->QUEUE_RETRY.filter), (long long)n);
+    ph_sched_each(w->sched, forget_cursor, NULL);
+    ph_sched_release(w->sched, pick == PH_SPOOL_DEST ? &text : NULL);
+    fill_start(w);
+    work_soon(w);
+}
+
+static bool picked(const struct letter *l, size_t i, enum ph_spool_pick pick, uint64_t qid, ph_str text)
+{
+    const struct ph_spool_rcpt *r = &l->rcpts[i];
+    return pick == PH_SPOOL_ALL || (pick == PH_SPOOL_QID && l->l.qid == qid) || (pick == PH_SPOOL_DEST && ph_str_eq(r->dest, text)) ||
+           (pick == PH_SPOOL_ADDRESS && ph_str_eq(r->address, text)) || (pick == PH_SPOOL_SENDER && ph_str_eq(l->l.sender, text));
+}
+
+static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick, ph_str text, int64_t *count)
+{
+    struct letter *l = letter_find(w, qid);
+    if (l)
+        letter_hold(w, l);
+    else if (!(l = letter_load(w, qid)))
+        return;
+    for (size_t i = 0; i < l->n; i++) {
+        if (!picked(l, i, pick, qid, text) || (l->jobs[i] && l->jobs[i]->state != JOB_READY))
+            continue; /* on its way: too late */
+        trace_event(w, l, (struct ph_spool_event){.kind = EV_EXPIRED, .rcpt = l->rcpts[i].address,
+                                                  .note = PH_STR("removed by an administrator")});
+        l->rcpts[i].next_try = INT64_MAX; /* not picked up again */
+        work_done(w, l, (uint32_t)i);
+        ++*count;
+    }
+    letter_drop(w, l);
+}
+
+void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    enum ph_spool_pick pick;
+    struct ph_spool_age ages[SWEEP_PAGE];
+    uint64_t qid;
+    ph_str text;
+    int64_t count = 0;
+    int n;
+    (void)from;
+    if (!pick_of(msg->QUEUE_REMOVE.filter, &pick, &qid, &text))
+        return;
+    if (pick == PH_SPOOL_QID) {
+        remove_letter(w, qid, pick, text, &count);
+    } else {
+        for (uint64_t after = 0; (n = ph_spool_ages(w->spool, after, ages, SWEEP_PAGE)) > 0; after = ages[n - 1].qid) {
+            for (int i = 0; i < n; i++)
+                remove_letter(w, ages[i].qid, pick, text, &count);
+            work_commit(w);
+        }
+    }
+    ph_log(PH_LOG_INFO, (ph_str){0}, "remove", "filter=%.*s recipients=%lld", PH_FMT(msg->QUEUE_REMOVE.filter), (long long)count);
+    work_soon(w);
+}

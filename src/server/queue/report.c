@@ -1,0 +1,331 @@
+/*
+ * report.c - reports to senders (bounces). Where a sender's mail goes is asked of the keeper; only then the report is
+ * written, and it is queued in the transaction that ends the failed recipients [Q4].
+ *
+ *   NEW --end--> ASK --RCPT_CHECK--> ASKED --OK--> WRITTEN --committed--> gone
+ *                 ^                    |              |
+ *                 +-- keeper gone, TEMP+-- not known  +-- commit failed: ASK, a little later
+ *                                      +--> ASK for the postmaster, once; not known either: dropped, with an event
+ *
+ * A crash forgets reports under way; their recipients are still on disk and fail again.
+ */
+#include "bounce.h"
+#include "id.h"
+#include "work.h"
+
+#include <string.h>
+
+enum { AGAIN_US = 5 * 1000 * 1000, REPORT_BYTES = 1024 * 1024, REPORT_ARENA = 64 * 1024 * 1024, TARGETS = 100 };
+
+struct report {
+    struct report *next;
+    struct letter *letter;
+    enum { REPORT_ASK, REPORT_ASKED, REPORT_WRITTEN } state;
+    bool postmaster;
+    uint64_t req;
+    int64_t again_at;
+    struct ph_arena *arena;
+    struct ph_bounce_rcpt *rcpts;
+    uint32_t *which;
+    size_t n, cap;
+};
+
+static struct job reporting = {.state = JOB_REPORTING}; /* stands in letter->jobs for recipients in a report */
+
+/* ---- collecting -------------------------------------------------------------------------- */
+
+struct report *report_new(struct work *w, struct letter *l)
+{
+    struct report *r = ph_new0(NULL, sizeof *r);
+    struct ph_arena *a = r ? ph_arena_new(NULL, REPORT_ARENA) : NULL;
+    if (!a) {
+        ph_free(NULL, r, sizeof *r);
+        return NULL;
+    }
+    r->arena = a;
+    r->letter = l;
+    letter_hold(w, l);
+    return r;
+}
+
+static void release(struct work *w, struct report *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        r->letter->jobs[r->which[i]] = NULL;
+    letter_drop(w, r->letter);
+    ph_arena_free(r->arena);
+    ph_free(NULL, r, sizeof *r);
+}
+
+static bool grow(struct report *r)
+{
+    if (r->n < r->cap)
+        return true;
+    size_t cap = r->cap ? r->cap * 2 : 4;
+    struct ph_bounce_rcpt *rcpts = ph_arena_array(r->arena, cap, sizeof *rcpts);
+    uint32_t *which = ph_arena_array(r->arena, cap, sizeof *which);
+    if (!rcpts || !which)
+        return false;
+    if (r->n) {
+        memcpy(rcpts, r->rcpts, r->n * sizeof *rcpts);
+        memcpy(which, r->which, r->n * sizeof *which);
+    }
+    r->rcpts = rcpts;
+    r->which = which;
+    r->cap = cap;
+    return true;
+}
+
+static uint32_t code_of(ph_str reply)
+{
+    uint64_t code = 0;
+    return ph_str_u64(ph_str_sub(reply, 0, 3), 999, &code) ? (uint32_t)code : 0;
+}
+
+static void bounced(struct work *w, struct letter *l, uint32_t i, ph_str reply, bool expired, ph_str note)
+{
+    trace_event(w, l, (struct ph_spool_event){.kind = expired ? EV_EXPIRED : EV_BOUNCED, .rcpt = l->rcpts[i].address,
+                                              .code = code_of(reply), .reply = reply, .note = note});
+    work_done(w, l, i);
+}
+
+void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta, bool expired)
+{
+    w->count.bounced++;
+    w->count.expired += expired;
+    if (r && r->letter->rcpts[i].notify & IPC_NEVER) {
+        r->letter->rcpts[i].next_try = INT64_MAX;
+        bounced(w, r->letter, i, reply, expired, PH_STR("the sender wanted no report"));
+        return;
+    }
+    if (!r || !grow(r)) { /* out of memory: as it is on disk, it fails again, later */
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "report-postponed", "");
+        return;
+    }
+    const struct ph_spool_rcpt *rcpt = &r->letter->rcpts[i];
+    r->rcpts[r->n] = (struct ph_bounce_rcpt){.address = rcpt->address,
+                                             .original = rcpt->original,
+                                             .reply = ph_arena_copy(r->arena, reply),
+                                             .mta = ph_arena_copy(r->arena, mta),
+                                             .last_try = ph_wall_us(),
+                                             .expired = expired};
+    r->which[r->n++] = i;
+    r->letter->jobs[i] = &reporting;
+    ph_log(PH_LOG_INFO, r->letter->l.message_id, expired ? "expired" : "bounced", "rcpt=%.*s reply=%.*s", PH_FMT(rcpt->address),
+           PH_FMT(reply));
+}
+
+/* ---- asking where it goes ------------------------------------------------------------------ */
+
+static void ask(struct work *w, struct report *r)
+{
+    struct ipc_chan *keeper = proc_peer(w->p, ROLE_KEEPER);
+    r->state = REPORT_ASK;
+    r->again_at = ph_wall_us() + AGAIN_US;
+    if (!keeper)
+        return;
+    r->req = ++w->serial;
+    ph_str who = r->postmaster ? PH_STR("postmaster") : r->letter->l.sender;
+    if (ipc_send(keeper, RCPT_CHECK, -1, .req = r->req, .address = who, .local_user = 1) >= 0)
+        r->state = REPORT_ASKED;
+}
+
+static void unlink_report(struct work *w, struct report *r)
+{
+    struct report **at = &w->reports;
+    while (*at && *at != r)
+        at = &(*at)->next;
+    if (*at)
+        *at = r->next;
+}
+
+static void give_up(struct work *w, struct report *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        r->letter->rcpts[r->which[i]].next_try = INT64_MAX;
+        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired, PH_STR("there is nobody to tell: dropped"));
+    }
+    unlink_report(w, r);
+    release(w, r);
+}
+
+void report_send(struct work *w, struct report *r)
+{
+    if (!r)
+        return;
+    if (!r->n) {
+        release(w, r);
+        return;
+    }
+    r->next = w->reports;
+    w->reports = r;
+    if (r->letter->l.flags & LETTER_FLAG_POSTMASTER) {
+        give_up(w, r);
+        return;
+    }
+    r->postmaster = r->letter->l.sender.n == 0;
+    ask(w, r);
+}
+
+void report_peer(struct work *w, bool up)
+{
+    for (struct report *r = w->reports; r; r = r->next)
+        if (r->state == REPORT_ASKED && !up)
+            r->state = REPORT_ASK;
+        else if (r->state == REPORT_ASK && up)
+            ask(w, r);
+}
+
+void report_again(struct work *w)
+{
+    int64_t now = ph_wall_us();
+    for (struct report *r = w->reports; r; r = r->next)
+        if (r->state == REPORT_ASK && (r->again_at <= now || r->again_at > now + 2 * AGAIN_US))
+            ask(w, r);
+}
+
+bool report_waits(const struct work *w)
+{
+    return w->reports != NULL;
+}
+
+/* ---- writing it -------------------------------------------------------------------------- */
+
+static int targets(struct letter *bounce, ph_str rows)
+{
+    struct ipc_rcpt t;
+    bounce->rcpts = ph_arena_array(bounce->arena, TARGETS, sizeof *bounce->rcpts);
+    bounce->jobs = ph_arena_array(bounce->arena, TARGETS, sizeof *bounce->jobs);
+    if (!bounce->rcpts || !bounce->jobs)
+        return -PH_ENOMEM;
+    while (bounce->n < TARGETS && ipc_each(rcpt, &rows, &t)) {
+        struct ph_spool_rcpt *r = &bounce->rcpts[bounce->n];
+        if (t.target == IPC_DISCARD || (t.target == IPC_REMOTE && !t.domain.n))
+            continue;
+        r->idx = (uint32_t)bounce->n++;
+        r->target = t.target == IPC_LOCAL ? PH_SPOOL_LOCAL : PH_SPOOL_REMOTE;
+        r->address = ph_arena_copy(bounce->arena, t.address);
+        r->account = t.account;
+        r->folder = ph_arena_copy(bounce->arena, t.folder);
+        r->dest = ph_arena_copy(bounce->arena, t.target == IPC_LOCAL ? (ph_str){0} : t.domain);
+        r->notify = IPC_NEVER;
+        r->next_try = PH_SPOOL_FRESH;
+        if (!r->address.p || !r->folder.p || !r->dest.p)
+            return -PH_ENOMEM;
+    }
+    return bounce->n ? 0 : -PH_ENOENT;
+}
+
+static int compose(struct work *w, const struct report *r, struct letter *bounce, struct ph_buf *out)
+{
+    const struct letter *l = r->letter;
+    char id[PH_ID_TEXT + 1], letter_id[PH_ID_TEXT + 1];
+    struct ph_buf head;
+    ph_buf_init(&head, NULL, PH_BOUNCE_HEADER + 4);
+    int err = ph_spool_body(w->spool, l->l.qid, l->l.skip, PH_BOUNCE_HEADER + 4, NULL, &head);
+    struct ph_bounce b = {.hostname = w->p->conf->hostname,
+                          .id = ph_str_c(ph_id_text(bounce->l.qid, id)),
+                          .now = bounce->l.received,
+                          .to = r->postmaster ? bounce->rcpts[0].address : l->l.sender,
+                          .for_postmaster = r->postmaster,
+                          .envid = l->l.envid,
+                          .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
+                          .received = l->l.received,
+                          .letter = ph_buf_str(&head),
+                          .utf8 = (l->l.flags & IPC_SMTPUTF8) != 0,
+                          .rcpts = r->rcpts,
+                          .n = r->n};
+    uint32_t skip = 0;
+    ph_str mid = {0};
+    if (!err)
+        err = ph_bounce_write(&b, out, &skip, &mid);
+    bounce->l.skip = skip;
+    bounce->l.size = out->n;
+    bounce->l.message_id = ph_arena_copy(bounce->arena, mid);
+    bounce->l.flags = IPC_8BITMIME | (l->l.flags & IPC_SMTPUTF8) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
+    ph_buf_done(&head);
+    return err || bounce->l.message_id.p ? err : -PH_ENOMEM;
+}
+
+/* The report and the ends of its recipients: all of it or nothing. */
+static int queue(struct work *w, struct report *r, struct letter *bounce, ph_str body)
+{
+    char id[PH_ID_TEXT + 1];
+    struct ph_buf text;
+    int err = ph_spool_put(w->spool, &bounce->l, bounce->rcpts, bounce->n, body);
+    if (err)
+        return err;
+    if (!put_wait(w, bounce, r, NULL, 0)) {
+        ph_spool_rollback(w->spool);
+        return -PH_ENOMEM;
+    }
+    ph_buf_init(&text, NULL, 1200);
+    ph_buf_addf(&text, "reported to <%.*s> as %s", PH_FMT(bounce->rcpts[0].address), ph_id_text(bounce->l.qid, id));
+    ph_spool_tie(w->spool, true);
+    for (size_t i = 0; i < r->n; i++)
+        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired, ph_buf_str(&text));
+    ph_buf_clear(&text);
+    ph_buf_addf(&text, "report about %s", ph_id_text(r->letter->l.qid, id));
+    trace_event(w, bounce, (struct ph_spool_event){.kind = EV_QUEUED, .note = ph_buf_str(&text)});
+    ph_spool_tie(w->spool, false);
+    ph_buf_done(&text);
+    r->state = REPORT_WRITTEN;
+    return 0;
+}
+
+static int write_report(struct work *w, struct report *r, ph_str rows)
+{
+    struct letter *bounce = letter_new();
+    struct ph_buf body;
+    if (!bounce)
+        return -PH_ENOMEM;
+    bounce->l.qid = ph_spool_id(w->spool, ph_wall_us());
+    bounce->l.received = ph_wall_us();
+    ph_buf_init(&body, NULL, REPORT_BYTES);
+    int err = targets(bounce, rows);
+    if (!err)
+        err = compose(w, r, bounce, &body);
+    if (!err)
+        err = queue(w, r, bounce, ph_buf_str(&body));
+    ph_buf_done(&body);
+    if (err)
+        letter_drop(w, bounce);
+    return err;
+}
+
+void report_checked(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    const struct ipc_RCPT_CHECKED *m = &msg->RCPT_CHECKED;
+    struct report *r = w->reports;
+    (void)from;
+    while (r && (r->state != REPORT_ASKED || r->req != m->req))
+        r = r->next;
+    if (!r)
+        return;
+    r->state = REPORT_ASK;
+    r->again_at = ph_wall_us() + AGAIN_US;
+    if (m->verdict == IPC_TEMP)
+        return;
+    int err = m->verdict == IPC_OK ? write_report(w, r, m->targets) : -PH_ENOENT;
+    if (err == -PH_ENOENT && r->postmaster) {
+        give_up(w, r);
+    } else if (err == -PH_ENOENT) {
+        r->postmaster = true;
+        ask(w, r);
+    }
+    work_soon(w);
+}
+
+void report_committed(struct work *w, struct report *r, bool ok)
+{
+    if (!ok) {
+        r->state = REPORT_ASK;
+        r->again_at = ph_wall_us() + AGAIN_US;
+        return;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        r->letter->rcpts[r->which[i]].next_try = INT64_MAX; /* gone on disk */
+    unlink_report(w, r);
+    release(w, r);
+}

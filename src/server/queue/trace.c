@@ -1,0 +1,125 @@
+/* trace.c - the journal of journeys: writing events, and answering whose they are. */
+#include "work.h"
+
+#include <string.h>
+
+enum { TRACE_BYTES = 500 * 1024, TRACE_LETTERS = 64, PRUNE_PAGE = 500 };
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+static void keep(struct work *w, ph_str message_id, ph_str owner, struct ph_spool_event *e)
+{
+    if (!e->host.n)
+        e->host = w->p->conf->hostname;
+    if (ph_spool_event(w->spool, message_id, owner, e) < 0)
+        ph_log(PH_LOG_WARN, message_id, "event-lost", "");
+    work_soon(w);
+}
+
+void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e)
+{
+    e.qid = l->l.qid;
+    e.time = ph_wall_us();
+    e.process = PH_STR("queue");
+    keep(w, l->l.message_id, l->l.owner, &e);
+}
+
+static struct ph_spool_event from_row(const struct ipc_event *r)
+{
+    return (struct ph_spool_event){.qid = r->qid, .time = r->time, .kind = r->kind, .code = r->code, .took = r->took,
+                                   .process = r->process, .rcpt = r->rcpt, .peer = r->peer, .tls = r->tls, .auth = r->auth,
+                                   .reply = r->reply, .note = r->note, .host = r->host};
+}
+
+void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str owner, ph_str rows)
+{
+    struct ipc_event r;
+    while (ipc_each(event, &rows, &r)) {
+        struct ph_spool_event e = from_row(&r);
+        if (qid)
+            e.qid = qid;
+        keep(w, message_id, owner, &e);
+    }
+}
+
+void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    (void)from;
+    trace_rows(w, 0, msg->JOURNAL.message_id, (ph_str){0}, msg->JOURNAL.events);
+}
+
+void trace_prune(struct work *w, int64_t now)
+{
+    int n = ph_spool_prune(w->spool, now - w->p->conf->journey_keep * 1000, PRUNE_PAGE);
+    if (n >= PRUNE_PAGE)
+        w->prune_at = now; /* there is more */
+    work_soon(w);
+}
+
+/* ---- answering --------------------------------------------------------------------------- */
+
+/* The sender of a letter sees all of its journey; a recipient sees what is about nobody else, when the letter did reach
+ * that mailbox. */
+struct view {
+    ph_str owner;
+    bool sender, received;
+    struct ph_buf *rows;
+};
+
+static int look(void *ctx, const struct ph_spool_event *e)
+{
+    struct view *v = ctx;
+    if ((e->kind == EV_DELIVERED || e->kind == EV_FETCHED) && ph_str_ieq(e->rcpt, v->owner))
+        v->received = true;
+    return 0;
+}
+
+static int show(void *ctx, const struct ph_spool_event *e)
+{
+    struct view *v = ctx;
+    if (!v->sender && e->rcpt.n && !ph_str_ieq(e->rcpt, v->owner))
+        return 0;
+    if (v->rows->n > TRACE_BYTES)
+        return 1;
+    ipc_add(event, v->rows,
+            &((struct ipc_event){.time = e->time, .kind = e->kind, .process = e->process, .rcpt = e->rcpt, .peer = e->peer,
+                                 .tls = e->tls, .auth = e->auth, .code = e->code, .reply = e->reply, .took = e->took, .note = e->note,
+                                 .host = e->host, .qid = e->qid}));
+    return 0;
+}
+
+static int trip(struct work *w, uint64_t qid, struct view *v)
+{
+    struct ph_buf id, owner;
+    ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
+    ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
+    v->received = false;
+    int got = ph_spool_trip(w->spool, qid, &id, &owner);
+    v->sender = got > 0 && owner.n && ph_str_ieq(ph_buf_str(&owner), v->owner);
+    if (got > 0 && !v->sender)
+        got = ph_spool_journey_of(w->spool, qid, look, v);
+    if (got >= 0 && (v->sender || v->received))
+        got = ph_spool_journey_of(w->spool, qid, show, v);
+    ph_buf_done(&id);
+    ph_buf_done(&owner);
+    return got;
+}
+
+void trace_get(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    const struct ipc_TRACE_GET *m = &msg->TRACE_GET;
+    uint64_t qids[TRACE_LETTERS];
+    struct ph_buf rows;
+    ph_buf_init(&rows, NULL, TRACE_BYTES + 16384);
+    struct view v = {.owner = m->owner, .rows = &rows};
+    int n = m->owner.n && m->message_id.n ? ph_spool_trips(w->spool, m->message_id, qids, TRACE_LETTERS) : 0, err = n;
+    for (int i = 0; i < n && err >= 0 && rows.n < TRACE_BYTES; i++)
+        err = trip(w, qids[i], &v);
+    if (err >= 0)
+        err = ph_buf_err(&rows);
+    int verdict = err < 0 ? IPC_TEMP : rows.n ? IPC_OK : IPC_NOENT;
+    ipc_send(from, TRACE, -1, .req = m->req, .verdict = (uint8_t)verdict, .events = err < 0 ? (ph_str){0} : ph_buf_str(&rows));
+    ph_buf_done(&rows);
+}
