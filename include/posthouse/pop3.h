@@ -189,7 +189,7 @@ struct ph_pop3_client_event {
     struct ph_error error;
 };
 
-/* What CAPA said, until TLS starts or the login succeeds (RFC 2449 5: it may change then). */
+/* What CAPA said last; nothing after TLS started (RFC 2595 4: ask again). */
 struct ph_pop3_caps {
     bool known, stls, top, uidl, user, sasl_plain, pipelining, resp_codes, auth_resp_code, utf8;
 };
