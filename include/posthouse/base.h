@@ -176,7 +176,7 @@ PH_EXPORT void ph_buf_shrink(struct ph_buf *b); /* gives memory back when empty 
 PH_EXPORT void ph_buf_add(struct ph_buf *b, ph_str s);
 PH_EXPORT void ph_buf_addc(struct ph_buf *b, char c);
 PH_EXPORT void ph_buf_addf(struct ph_buf *b, const char *fmt, ...) PH_PRINTF(2, 3);
-PH_EXPORT void ph_buf_addv(struct ph_buf *b, const char *fmt, va_list ap);
+PH_EXPORT void ph_buf_addv(struct ph_buf *b, const char *fmt, va_list ap) PH_PRINTF(2, 0);
 PH_EXPORT void ph_buf_addu(struct ph_buf *b, uint64_t decimal);
 /* Room for n bytes at the end, to be filled and then counted with ph_buf_commit; NULL on failure. */
 PH_EXPORT char *ph_buf_reserve(struct ph_buf *b, size_t n);

@@ -62,7 +62,7 @@ static void mistake(const cfg_t *cfg, const char *fmt, ...)
     say(cfg, what);
 }
 
-static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+PH_PRINTF(2, 0) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
     static const char no_such[] = "no such option";
     char what[WHAT_MAX];

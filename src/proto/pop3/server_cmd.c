@@ -274,7 +274,7 @@ static void (*const functions[PH_POP3_VERB_COUNT])(struct ph_pop3_server *,
 /* NULL, or what is wrong. `rest` is what follows the verb and one space. */
 static const char *parse(enum pop3_arguments kind, ph_str rest, struct arguments *a)
 {
-    ph_str first, words = ph_str_trim(rest);
+    ph_str first = {0}, words = ph_str_trim(rest);
     uint64_t lines;
     switch (kind) {
     case POP3_NOTHING:
@@ -372,13 +372,13 @@ void ph_pop3_server_refuse(struct ph_pop3_server *s, enum ph_pop3_code code, ph_
     s->busy = IDLE;
     if (s->state == POP3_AUTHORIZATION)
         s->count = 0; /* a list that was begun */
-    ph__pop3_forget(s);
     text = ph_str_sub(text, 0, POP3_TEXT_MAX);
     ph_buf_addf(&s->out, "-ERR%s ", codes[code]);
     for (size_t i = 0; i < text.n; i++)
         ph_buf_addc(&s->out,
                     (unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f ? '?' : text.p[i]);
     ph_buf_add(&s->out, PH_STR("\r\n"));
+    ph__pop3_forget(s); /* now: text may be a part of it */
     if (code == PH_POP3_CODE_AUTH && ++s->failures >= s->opt.max_failures)
         ph__pop3_end(s, PH_EAUTH, "too many failed logins");
 }

@@ -44,6 +44,7 @@ static const struct script scripts[] = {
                     "C: TOP 2 0\nS: +OK\nS: Subject: dots\nS: X: y\nS: \nS: .\n"
                     "C: TOP 2 2\nS: +OK\nS: Subject: dots\nS: X: y\nS: \nS: ..\nS: ...two\nS: .\n"
                     "C: TOP 1 99\nS: +OK\nS: Subject: one\nS: \nS: first\nS: .\n"
+                    "C: TOP\nS: -ERR the arguments are a message number and a count of lines\n"
                     "C: TOP 1\nS: -ERR the arguments are a message number and a count of lines\n"
                     "C: RETR\nS: -ERR the argument is a message number, from 1 on\nC: RETR 9\nS: "
                     "-ERR there is no message 9; there are 3\n",
