@@ -152,6 +152,8 @@ PH_EXPORT enum ph_smtp_server_ev ph_smtp_server_next(struct ph_smtp_server *s, s
  * line; other control characters become '?'. AUTH: 235 lets in, anything else does not. 421 ends the session. */
 PH_EXPORT void ph_smtp_server_reply(struct ph_smtp_server *s, int code, const char *esc, const char *fmt, ...)
     PH_PRINTF(4, 5);
+/* The same for data rather than sentences (XTRACE): lines of up to PH_SMTP_REPLY_LINE octets, PH_SMTP_REPLY in all. */
+PH_EXPORT void ph_smtp_server_reply_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text);
 /* Answers AUTH or AUTHDATA with a challenge (334, base64 of raw). */
 PH_EXPORT void ph_smtp_server_challenge(struct ph_smtp_server *s, ph_str raw);
 /* No more letters: 421 4.3.2 now when no transaction is under way, else after it. */

@@ -2,8 +2,6 @@
 #include "smtp_int.h"
 #include <stdio.h>
 
-enum { REPLY_TEXT_MAX = 512 - 4 - 10 - 2 }; /* RFC 5321 4.5.3.1.5, less code, enhanced code and CRLF */
-
 static void add_clean(struct ph_buf *out, ph_str text)
 {
     for (size_t i = 0; i < text.n; i++) {
@@ -12,8 +10,9 @@ static void add_clean(struct ph_buf *out, ph_str text)
     }
 }
 
-void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text)
+void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text, size_t max)
 {
+    max -= 16; /* code, enhanced code, CRLF */
     do {
         size_t end = ph_str_chr(text, '\n');
         bool last = end == PH_NPOS;
@@ -24,7 +23,7 @@ void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text)
             ph_buf_add(out, esc);
             ph_buf_addc(out, ' ');
         }
-        add_clean(out, ph_str_sub(line, 0, REPLY_TEXT_MAX));
+        add_clean(out, ph_str_sub(line, 0, max));
         ph_buf_add(out, PH_STR("\r\n"));
         if (last)
             return;

@@ -162,8 +162,13 @@ void ph_smtp_server_tick(struct ph_smtp_server *s, int64_t now_ms)
 
 void ph__smtp_server_say(struct ph_smtp_server *s, int code, ph_str esc, ph_str text)
 {
+    ph__smtp_server_say_long(s, code, esc, text, REPLY_LINE);
+}
+
+void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text, size_t max)
+{
     size_t from = s->out.n;
-    ph__smtp_reply_write(&s->out, code, s->esmtp ? esc : (ph_str){0}, text);
+    ph__smtp_reply_write(&s->out, code, s->esmtp ? esc : (ph_str){0}, text, max);
     s->errors += code >= 500;
     if (ph_buf_err(&s->out))
         ph__smtp_server_break(s, -ph_buf_err(&s->out), "the replies do not fit in memory");
@@ -225,7 +230,7 @@ static void answered(struct ph_smtp_server *s, int code)
     }
     if (s->verb == VERB_AUTH) {
         s->authenticated = code == 235;
-        s->auth_failures += !s->authenticated;
+        s->auth_failures += code >= 500;
     } else if (s->verb == VERB_DATA && code != 354) {
         ph__smtp_server_drop(s);
     } else if (s->verb == VERB_DATA) {
@@ -239,24 +244,34 @@ static void answered(struct ph_smtp_server *s, int code)
     s->state = ph__smtp_after(s->state, s->verb, code);
 }
 
-void ph_smtp_server_reply(struct ph_smtp_server *s, int code, const char *esc, const char *fmt, ...)
+static void reply_text(struct ph_smtp_server *s, int code, ph_str esc, ph_str text, size_t max)
 {
-    char text[2048];
-    va_list ap;
     if (s->phase != PHASE_WAIT)
         return;
-    va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
     s->last = s->now;
-    ph__smtp_server_say(s, code, ph_str_c(esc), (ph_str){text, len});
+    ph__smtp_server_say_long(s, code, esc, text, max);
     if (s->phase == PHASE_END)
         return;
     answered(s, code);
     if (code == 421)
         ph__smtp_server_break(s, PH_EREFUSED, "the session was ended with 421");
     ph__smtp_server_settle(s);
+}
+
+void ph_smtp_server_reply(struct ph_smtp_server *s, int code, const char *esc, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    reply_text(s, code, ph_str_c(esc), (ph_str){text, len}, REPLY_LINE);
+}
+
+void ph_smtp_server_reply_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text)
+{
+    reply_text(s, code, esc, text, PH_SMTP_REPLY_LINE);
 }
 
 void ph_smtp_server_challenge(struct ph_smtp_server *s, ph_str raw)

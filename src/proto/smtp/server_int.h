@@ -56,6 +56,7 @@ struct ph_smtp_server {
 };
 
 /* Queues a reply, counts it if it is an error. */
+void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text, size_t max);
 void ph__smtp_server_say(struct ph_smtp_server *s, int code, ph_str esc, ph_str text);
 /* The session is over: BROKEN is due, nothing more is read. */
 void ph__smtp_server_break(struct ph_smtp_server *s, int code, const char *why);

@@ -102,8 +102,9 @@ PH_MUST_CHECK int ph__smtp_path_read(ph_str *in, unsigned allow, struct ph_buf *
 
 /* ---- replies on the wire ----------------------------------------------------------------- */
 
-/* Appends "250-2.0.0 text" lines: '\n' in text starts a line, esc may be empty. Lines are cut at 512 octets. */
-void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text);
+enum { REPLY_LINE = 512 }; /* RFC 5321 4.5.3.1.5 */
+/* Appends "250-2.0.0 text" lines: '\n' in text starts a line, esc may be empty. Lines are cut at `max` octets. */
+void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text, size_t max);
 /* Reads one line of a reply. esc is left in the text. -PH_ESYNTAX. */
 PH_MUST_CHECK int ph__smtp_reply_line(ph_str line, int *ret_code, bool *ret_last, ph_str *ret_text);
 /* The enhanced code at the start of a text, when its class is that of the reply code; cuts it and the space off. */

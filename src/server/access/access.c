@@ -28,7 +28,8 @@ struct access {
 
 /* Who serves what. A service without a row is not listened on. */
 static const struct session_kind *const kinds[SERVICES] = {
-    [IPC_SMTP] = NULL, /* that is mx's */
+    [IPC_SUBMISSION] = &session_submission,
+    [IPC_SUBMISSIONS] = &session_submission,
 };
 
 static bool is_implicit_tls(int service)

@@ -1,0 +1,134 @@
+/* One connection of mx: its engine and pump; transactions are intake's. */
+#include "mx_int.h"
+#include "log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG(s, level, event, fmt, ...)                                                                                     \
+    ph_log((level), (ph_str){0}, (event), "session=%s peer=%s " fmt, (s)->peer.id, (s)->peer.text, ##__VA_ARGS__)
+
+static uint64_t ask(void *owner, int role, enum ipc_type answer)
+{
+    struct mx_session *s = owner;
+    uint64_t req = proc_wait(s->mx->waits, role, answer, s);
+    s->asked += req != 0;
+    return req;
+}
+
+static void unask(void *owner, uint64_t req)
+{
+    struct mx_session *s = owner;
+    proc_unwait(s->mx->waits, req);
+    s->asked -= req != 0;
+}
+
+static const struct intake_host host = {.process = "mx", .step = EV_RECEIVED, .ask = ask, .unask = unask};
+
+static void session_free(struct mx_session *s)
+{
+    struct mx *mx = s->mx;
+    if (s->asked)
+        proc_wait_cancel(mx->waits, s);
+    ph_pump_free(s->pump);
+    ph_smtp_server_free(s->engine);
+    mx->letters += s->intake.letters;
+    mx->refused_commands += s->intake.refused;
+    intake_done(&s->intake);
+    front_left(mx->front, s->peer.ticket);
+    *(s->prev ? &s->prev->next : &mx->sessions) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    free(s);
+    if (mx->draining && !mx->sessions)
+        proc_done(mx->proc);
+}
+
+/* ---- what the pump says ------------------------------------------------------------------- */
+
+static void on_events(void *ctx)
+{
+    struct mx_session *s = ctx;
+    struct ph_smtp_server_event ev;
+    enum ph_smtp_server_ev kind;
+    while ((kind = ph_smtp_server_next(s->engine, &ev)) != PH_SMTP_S_NEED) {
+        if (!intake_event(&s->intake, kind, &ev) && kind == PH_SMTP_S_BROKEN)
+            LOG(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO, "session-broken", "why=%s", ev.error.text);
+    }
+}
+
+static void on_closed(void *ctx, const struct ph_error *why)
+{
+    struct mx_session *s = ctx;
+    LOG(s, PH_LOG_DEBUG, "disconnected", "letters=%llu why=%s", (unsigned long long)s->intake.letters, why ? why->text : "");
+    session_free(s);
+}
+
+static void on_secured(void *ctx, const struct ph_tls_info *info)
+{
+    struct mx_session *s = ctx;
+    snprintf(s->tls_text, sizeof s->tls_text, "%s %s", info->version, info->cipher);
+    ph_smtp_server_tls_started(s->engine);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static struct ph_smtp_server *engine_for(const struct mx *mx, enum front_room room)
+{
+    struct ph_smtp_server_options o;
+    if (room == FRONT_FULL)
+        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.3.2"), PH_STR("Too many connections, try again later"));
+    if (room == FRONT_FULL_FOR_ADDRESS)
+        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.7.0"), PH_STR("Too many connections from your address"));
+    intake_options(mx->proc, &o);
+    return ph_smtp_server_new(NULL, &o);
+}
+
+void mx_session_new(struct mx *mx, const struct front_guest *g)
+{
+    struct mx_session *s = calloc(1, sizeof *s);
+    if (!s) {
+        front_left(mx->front, g->ticket);
+        close(g->fd);
+        return;
+    }
+    s->mx = mx;
+    s->peer = *g;
+    s->next = mx->sessions;
+    if (s->next)
+        s->next->prev = s;
+    mx->sessions = s;
+    s->engine = engine_for(mx, g->room);
+    s->intake = (struct intake){.host = &host, .owner = s, .proc = mx->proc, .engine = s->engine, .peer = &s->peer,
+                                .tls_text = s->tls_text, .auth = "", .user = ""};
+    intake_init(&s->intake);
+    if (!s->engine)
+        close(g->fd);
+    else
+        s->pump = ph_pump_new(mx->proc->loop, g->fd,
+                              &(struct ph_pump_options){.ops = &ph_smtp_server_ops,
+                                                        .engine = s->engine,
+                                                        .tls = mx->proc->tls_server,
+                                                        .handler = {on_events, on_closed, on_secured, s}});
+    LOG(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
+    if (!s->pump)
+        session_free(s);
+    else
+        ph_pump_kick(s->pump);
+}
+
+void mx_session_answer(struct mx_session *s, struct ipc_msg *msg)
+{
+    s->asked--;
+    intake_answer(&s->intake, msg);
+    on_events(s);
+    ph_pump_kick(s->pump);
+}
+
+void mx_session_drain(struct mx_session *s)
+{
+    ph_smtp_server_drain(s->engine);
+    on_events(s);
+    ph_pump_kick(s->pump);
+}

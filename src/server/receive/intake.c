@@ -1,0 +1,322 @@
+/* SMTP transactions: see intake.h. */
+#include "intake.h"
+#include "id.h"
+#include "log.h"
+#include "loop.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { EVENTS_MAX = 65536 };
+
+static void reply(struct intake *in, int code, const char *esc, const char *text)
+{
+    in->refused += code >= 400;
+    ph_smtp_server_reply(in->engine, code, esc, "%s", text);
+}
+
+static void reply_busy(struct intake *in)
+{
+    reply(in, 451, "4.3.2", "A part of the server is not available, try again later");
+}
+
+/* What a verdict means for an SMTP client, where nothing more special is said. */
+static void reply_verdict(struct intake *in, int verdict, ph_str text)
+{
+    static const struct {
+        int code;
+        const char *esc, *text;
+    } rows[] = {
+        [IPC_OK] = {250, "2.0.0", "Ok"},
+        [IPC_TEMP] = {451, "4.3.0", "Temporary failure, try again later"},
+        [IPC_DENIED] = {550, "5.7.1", "Not permitted"},
+        [IPC_NOUSER] = {550, "5.1.1", "No such mailbox here"},
+        [IPC_NOENT] = {550, "5.1.2", "No such domain"},
+        [IPC_NODATA] = {550, "5.1.2", "No such domain"},
+        [IPC_EXISTS] = {250, "2.0.0", "Ok"},
+        [IPC_QUOTA] = {452, "4.2.2", "The mailbox is full"},
+        [IPC_INUSE] = {450, "4.2.0", "The mailbox is in use"},
+        [IPC_LIMIT] = {452, "4.5.3", "Too many recipients"},
+        [IPC_FULL] = {452, "4.3.1", "Not enough room, try again later"},
+        [IPC_INVALID] = {553, "5.1.3", "The address is not acceptable"},
+    };
+    size_t i = verdict >= 0 && (size_t)verdict < sizeof rows / sizeof rows[0] ? (size_t)verdict : IPC_TEMP;
+    in->refused += rows[i].code >= 400;
+    if (text.n)
+        ph_smtp_server_reply(in->engine, rows[i].code, rows[i].esc, "%.*s", PH_FMT(text));
+    else
+        ph_smtp_server_reply(in->engine, rows[i].code, rows[i].esc, "%s", rows[i].text);
+}
+
+static void reply_error(struct intake *in, int error)
+{
+    const struct ph_error_info *i = ph_error_info(error);
+    if (i->cls == PH_CLASS_PEER || error == -PH_ELIMIT)
+        reply(in, 552, "5.3.4", "The header of the message is too large");
+    else
+        ph_smtp_server_reply(in->engine, i->smtp, i->esc, "%s", i->text);
+}
+
+ph_str intake_hostname(const struct proc *p)
+{
+    return p->conf->hostname.n ? p->conf->hostname : PH_STR("localhost");
+}
+
+void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
+{
+    ph_smtp_server_defaults(o);
+    o->hostname = intake_hostname(p);
+    o->tls_available = p->tls_server != NULL;
+    o->limits.message = (uint64_t)p->conf->max_message_size;
+    o->limits.recipients = (unsigned)p->conf->max_recipients;
+    o->limits.timeout_ms = p->conf->session_timeout;
+}
+
+void intake_init(struct intake *in)
+{
+    letter_init(&in->letter);
+}
+
+void intake_done(struct intake *in)
+{
+    letter_clear(&in->letter);
+}
+
+static uint64_t ask(struct intake *in, int role, enum ipc_type answer, enum intake_pending pending, struct ipc_chan **ret_chan)
+{
+    *ret_chan = proc_peer(in->proc, role);
+    uint64_t req = *ret_chan ? in->host->ask(in->owner, role, answer) : 0;
+    in->pending = req ? pending : INTAKE_NOTHING;
+    if (!req)
+        reply_busy(in);
+    return req;
+}
+
+static void not_sent(struct intake *in, uint64_t req)
+{
+    in->host->unask(in->owner, req);
+    in->pending = INTAKE_NOTHING;
+    reply_busy(in);
+}
+
+/* ---- envelope ----------------------------------------------------------------------------- */
+
+static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
+{
+    struct ipc_chan *keeper;
+    letter_clear(&in->letter);
+    letter_from(&in->letter, ev->mailbox.address,
+                (ev->params.body == PH_SMTP_8BITMIME ? IPC_8BITMIME : 0u) | (ev->params.smtputf8 ? IPC_SMTPUTF8 : 0u));
+    in->began_us = ph_mono_us();
+    in->failed = 0;
+    if (!in->host->local_users || !ev->mailbox.address.n) {
+        reply(in, 250, "2.1.0", "Ok");
+        return;
+    }
+    uint64_t req = ask(in, ROLE_KEEPER, IPC_SENDER_CHECKED, INTAKE_SENDER, &keeper);
+    if (req && ipc_send(keeper, SENDER_CHECK, -1, .req = req, .session = in->grant, .address = ev->mailbox.address) < 0)
+        not_sent(in, req);
+}
+
+static void sender_checked(struct intake *in, const struct ipc_SENDER_CHECKED *m)
+{
+    if (m->verdict == IPC_OK)
+        reply(in, 250, "2.1.0", "Ok");
+    else if (m->verdict == IPC_DENIED)
+        reply(in, 550, "5.7.1", "You may not send as this address");
+    else
+        reply_verdict(in, m->verdict, (ph_str){0});
+}
+
+static void on_rcpt(struct intake *in, const struct ph_smtp_server_event *ev)
+{
+    struct ipc_chan *keeper;
+    ph_str address = ph_str_sub(ev->mailbox.address, 0, LETTER_ADDRESS);
+    memcpy(in->given, address.p, address.n);
+    in->given[address.n] = '\0';
+    uint64_t req = ask(in, ROLE_KEEPER, IPC_RCPT_CHECKED, INTAKE_RCPT, &keeper);
+    if (req && ipc_send(keeper, RCPT_CHECK, -1, .req = req, .address = address, .local_user = in->host->local_users) < 0)
+        not_sent(in, req);
+}
+
+static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
+{
+    if (m->verdict == IPC_OK) {
+        int r = letter_to(&in->letter, ph_str_c(in->given), m->targets);
+        if (r == 0)
+            reply(in, 250, "2.1.5", "Ok");
+        else
+            reply_verdict(in, r == -PH_ELIMIT ? IPC_LIMIT : IPC_TEMP, (ph_str){0});
+    } else {
+        if (m->verdict == IPC_DENIED)
+            reply(in, 550, "5.7.1", "No mail for this domain is taken here");
+        else
+            reply_verdict(in, m->verdict, m->verdict == IPC_NOUSER ? (ph_str){0} : m->text);
+        ph_log(PH_LOG_INFO, (ph_str){0}, "recipient-refused", "session=%s peer=%s sender=%s recipient=%s verdict=%d", in->peer->id,
+               in->peer->text, in->letter.sender, in->given, m->verdict);
+    }
+}
+
+/* ---- the message -------------------------------------------------------------------------- */
+
+/* Puts our fields in front: what letter_begin calls back. */
+static int prologue(void *ctx, struct letter *l)
+{
+    struct intake *in = ctx;
+    struct ph_smtp_server_info info;
+    struct ph_buf fields;
+    size_t skip, id_at;
+    ph_smtp_server_info(in->engine, &info);
+    ph_buf_init(&fields, NULL, LETTER_ROOM);
+    letter_trace_write(l,
+                       &(struct letter_trace){.helo = info.helo,
+                                              .ip = ph_str_c(in->peer->ip),
+                                              .hostname = intake_hostname(in->proc),
+                                              .with = info.with,
+                                              .tls = ph_str_c(in->tls_text),
+                                              .now_us = ph_wall_us()},
+                       &fields, &skip, &id_at);
+    int r = in->host->complete ? in->host->complete(l, intake_hostname(in->proc), &fields) : 0;
+    if (r == 0)
+        r = ph_buf_err(&fields);
+    if (r == 0)
+        r = letter_prologue(l, ph_buf_str(&fields), skip, id_at);
+    ph_buf_done(&fields);
+    return r;
+}
+
+static void on_data(struct intake *in)
+{
+    if (!proc_peer(in->proc, ROLE_QUEUE)) {
+        reply_busy(in);
+        return;
+    }
+    letter_begin(&in->letter, prologue, in);
+    reply(in, 354, "", "End with a line that holds a dot alone");
+}
+
+static void on_body(struct intake *in, ph_str piece)
+{
+    if (in->failed == 0)
+        in->failed = letter_add(&in->letter, piece);
+    if (in->failed < 0 && in->letter.buf.n)
+        letter_clear(&in->letter);
+}
+
+static void first_event(struct intake *in, const struct ph_smtp_server_info *info, struct ph_buf *rows)
+{
+    char peer[320], note[256];
+    if (!in->proc->conf->journey)
+        return;
+    snprintf(peer, sizeof peer, "%.*s [%s]", PH_FMT(ph_str_sub(info->helo, 0, 200)), in->peer->text);
+    snprintf(note, sizeof note, "%s, %u recipient%s, %llu octets", info->with, in->letter.given, in->letter.given == 1 ? "" : "s",
+             (unsigned long long)in->letter.size);
+    struct ipc_event e = {.time = ph_wall_us(),
+                          .kind = (uint8_t)in->host->step,
+                          .process = ph_str_c(in->host->process),
+                          .rcpt = in->letter.given == 1 ? ph_str_c(in->letter.first) : (ph_str){0},
+                          .peer = ph_str_c(peer),
+                          .tls = ph_str_c(in->tls_text),
+                          .auth = ph_str_c(in->auth),
+                          .took = (uint64_t)(ph_mono_us() - in->began_us),
+                          .note = ph_str_c(note),
+                          .host = intake_hostname(in->proc)};
+    ipc_add(event, rows, &e);
+}
+
+/* The letter is whole: to the queue. */
+static void put(struct intake *in, const struct ph_smtp_server_info *info)
+{
+    struct ipc_chan *queue;
+    struct ph_buf events;
+    uint64_t req = ask(in, ROLE_QUEUE, IPC_QUEUE_PUT_DONE, INTAKE_PUT, &queue);
+    if (!req)
+        return;
+    ph_buf_init(&events, NULL, EVENTS_MAX);
+    first_event(in, info, &events);
+    int r = letter_put(&in->letter, queue,
+                       &(struct letter_put){.req = req, .events = ph_buf_str(&events), .owner = ph_str_c(in->user), .session = in->grant});
+    if (r < 0)
+        not_sent(in, req);
+    ph_buf_done(&events);
+}
+
+static void on_eom(struct intake *in)
+{
+    struct ph_smtp_server_info info;
+    ph_smtp_server_info(in->engine, &info);
+    if (in->failed == 0)
+        in->failed = letter_finish(&in->letter);
+    if (in->failed < 0)
+        reply_error(in, in->failed);
+    else if (in->letter.received > in->proc->conf->max_hops)
+        reply(in, 554, "5.4.6", "Too many Received fields: the message is in a loop");
+    else if (in->letter.targets == 0)
+        reply(in, 250, "2.0.0", "Ok: all its recipients are addresses whose mail is thrown away");
+    else
+        put(in, &info);
+    if (in->pending == INTAKE_NOTHING)
+        letter_clear(&in->letter);
+}
+
+static void put_done(struct intake *in, const struct ipc_QUEUE_PUT_DONE *m)
+{
+    char id[PH_ID_TEXT + 1];
+    const struct letter *l = &in->letter;
+    if (m->verdict == IPC_OK) {
+        in->letters++;
+        ph_id_text(m->qid, id);
+        ph_log(PH_LOG_INFO, ph_str_c(l->message_id), "accepted", "session=%s qid=%s peer=%s sender=%s recipients=%u size=%llu tls=%s user=%s",
+               in->peer->id, id, in->peer->text, l->sender, l->given, (unsigned long long)l->size, in->tls_text, in->user);
+        ph_smtp_server_reply(in->engine, 250, "2.0.0", "Ok: queued as %s", id);
+    } else {
+        ph_log(PH_LOG_WARN, ph_str_c(l->message_id), "not-accepted", "session=%s peer=%s sender=%s verdict=%d reason=%.*s", in->peer->id,
+               in->peer->text, l->sender, m->verdict, PH_FMT(m->text));
+        reply_verdict(in, m->verdict, (ph_str){0});
+    }
+    letter_clear(&in->letter);
+}
+
+/* ---- doors -------------------------------------------------------------------------------- */
+
+bool intake_event(struct intake *in, enum ph_smtp_server_ev kind, const struct ph_smtp_server_event *ev)
+{
+    switch (kind) {
+    case PH_SMTP_S_MAIL:
+        on_mail(in, ev);
+        return true;
+    case PH_SMTP_S_RCPT:
+        on_rcpt(in, ev);
+        return true;
+    case PH_SMTP_S_DATA:
+        on_data(in);
+        return true;
+    case PH_SMTP_S_BODY:
+        on_body(in, ev->data);
+        return true;
+    case PH_SMTP_S_EOM:
+        on_eom(in);
+        return true;
+    case PH_SMTP_S_RESET:
+        letter_clear(&in->letter);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void intake_answer(struct intake *in, struct ipc_msg *msg)
+{
+    enum intake_pending was = in->pending;
+    in->pending = INTAKE_NOTHING;
+    if (!msg) {
+        reply_busy(in);
+        if (was == INTAKE_PUT)
+            letter_clear(&in->letter);
+    } else if (was == INTAKE_SENDER) {
+        sender_checked(in, &msg->SENDER_CHECKED);
+    } else if (was == INTAKE_RCPT) {
+        rcpt_checked(in, &msg->RCPT_CHECKED);
+    } else if (was == INTAKE_PUT) {
+        put_done(in, &msg->QUEUE_PUT_DONE);
+    }
+}

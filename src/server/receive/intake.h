@@ -1,0 +1,57 @@
+/*
+ * intake.h - SMTP transactions of mx and of submission: from the engine's events to keeper and queue and back to its replies.
+ *
+ *   MAIL --[SENDER_CHECK, submission]--> RCPT --RCPT_CHECK--> DATA --354--> BODY... --> EOM --QUEUE_PUT--> QUEUE_PUT_DONE, 250
+ *
+ * One request is under way at most; the engine keeps what the client pipelines in order behind it. The session around it owns
+ * engine and pump, and lends the functions of struct intake_host.
+ */
+#ifndef PH_INTAKE_H
+#define PH_INTAKE_H
+#include "front.h"
+#include "letter.h"
+#include "proc.h"
+#include <posthouse/smtp.h>
+
+struct intake;
+struct intake_host {
+    const char *process; /* "mx", "access": for journeys */
+    int step;            /* the event a journey begins with: EV_RECEIVED, EV_SUBMITTED */
+    bool local_users;    /* senders are logged in: they are checked, and may write to anyone */
+    /* As session_ask and its kin in access; the owner hands answers to intake_answer. */
+    uint64_t (*ask)(void *owner, int role, enum ipc_type answer);
+    void (*unask)(void *owner, uint64_t req);
+    /* Appends the fields that the message lacks, below our trace; NULL: nothing. 0 or negative. */
+    int (*complete)(const struct letter *l, ph_str hostname, struct ph_buf *fields);
+};
+
+enum intake_pending { INTAKE_NOTHING, INTAKE_SENDER, INTAKE_RCPT, INTAKE_PUT };
+
+struct intake {
+    const struct intake_host *host;
+    void *owner;
+    struct proc *proc;
+    struct ph_smtp_server *engine;
+    const struct front_guest *peer;
+    const char *tls_text, *auth, *user; /* the owner's; empty strings where there is none */
+    uint64_t grant;
+    struct letter letter;
+    enum intake_pending pending;
+    char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
+    int failed;                     /* why the body can not be kept: answered after its end */
+    int64_t began_us;
+    uint64_t letters, refused;      /* for statistics; the owner reads them at the end */
+};
+
+void intake_init(struct intake *in);
+void intake_done(struct intake *in);
+/* False: not an event of a transaction. */
+bool intake_event(struct intake *in, enum ph_smtp_server_ev kind, const struct ph_smtp_server_event *ev);
+/* msg NULL: there will be no answer. */
+void intake_answer(struct intake *in, struct ipc_msg *msg);
+ph_str intake_hostname(const struct proc *p);
+
+/* Both servers' options from the settings. */
+void intake_options(const struct proc *p, struct ph_smtp_server_options *o);
+
+#endif
