@@ -39,8 +39,8 @@ PH_EXPORT struct ph_build *ph_build_new(struct ph_arena *arena, ph_str host, uns
  *   From, Sender, Reply-To, To, Cc, Bcc, Resent-*  an address list as a person types it; names
  *       are quoted or encoded as needed; it must be a valid list of addresses. Repeated calls for
  *       one of them join into one field. Non-ASCII domains become A-labels without PH_BUILD_UTF8.
- *   Message-ID, In-Reply-To, References, Date, List-*, MIME-Version  ASCII, written as it is
- *   Content-*   -PH_EINVAL: they follow from the content
+ *   Message-ID, In-Reply-To, References, Date, List-*  ASCII, written as it is
+ *   Content-*, MIME-Version   -PH_EINVAL: they follow from the content
  *   the rest    unstructured text
  * Bcc is kept for ph_build_recipient and never written.
  * 0, -PH_EINVAL (*reterr says why), -PH_ELIMIT, -PH_ENOMEM.
@@ -48,12 +48,11 @@ PH_EXPORT struct ph_build *ph_build_new(struct ph_arena *arena, ph_str host, uns
 PH_EXPORT PH_MUST_CHECK int ph_build_field(struct ph_build *b, ph_str name, ph_str value,
                                            struct ph_error *reterr);
 
-/* The text, UTF-8, any line ends. At most one each; they are borrowed until ph_build_write is
- * done. With HTML only, the plain text is made from it. -PH_EINVAL: not UTF-8. */
-PH_EXPORT PH_MUST_CHECK int ph_build_text(struct ph_build *b, ph_str text,
-                                          struct ph_error *reterr);
-PH_EXPORT PH_MUST_CHECK int ph_build_html(struct ph_build *b, ph_str html,
-                                          struct ph_error *reterr);
+/* The text, UTF-8, any line ends; a last line without end gets one. At most one each; they are
+ * borrowed until ph_build_write is done. With HTML only, the plain text is made from it.
+ * -PH_EINVAL: not UTF-8. */
+PH_EXPORT PH_MUST_CHECK int ph_build_text(struct ph_build *b, ph_str text, struct ph_error *reterr);
+PH_EXPORT PH_MUST_CHECK int ph_build_html(struct ph_build *b, ph_str html, struct ph_error *reterr);
 
 /* Where the bytes of a part come from. read() fills at most n bytes from offset `at` on and
  * returns their number, 0 at the end, or a negative error that ph_build_write hands on. It is
@@ -64,12 +63,12 @@ struct ph_source {
 };
 
 struct ph_build_file {
-    size_t struct_size; /* sizeof(struct ph_build_file) */
-    ph_str name;        /* file name shown to the reader, UTF-8; empty: none */
-    ph_str type;        /* "image/png", parameters allowed; empty: from the name, else
-                           application/octet-stream */
-    ph_str cid;         /* for pictures: without angle brackets; empty: made up */
-    ph_str bytes;       /* content in memory, borrowed until written; or */
+    size_t struct_size;             /* sizeof(struct ph_build_file) */
+    ph_str name;                    /* file name shown to the reader, UTF-8; empty: none */
+    ph_str type;                    /* "image/png", parameters allowed; empty: from the name, else
+                                       application/octet-stream */
+    ph_str cid;                     /* for pictures: without angle brackets; empty: made up */
+    ph_str bytes;                   /* content in memory, borrowed until written; or */
     const struct ph_source *source; /* not NULL: read from here, borrowed until written */
 };
 

@@ -28,31 +28,31 @@ extern "C" {
  * read this differently, so that a filter and a reader may see different mail.
  * Columns: symbol, level, text.
  */
-#define PH_DEFECTS(X)                                                                             \
-    X(HEADER_NO_END, NOTE, "the header is not ended by an empty line")                            \
-    X(HEADER_BAD_LINE, RISK, "a line in the header is not a field; the body begins there")        \
-    X(HEADER_FIRST_FOLDED, NOTE, "the header begins with a continuation line")                    \
-    X(HEADER_MBOX_FROM, NOTE, "an mbox From line stands in the header")                           \
-    X(HEADER_SPACE_COLON, NOTE, "white space between field name and colon")                       \
-    X(HEADER_LIMIT, RISK, "the header is longer than the limit; later fields are not read")       \
-    X(FIELD_TWICE, RISK, "a field that may occur once occurs again; the first one counts")        \
-    X(TYPE_SYNTAX, RISK, "Content-Type is malformed; read as text/plain")                         \
-    X(PARAM_SYNTAX, RISK, "a parameter is malformed")                                             \
-    X(PARAM_TWICE, RISK, "a parameter occurs twice; the first one counts")                        \
-    X(ENCODING_UNKNOWN, NOTE, "unknown Content-Transfer-Encoding; the body is left as it is")     \
-    X(ENCODING_COMPOSITE, RISK, "multipart or message under base64 or quoted-printable")          \
-    X(BOUNDARY_MISSING, RISK, "multipart without a boundary parameter")                           \
-    X(BOUNDARY_NONE_FOUND, RISK, "multipart whose boundary never occurs")                         \
-    X(BOUNDARY_NO_END, NOTE, "multipart without its closing boundary line")                       \
-    X(BOUNDARY_REUSED, RISK, "a nested multipart uses the boundary of one around it")             \
-    X(BOUNDARY_PREFIX, RISK, "a line begins like a boundary but goes on; not taken as one")       \
-    X(PART_EMPTY, NOTE, "a part without header and body")                                         \
-    X(DEPTH_LIMIT, RISK, "parts are nested deeper than the limit; the rest is one part")          \
-    X(PARTS_LIMIT, RISK, "more parts than the limit; the rest belongs to the last one")           \
-    X(BARE_CR, RISK, "CR without LF")                                                             \
-    X(BARE_LF, RISK, "LF without CR")                                                             \
-    X(NUL, RISK, "a NUL byte")                                                                    \
-    X(HEADER_8BIT, NOTE, "bytes above 127 in the header")                                         \
+#define PH_DEFECTS(X)                                                                              \
+    X(HEADER_NO_END, NOTE, "the header is not ended by an empty line")                             \
+    X(HEADER_BAD_LINE, RISK, "a line in the header is not a field; the body begins there")         \
+    X(HEADER_FIRST_FOLDED, NOTE, "the header begins with a continuation line")                     \
+    X(HEADER_MBOX_FROM, NOTE, "an mbox From line stands in the header")                            \
+    X(HEADER_SPACE_COLON, NOTE, "white space between field name and colon")                        \
+    X(HEADER_LIMIT, RISK, "the header is longer than the limit; later fields are not read")        \
+    X(FIELD_TWICE, RISK, "a field that may occur once occurs again; the first one counts")         \
+    X(TYPE_SYNTAX, RISK, "Content-Type is malformed; read as text/plain")                          \
+    X(PARAM_SYNTAX, RISK, "a parameter is malformed")                                              \
+    X(PARAM_TWICE, RISK, "a parameter occurs twice; the first one counts")                         \
+    X(ENCODING_UNKNOWN, NOTE, "unknown Content-Transfer-Encoding; the body is left as it is")      \
+    X(ENCODING_COMPOSITE, RISK, "multipart or message under base64 or quoted-printable")           \
+    X(BOUNDARY_MISSING, RISK, "multipart without a boundary parameter")                            \
+    X(BOUNDARY_NONE_FOUND, RISK, "multipart whose boundary never occurs")                          \
+    X(BOUNDARY_NO_END, NOTE, "multipart without its closing boundary line")                        \
+    X(BOUNDARY_REUSED, RISK, "a nested multipart uses the boundary of one around it")              \
+    X(BOUNDARY_PREFIX, RISK, "a line begins like a boundary but goes on; not taken as one")        \
+    X(PART_EMPTY, NOTE, "a part without header and body")                                          \
+    X(DEPTH_LIMIT, RISK, "parts are nested deeper than the limit; the rest is one part")           \
+    X(PARTS_LIMIT, RISK, "more parts than the limit; the rest belongs to the last one")            \
+    X(BARE_CR, RISK, "CR without LF")                                                              \
+    X(BARE_LF, RISK, "LF without CR")                                                              \
+    X(NUL, RISK, "a NUL byte")                                                                     \
+    X(HEADER_8BIT, NOTE, "bytes above 127 in the header")                                          \
     X(HEADER_8BIT_CHARSET, RISK, "bytes above 127 in the header that are not UTF-8")
 
 enum ph_defect_kind {
@@ -244,7 +244,8 @@ PH_EXPORT PH_MUST_CHECK int ph_address_parse(struct ph_arena *arena, ph_str raw,
 /* local@host, quoted where it must be (RFC 5321 4.1.2); appends to `out`. */
 PH_EXPORT void ph_address_write(struct ph_buf *out, ph_str local, ph_str host);
 
-/* ---- dates (RFC 5322 3.3, 4.3) ---------------------------------------------------------------- */
+/* ---- dates (RFC 5322 3.3, 4.3) ----------------------------------------------------------------
+ */
 
 enum {
     PH_DATE_TIME = 1,    /* the time of day was there */
@@ -266,7 +267,8 @@ PH_EXPORT PH_MUST_CHECK int ph_date_parse(ph_str raw, struct ph_date *ret_date);
 /* Appends "Sun, 22 Nov 2026 19:53:48 +0000" in the date's own zone. */
 PH_EXPORT void ph_date_write(struct ph_buf *out, const struct ph_date *date);
 
-/* ---- ids and trace fields ---------------------------------------------------------------------- */
+/* ---- ids and trace fields ----------------------------------------------------------------------
+ */
 
 /* Cuts the next message id, with its angle brackets, off *rest (a raw References or Message-ID
  * value). Text outside brackets is passed over. */
@@ -285,7 +287,8 @@ struct ph_received {
 
 PH_EXPORT void ph_received_parse(ph_str raw, struct ph_received *ret_received);
 
-/* ---- envelope (RFC 9051 7.5.2) -------------------------------------------------------------------- */
+/* ---- envelope (RFC 9051 7.5.2)
+ * -------------------------------------------------------------------- */
 
 /* Strings are unfolded, not decoded, free of CR, LF and NUL; {NULL, 0}: the field is absent.
  * sender and reply_to are those of `from` when absent or empty. */
@@ -301,7 +304,8 @@ struct ph_envelope {
 PH_EXPORT PH_MUST_CHECK int ph_mime_envelope(struct ph_arena *arena, struct ph_part *part,
                                              struct ph_envelope **ret_envelope);
 
-/* ---- bodies ------------------------------------------------------------------------------------------ */
+/* ---- bodies
+ * ------------------------------------------------------------------------------------------ */
 
 /* The bytes of the body before decoding; empty when the range does not lie in `m`. */
 PH_EXPORT ph_str ph_part_body(const struct ph_message *m, const struct ph_part *p);
@@ -351,8 +355,8 @@ PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);
 struct ph_attachment {
     struct ph_attachment *next;
     const struct ph_part *part;
-    ph_str name; /* safe as a file name: no path, control or bidi characters, not empty, at most
-                    200 bytes of UTF-8, unlike every other name in the list */
+    ph_str name;    /* safe as a file name: no path, control or bidi characters, not empty, at most
+                       200 bytes of UTF-8, unlike every other name in the list */
     bool is_inline; /* a picture of an HTML text, or disposition inline */
 };
 

@@ -28,7 +28,7 @@ struct reader {
 struct element {
     char *words, *last_word; /* in the pool */
     ph_str comment, route, local, host;
-    bool addressed, gap;     /* white space stands before the next word */
+    bool addressed, gap; /* white space stands before the next word */
     bool has_words;
 };
 

@@ -58,16 +58,11 @@ static int on_encoding(struct ph_arena *arena, struct ph_part *p, struct ph__con
         ph_str name;
         enum ph_encoding encoding;
     } names[] = {
-        {PH_STR_INIT("7bit"), PH_ENC_7BIT},
-        {PH_STR_INIT("8bit"), PH_ENC_8BIT},
-        {PH_STR_INIT("quoted-printable"), PH_ENC_QP},
-        {PH_STR_INIT("base64"), PH_ENC_BASE64},
-        {PH_STR_INIT("binary"), PH_ENC_BINARY},
-        {PH_STR_INIT("x-uuencode"), PH_ENC_UUENCODE},
-        {PH_STR_INIT("uuencode"), PH_ENC_UUENCODE},
-        {PH_STR_INIT("x-uue"), PH_ENC_UUENCODE},
-        {PH_STR_INIT("7-bit"), PH_ENC_7BIT},
-        {PH_STR_INIT("8-bit"), PH_ENC_8BIT},
+        {PH_STR_INIT("7bit"), PH_ENC_7BIT},           {PH_STR_INIT("8bit"), PH_ENC_8BIT},
+        {PH_STR_INIT("quoted-printable"), PH_ENC_QP}, {PH_STR_INIT("base64"), PH_ENC_BASE64},
+        {PH_STR_INIT("binary"), PH_ENC_BINARY},       {PH_STR_INIT("x-uuencode"), PH_ENC_UUENCODE},
+        {PH_STR_INIT("uuencode"), PH_ENC_UUENCODE},   {PH_STR_INIT("x-uue"), PH_ENC_UUENCODE},
+        {PH_STR_INIT("7-bit"), PH_ENC_7BIT},          {PH_STR_INIT("8-bit"), PH_ENC_8BIT},
     };
     (void)arena;
     ph_str token = type_token(ph__skip_cfws(raw));

@@ -3,6 +3,7 @@
  * before them, words) and each token says by its shape what it is; order matters only where
  * shapes are alike (the day comes before a two-digit year).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "mime_int.h"
@@ -22,13 +23,12 @@ static const struct {
     char name[5];
     int16_t minutes;
 } zones[] = {
-    {"ut", 0},      {"gmt", 0},     {"utc", 0},     {"z", 0},       {"wet", 0},
-    {"est", -300},  {"edt", -240},  {"cst", -360},  {"cdt", -300},  {"mst", -420},
-    {"mdt", -360},  {"pst", -480},  {"pdt", -420},  {"bst", 60},    {"cet", 60},
-    {"cest", 120},  {"met", 60},    {"mest", 120},  {"eet", 120},   {"eest", 180},
-    {"msk", 180},   {"msd", 240},   {"jst", 540},   {"kst", 540},   {"ist", 330},
-    {"aest", 600},  {"aedt", 660},  {"nzst", 720},  {"nzdt", 780},  {"hst", -600},
-    {"akst", -540}, {"akdt", -480}, {"ast", -240},  {"adt", -180},  {"nst", -210},
+    {"ut", 0},      {"gmt", 0},     {"utc", 0},    {"z", 0},      {"wet", 0},    {"est", -300},
+    {"edt", -240},  {"cst", -360},  {"cdt", -300}, {"mst", -420}, {"mdt", -360}, {"pst", -480},
+    {"pdt", -420},  {"bst", 60},    {"cet", 60},   {"cest", 120}, {"met", 60},   {"mest", 120},
+    {"eet", 120},   {"eest", 180},  {"msk", 180},  {"msd", 240},  {"jst", 540},  {"kst", 540},
+    {"ist", 330},   {"aest", 600},  {"aedt", 660}, {"nzst", 720}, {"nzdt", 780}, {"hst", -600},
+    {"akst", -540}, {"akdt", -480}, {"ast", -240}, {"adt", -180}, {"nst", -210},
 };
 
 static bool is_digit(char c)
@@ -178,14 +178,20 @@ static bool read_number(struct reading *r, ph_str *s)
         r->day = v;
         return true;
     }
+    if (digits == 4 && r->year >= 0 && (r->flags & PH_DATE_TIME) && !r->got_zone) {
+        r->got_zone = true; /* "0530": a zone that has lost its sign */
+        r->zone = v / 100 * 60 + v % 100;
+        r->flags |= PH_DATE_ZONE;
+        return true;
+    }
     return set_year(r, v, digits);
 }
 
 static bool read_token(struct reading *r, ph_str *s)
 {
     char c = s->p[0];
-    bool zone = (c == '+' || c == '-') && s->n > 1 && is_digit(s->p[1]) &&
-                (r->flags & PH_DATE_TIME);
+    bool zone =
+        (c == '+' || c == '-') && s->n > 1 && is_digit(s->p[1]) && (r->flags & PH_DATE_TIME);
     if (zone)
         return read_zone(r, s);
     if (is_digit(c))
@@ -210,7 +216,8 @@ static int64_t days(int64_t y, int m, int d)
 static bool is_possible(const struct reading *r)
 {
     return r->year >= 1 && r->year <= 9999 && r->month >= 0 && r->month < 12 && r->day >= 1 &&
-           r->day <= 31 && r->hour <= 24 && r->minute < 60 && r->second <= 60;
+           r->day <= 31 && r->hour <= 24 && r->minute < 60 && r->second <= 60 &&
+           abs(r->zone) < 24 * 60;
 }
 
 int ph_date_parse(ph_str raw, struct ph_date *ret)
@@ -219,7 +226,7 @@ int ph_date_parse(ph_str raw, struct ph_date *ret)
     struct reading r = {.year = -1, .month = -1, .day = -1};
     raw.n = raw.n < LONGEST ? raw.n : LONGEST;
     for (ph_str s = ph__skip_cfws(raw); s.n; s = ph__skip_cfws(s))
-        if (!read_token(&r, &s))
+        if (!read_token(&r, &s) && !is_possible(&r))
             return -PH_ESYNTAX;
     if (r.pm && r.hour < 12)
         r.hour += 12;

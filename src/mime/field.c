@@ -8,18 +8,18 @@
 enum { N = 1 }; /* may stand in a field name: 33..126 without the colon (RFC 5322 2.2) */
 
 static const uint8_t in_name[256] = {
-    ['!'] = N, ['"'] = N, ['#'] = N, ['$'] = N, ['%'] = N, ['&'] = N, ['\''] = N, ['('] = N,
-    [')'] = N, ['*'] = N, ['+'] = N, [','] = N, ['-'] = N, ['.'] = N, ['/'] = N,  ['0'] = N,
-    ['1'] = N, ['2'] = N, ['3'] = N, ['4'] = N, ['5'] = N, ['6'] = N, ['7'] = N,  ['8'] = N,
-    ['9'] = N, [';'] = N, ['<'] = N, ['='] = N, ['>'] = N, ['?'] = N, ['@'] = N,  ['A'] = N,
-    ['B'] = N, ['C'] = N, ['D'] = N, ['E'] = N, ['F'] = N, ['G'] = N, ['H'] = N,  ['I'] = N,
-    ['J'] = N, ['K'] = N, ['L'] = N, ['M'] = N, ['N'] = N, ['O'] = N, ['P'] = N,  ['Q'] = N,
-    ['R'] = N, ['S'] = N, ['T'] = N, ['U'] = N, ['V'] = N, ['W'] = N, ['X'] = N,  ['Y'] = N,
-    ['Z'] = N, ['['] = N, ['\\'] = N, [']'] = N, ['^'] = N, ['_'] = N, ['`'] = N, ['a'] = N,
-    ['b'] = N, ['c'] = N, ['d'] = N, ['e'] = N, ['f'] = N, ['g'] = N, ['h'] = N,  ['i'] = N,
-    ['j'] = N, ['k'] = N, ['l'] = N, ['m'] = N, ['n'] = N, ['o'] = N, ['p'] = N,  ['q'] = N,
-    ['r'] = N, ['s'] = N, ['t'] = N, ['u'] = N, ['v'] = N, ['w'] = N, ['x'] = N,  ['y'] = N,
-    ['z'] = N, ['{'] = N, ['|'] = N, ['}'] = N, ['~'] = N,
+    ['!'] = N, ['"'] = N, ['#'] = N,  ['$'] = N, ['%'] = N, ['&'] = N, ['\''] = N, ['('] = N,
+    [')'] = N, ['*'] = N, ['+'] = N,  [','] = N, ['-'] = N, ['.'] = N, ['/'] = N,  ['0'] = N,
+    ['1'] = N, ['2'] = N, ['3'] = N,  ['4'] = N, ['5'] = N, ['6'] = N, ['7'] = N,  ['8'] = N,
+    ['9'] = N, [';'] = N, ['<'] = N,  ['='] = N, ['>'] = N, ['?'] = N, ['@'] = N,  ['A'] = N,
+    ['B'] = N, ['C'] = N, ['D'] = N,  ['E'] = N, ['F'] = N, ['G'] = N, ['H'] = N,  ['I'] = N,
+    ['J'] = N, ['K'] = N, ['L'] = N,  ['M'] = N, ['N'] = N, ['O'] = N, ['P'] = N,  ['Q'] = N,
+    ['R'] = N, ['S'] = N, ['T'] = N,  ['U'] = N, ['V'] = N, ['W'] = N, ['X'] = N,  ['Y'] = N,
+    ['Z'] = N, ['['] = N, ['\\'] = N, [']'] = N, ['^'] = N, ['_'] = N, ['`'] = N,  ['a'] = N,
+    ['b'] = N, ['c'] = N, ['d'] = N,  ['e'] = N, ['f'] = N, ['g'] = N, ['h'] = N,  ['i'] = N,
+    ['j'] = N, ['k'] = N, ['l'] = N,  ['m'] = N, ['n'] = N, ['o'] = N, ['p'] = N,  ['q'] = N,
+    ['r'] = N, ['s'] = N, ['t'] = N,  ['u'] = N, ['v'] = N, ['w'] = N, ['x'] = N,  ['y'] = N,
+    ['z'] = N, ['{'] = N, ['|'] = N,  ['}'] = N, ['~'] = N,
 };
 
 enum ph__line ph__line_kind(ph_str line, size_t *ret_name, size_t *ret_value)
@@ -39,8 +39,8 @@ enum ph__line ph__line_kind(ph_str line, size_t *ret_name, size_t *ret_value)
         *ret_value = colon + 1;
         return PH__LINE_FIELD;
     }
-    bool mbox = ph_str_has_prefix(line, PH_STR("From ")) ||
-                ph_str_has_prefix(line, PH_STR(">From "));
+    bool mbox =
+        ph_str_has_prefix(line, PH_STR("From ")) || ph_str_has_prefix(line, PH_STR(">From "));
     return mbox ? PH__LINE_MBOX : PH__LINE_OTHER;
 }
 

@@ -29,7 +29,7 @@ struct parser {
     struct ph_arena *arena;
     struct ph_message *m;
     const char *begin, *at, *end;
-    uint64_t lines; /* line feeds before `at` */
+    uint64_t lines;      /* line feeds before `at` */
     struct ph_part *cur; /* deepest open part */
     struct ph_defect **last_defect;
     struct ph_mime_limits lim;
@@ -282,9 +282,11 @@ static void open_multipart(struct parser *ps, struct ph_part *p)
         defect(ps, PH_DEFECT_ENCODING_COMPOSITE, at);
     if (is_reused(ps, boundary))
         defect(ps, PH_DEFECT_BOUNDARY_REUSED, at);
-    ps->stack[ps->open_count++] = (struct open){
-        .part = p, .last = &p->child, .boundary = boundary,
-        .is_digest = ph_str_ieq(p->subtype, PH_STR("digest"))};
+    ps->stack[ps->open_count++] =
+        (struct open){.part = p,
+                      .last = &p->child,
+                      .boundary = boundary,
+                      .is_digest = ph_str_ieq(p->subtype, PH_STR("digest"))};
 }
 
 /* A message inside: its child's header begins where this one's body does. */

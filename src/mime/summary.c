@@ -16,11 +16,11 @@
 #include "view.h"
 
 enum {
-    PARTS_MOST = 8000,             /* more do not fit into PH_SUMMARY_MAX anyway */
+    PARTS_MOST = 8000, /* more do not fit into PH_SUMMARY_MAX anyway */
     ARENA_MOST = 256 * 1024 * 1024,
     FULL_ARENA_MOST = 1024 * 1024 * 1024,
-    LIST_MOST = 16 * 1024,         /* bytes of an address list in a partial summary, about */
-    TEXT_MOST = 1000,              /* bytes of a string in one */
+    LIST_MOST = 16 * 1024, /* bytes of an address list in a partial summary, about */
+    TEXT_MOST = 1000,      /* bytes of a string in one */
     SCRATCH = 24 * 1024
 };
 
@@ -106,7 +106,8 @@ static void put_type(struct writer *w, const struct ph_part *p)
 {
     bool leaf = p->kind == PH_PART_LEAF;
     bool hollow = leaf && ph_part_is(p, "multipart", NULL);
-    bool closed = leaf && (ph_part_is(p, "message", "rfc822") || ph_part_is(p, "message", "global"));
+    bool closed =
+        leaf && (ph_part_is(p, "message", "rfc822") || ph_part_is(p, "message", "global"));
     put_str(w, hollow ? PH_STR("text") : closed ? PH_STR("application") : p->type);
     put_str(w, hollow ? PH_STR("plain") : closed ? PH_STR("octet-stream") : p->subtype);
     put_params(w, hollow || closed ? NULL : p->params);

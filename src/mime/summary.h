@@ -44,15 +44,15 @@ void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_rece
  */
 struct ph_summary {
     bool partial;
-    uint64_t size;         /* bytes of the message */
-    struct ph_part *root;  /* root->header: BODY[HEADER]; root->body: BODY[TEXT] */
-    ph_str message_id;     /* with brackets, empty when there is none */
-    ph_str in_reply_to;    /* first id, with brackets */
-    ph_str references;     /* raw, unfolded */
-    struct ph_date date;   /* the Date field */
-    bool has_date;         /* false: use the internal date */
-    bool has_attachments;  /* a part that is not the text to read */
-    ph_str preview;        /* UTF-8, white space collapsed, at most PH_SUMMARY_PREVIEW characters */
+    uint64_t size;        /* bytes of the message */
+    struct ph_part *root; /* root->header: BODY[HEADER]; root->body: BODY[TEXT] */
+    ph_str message_id;    /* with brackets, empty when there is none */
+    ph_str in_reply_to;   /* first id, with brackets */
+    ph_str references;    /* raw, unfolded */
+    struct ph_date date;  /* the Date field */
+    bool has_date;        /* false: use the internal date */
+    bool has_attachments; /* a part that is not the text to read */
+    ph_str preview;       /* UTF-8, white space collapsed, at most PH_SUMMARY_PREVIEW characters */
 };
 
 /* Reads an encoded summary. Strings are borrowed from `encoded`, the rest lives in the arena

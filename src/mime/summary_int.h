@@ -6,7 +6,7 @@ enum {
     PH__SUMMARY_VERSION = 1,
     PH__PARTIAL = 1, /* flags of the summary */
     PH__ATTACHED = 2,
-    PH__HAS_ENVELOPE = 32, /* flag of a part, beside 2 bits of kind and 3 of encoding */
+    PH__HAS_ENVELOPE = 32,  /* flag of a part, beside 2 bits of kind and 3 of encoding */
     PH__SENDER_IS_FROM = 1, /* flags of an envelope */
     PH__REPLY_IS_FROM = 2,
     PH__HAS_SENT = 4

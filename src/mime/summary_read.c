@@ -149,8 +149,7 @@ static bool is_sound(const struct ph_part *p, uint64_t children, uint64_t size)
     return counted && p->kind <= PH_PART_MESSAGE && p->encoding <= PH_ENC_OTHER &&
            top == (p->envelope != NULL) && p->depth <= PH_MIME_DEPTH_MOST && p->type.n &&
            p->subtype.n && p->encoding_name.n && p->header.at <= size &&
-           p->header.n <= size - p->header.at && p->body.n <= size - p->body.at &&
-           p->lines <= size;
+           p->header.n <= size - p->header.at && p->body.n <= size - p->body.at && p->lines <= size;
 }
 
 static struct ph_part *get_part(struct reader *r, struct ph_part *parent, uint64_t size,

@@ -53,14 +53,32 @@ ph_str ph_part_body(const struct ph_message *m, const struct ph_part *p)
 
 /* ---- envelope ---- */
 
-enum slot { DATE, SUBJECT, FROM, SENDER, REPLY_TO, TO, CC, BCC, IN_REPLY_TO, MESSAGE_ID, REFERENCES, SLOTS };
+enum slot {
+    DATE,
+    SUBJECT,
+    FROM,
+    SENDER,
+    REPLY_TO,
+    TO,
+    CC,
+    BCC,
+    IN_REPLY_TO,
+    MESSAGE_ID,
+    REFERENCES,
+    SLOTS
+};
 
 static const ph_str slot_names[SLOTS] = {
-    [DATE] = PH_STR_INIT("Date"),         [SUBJECT] = PH_STR_INIT("Subject"),
-    [FROM] = PH_STR_INIT("From"),         [SENDER] = PH_STR_INIT("Sender"),
-    [REPLY_TO] = PH_STR_INIT("Reply-To"), [TO] = PH_STR_INIT("To"),
-    [CC] = PH_STR_INIT("Cc"),             [BCC] = PH_STR_INIT("Bcc"),
-    [IN_REPLY_TO] = PH_STR_INIT("In-Reply-To"), [MESSAGE_ID] = PH_STR_INIT("Message-ID"),
+    [DATE] = PH_STR_INIT("Date"),
+    [SUBJECT] = PH_STR_INIT("Subject"),
+    [FROM] = PH_STR_INIT("From"),
+    [SENDER] = PH_STR_INIT("Sender"),
+    [REPLY_TO] = PH_STR_INIT("Reply-To"),
+    [TO] = PH_STR_INIT("To"),
+    [CC] = PH_STR_INIT("Cc"),
+    [BCC] = PH_STR_INIT("Bcc"),
+    [IN_REPLY_TO] = PH_STR_INIT("In-Reply-To"),
+    [MESSAGE_ID] = PH_STR_INIT("Message-ID"),
     [REFERENCES] = PH_STR_INIT("References"),
 };
 
@@ -75,11 +93,13 @@ static int slot_of(ph_str name)
 
 static int put(struct ph_arena *arena, struct ph_envelope *e, enum slot slot, ph_str raw)
 {
-    struct ph_address **lists[SLOTS] = {[FROM] = &e->from, [SENDER] = &e->sender,
-                                        [REPLY_TO] = &e->reply_to, [TO] = &e->to,
-                                        [CC] = &e->cc, [BCC] = &e->bcc};
-    ph_str *texts[SLOTS] = {[DATE] = &e->date, [SUBJECT] = &e->subject,
-                            [IN_REPLY_TO] = &e->in_reply_to, [MESSAGE_ID] = &e->message_id,
+    struct ph_address **lists[SLOTS] = {
+        [FROM] = &e->from, [SENDER] = &e->sender, [REPLY_TO] = &e->reply_to,
+        [TO] = &e->to,     [CC] = &e->cc,         [BCC] = &e->bcc};
+    ph_str *texts[SLOTS] = {[DATE] = &e->date,
+                            [SUBJECT] = &e->subject,
+                            [IN_REPLY_TO] = &e->in_reply_to,
+                            [MESSAGE_ID] = &e->message_id,
                             [REFERENCES] = &e->references};
     if (lists[slot]) {
         int rc = ph_address_parse(arena, raw, lists[slot]);

@@ -164,9 +164,9 @@ static void add_safe(struct ph_buf *out, ph_str name)
 static void add_default(struct ph_buf *out, const struct ph_part *p)
 {
     static const char *const rows[][3] = {
-        {"text", "plain", ".txt"},  {"text", "html", ".html"}, {"image", "jpeg", ".jpg"},
-        {"image", "png", ".png"},   {"image", "gif", ".gif"},  {"application", "pdf", ".pdf"},
-        {"message", NULL, ".eml"},  {"text", "calendar", ".ics"},
+        {"text", "plain", ".txt"}, {"text", "html", ".html"},    {"image", "jpeg", ".jpg"},
+        {"image", "png", ".png"},  {"image", "gif", ".gif"},     {"application", "pdf", ".pdf"},
+        {"message", NULL, ".eml"}, {"text", "calendar", ".ics"},
     };
     ph_buf_add(out, p->kind == PH_PART_MESSAGE ? PH_STR("message") : PH_STR("part"));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -181,8 +181,7 @@ static uint64_t hash_of(ph_str s)
 {
     uint64_t h = 1469598103934665603u;
     for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)(s.p[i] >= 'A' && s.p[i] <= 'Z' ? s.p[i] + 32 : s.p[i])) *
-            1099511628211u;
+        h = (h ^ (uint8_t)(s.p[i] >= 'A' && s.p[i] <= 'Z' ? s.p[i] + 32 : s.p[i])) * 1099511628211u;
     return h ? h : 1;
 }
 

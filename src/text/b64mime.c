@@ -11,18 +11,21 @@
 #include "codec.h"
 
 #define BAD 0x80000000u
-#define VALUE(c)                                                                                  \
-    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                       \
-     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                  \
-     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                  \
-     : (c) == '+'               ? 62                                                              \
-     : (c) == '/'               ? 63                                                              \
+#define VALUE(c)                                                                                   \
+    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
+     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
+     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
+     : (c) == '+'               ? 62                                                               \
+     : (c) == '/'               ? 63                                                               \
                                 : -1)
 #define AT(c, shift) (VALUE(c) < 0 ? BAD : (uint32_t)VALUE(c) << (shift))
 #define ROW4(c, s) AT(c, s), AT((c) + 1, s), AT((c) + 2, s), AT((c) + 3, s)
 #define ROW16(c, s) ROW4(c, s), ROW4((c) + 4, s), ROW4((c) + 8, s), ROW4((c) + 12, s)
 #define ROW64(c, s) ROW16(c, s), ROW16((c) + 16, s), ROW16((c) + 32, s), ROW16((c) + 48, s)
-#define TABLE(s) {ROW64(0, s), ROW64(64, s), ROW64(128, s), ROW64(192, s)}
+#define TABLE(s)                                                                                   \
+    {                                                                                              \
+        ROW64(0, s), ROW64(64, s), ROW64(128, s), ROW64(192, s)                                    \
+    }
 
 static const uint32_t first[256] = TABLE(18), second[256] = TABLE(12), third[256] = TABLE(6),
                       fourth[256] = TABLE(0);

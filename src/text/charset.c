@@ -223,7 +223,7 @@ int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
     const char *name = ph__charset_name(charset);
     if (!name || !name[0])
         return ph_str_has_iprefix(ph_str_trim(charset), PH_STR("utf")) ? labelled_utf8(in, out)
-                                                                     : guessed(in, out);
+                                                                       : guessed(in, out);
     if (name[0] == '1') {
         /* certain repair: multibyte UTF-8 sequences do not occur by chance in Western text */
         if (!ph_ascii_only(in) && ph_utf8_is_valid(in))

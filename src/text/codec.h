@@ -23,7 +23,7 @@ void ph_b64_encoder_end(struct ph_b64_encoder *e, struct ph_buf *out); /* ends w
  */
 struct ph_qp_encoder {
     unsigned col;
-    char space;   /* a space or tab whose fate hangs on what follows */
+    char space; /* a space or tab whose fate hangs on what follows */
     bool after_cr;
 };
 

@@ -95,17 +95,17 @@ static uint32_t entity(ph_str name)
         ph_str name;
         uint32_t c;
     } common[] = {
-        {PH_STR_INIT("amp"), '&'},       {PH_STR_INIT("lt"), '<'},
-        {PH_STR_INIT("gt"), '>'},        {PH_STR_INIT("quot"), '"'},
-        {PH_STR_INIT("apos"), '\''},     {PH_STR_INIT("nbsp"), ' '},
-        {PH_STR_INIT("copy"), 0xa9},     {PH_STR_INIT("reg"), 0xae},
-        {PH_STR_INIT("euro"), 0x20ac},   {PH_STR_INIT("hellip"), 0x2026},
-        {PH_STR_INIT("ndash"), 0x2013},  {PH_STR_INIT("mdash"), 0x2014},
-        {PH_STR_INIT("lsquo"), 0x2018},  {PH_STR_INIT("rsquo"), 0x2019},
-        {PH_STR_INIT("ldquo"), 0x201c},  {PH_STR_INIT("rdquo"), 0x201d},
-        {PH_STR_INIT("auml"), 0xe4},     {PH_STR_INIT("ouml"), 0xf6},
-        {PH_STR_INIT("uuml"), 0xfc},     {PH_STR_INIT("szlig"), 0xdf},
-        {PH_STR_INIT("eacute"), 0xe9},   {PH_STR_INIT("zwnj"), ' '},
+        {PH_STR_INIT("amp"), '&'},      {PH_STR_INIT("lt"), '<'},
+        {PH_STR_INIT("gt"), '>'},       {PH_STR_INIT("quot"), '"'},
+        {PH_STR_INIT("apos"), '\''},    {PH_STR_INIT("nbsp"), ' '},
+        {PH_STR_INIT("copy"), 0xa9},    {PH_STR_INIT("reg"), 0xae},
+        {PH_STR_INIT("euro"), 0x20ac},  {PH_STR_INIT("hellip"), 0x2026},
+        {PH_STR_INIT("ndash"), 0x2013}, {PH_STR_INIT("mdash"), 0x2014},
+        {PH_STR_INIT("lsquo"), 0x2018}, {PH_STR_INIT("rsquo"), 0x2019},
+        {PH_STR_INIT("ldquo"), 0x201c}, {PH_STR_INIT("rdquo"), 0x201d},
+        {PH_STR_INIT("auml"), 0xe4},    {PH_STR_INIT("ouml"), 0xf6},
+        {PH_STR_INIT("uuml"), 0xfc},    {PH_STR_INIT("szlig"), 0xdf},
+        {PH_STR_INIT("eacute"), 0xe9},  {PH_STR_INIT("zwnj"), ' '},
     };
     if (name.n && name.p[0] == '#')
         return numbered(ph_str_skip(name, 1));
@@ -136,7 +136,8 @@ void ph_html_strip(struct ph_buf *out, ph_str s, size_t most)
         s = ph_str_skip(s, n);
         if (s.n == 0 || n == most)
             continue;
-        bool tag = s.n > 1 && (is_letter(s.p[1]) || s.p[1] == '/' || s.p[1] == '!' || s.p[1] == '?');
+        bool tag =
+            s.n > 1 && (is_letter(s.p[1]) || s.p[1] == '/' || s.p[1] == '!' || s.p[1] == '?');
         if (s.p[0] == '&') {
             s = add_entity(s, out);
         } else if (tag) {

@@ -6,15 +6,15 @@
 enum {
     WORD_MOST = 75, /* RFC 2047 2 */
     LINE_MOST = 76,
-    FRAME = 12,     /* =?utf-8?B??= */
+    FRAME = 12, /* =?utf-8?B??= */
     UNFOLDABLE = 900
 };
 
 /* What may stand for itself in Q in every place an encoded word is allowed in. */
 static bool is_q_plain(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '!' ||
+           c == '*' || c == '+' || c == '-' || c == '/';
 }
 
 static size_t q_len(unsigned char c)

@@ -69,11 +69,11 @@ static json_t *envelope_json(struct ph_arena *arena, struct ph_part *p)
 
 static json_t *part_json(struct ph_arena *arena, struct ph_part *p)
 {
-    json_t *j = json_pack("{s:o,s:o,s:o,s:[I,I,I,I],s:I}", "type", bytes_json(p->type), "subtype",
-                          bytes_json(p->subtype), "encoding", bytes_json(p->encoding_name),
-                          "ranges", (json_int_t)p->header.at, (json_int_t)p->header.n,
-                          (json_int_t)p->body.at, (json_int_t)p->body.n, "lines",
-                          (json_int_t)p->lines);
+    json_t *j =
+        json_pack("{s:o,s:o,s:o,s:[I,I,I,I],s:I}", "type", bytes_json(p->type), "subtype",
+                  bytes_json(p->subtype), "encoding", bytes_json(p->encoding_name), "ranges",
+                  (json_int_t)p->header.at, (json_int_t)p->header.n, (json_int_t)p->body.at,
+                  (json_int_t)p->body.n, "lines", (json_int_t)p->lines);
     json_object_set_new(j, "disposition", bytes_json(p->disposition));
     json_object_set_new(j, "filename", decoded(arena, p->disposition_params, PH_STR("filename")));
     json_object_set_new(j, "charset", decoded(arena, p->params, PH_STR("charset")));
@@ -105,8 +105,8 @@ static json_t *message_json(struct ph_arena *arena, ph_str bytes, bool from_summ
     } else if (ph_mime_parse(arena, bytes, NULL, &m) == 0) {
         json_t *defects = json_array(), *names = json_array();
         for (const struct ph_defect *d = m->defects; d; d = d->next)
-            json_array_append_new(defects, json_pack("[s,I]", ph_defect_name(d->kind),
-                                                     (json_int_t)d->at));
+            json_array_append_new(defects,
+                                  json_pack("[s,I]", ph_defect_name(d->kind), (json_int_t)d->at));
         if (ph_message_attachments(arena, m, &files) < 0 || ph_message_text(m, &text) < 0)
             fprintf(stderr, "mime_dump: out of memory\n");
         for (; files; files = files->next)
