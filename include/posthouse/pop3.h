@@ -74,6 +74,7 @@ struct ph_pop3_server_options {
                            minutes */
     unsigned max_failures; /* failed logins before the connection is closed; 0: 3 */
     unsigned max_errors;   /* commands that were not understood before it is closed; 0: 20 */
+    ph_str refusal;        /* not empty: the greeting is -ERR with this sentence, and that is all */
     uint32_t max_messages; /* in one mailbox; 0: 1000000 */
 };
 
@@ -135,6 +136,10 @@ PH_EXPORT void ph_pop3_server_body(struct ph_pop3_server *s, ph_str part, bool l
 /* The part can not be continued (the store went away): ends the connection, as nothing else can be
  * told. */
 PH_EXPORT void ph_pop3_server_abort(struct ph_pop3_server *s);
+
+/* The connection is to end as soon as no answer is under way; without UPDATE, so that marked
+ * messages stay. */
+PH_EXPORT void ph_pop3_server_close(struct ph_pop3_server *s);
 
 /* Answers UPDATE: all marked messages are removed, or not all (RFC 1939 6). The connection ends. */
 PH_EXPORT void ph_pop3_server_updated(struct ph_pop3_server *s, bool all);

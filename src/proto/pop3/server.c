@@ -17,6 +17,19 @@ static void fill_in(struct ph_pop3_server_options *o)
         o->max_messages = POP3_MESSAGES;
 }
 
+static void greet(struct ph_pop3_server *s)
+{
+    ph_str host = ph_str_sub(s->opt.host, 0, POP3_HOST_MAX);
+    if (s->opt.refusal.n) {
+        ph__pop3_say(s, "-ERR [SYS/TEMP] %.*s",
+                     PH_FMT(ph_str_sub(s->opt.refusal, 0, POP3_TEXT_MAX)));
+        ph__pop3_end(s, PH_ELIMIT, "turned away");
+    } else {
+        ph__pop3_say(s, "+OK %.*s%sPOP3 server ready", PH_FMT(host), host.n ? " " : "");
+    }
+    s->opt.host = s->opt.refusal = (ph_str){0};
+}
+
 struct ph_pop3_server *ph_pop3_server_new(const struct ph_alloc *al,
                                           const struct ph_pop3_server_options *options)
 {
@@ -34,9 +47,7 @@ struct ph_pop3_server *ph_pop3_server_new(const struct ph_alloc *al,
     ph_buf_init(&s->out, al, POP3_OUT_MAX);
     ph_buf_init(&s->user, al, POP3_LINE_MAX);
     ph_buf_init(&s->secret, al, 2 * POP3_LINE_MAX);
-    ph_str host = ph_str_sub(s->opt.host, 0, POP3_HOST_MAX);
-    ph__pop3_say(s, "+OK %.*s%sPOP3 server ready", PH_FMT(host), host.n ? " " : "");
-    s->opt.host = (ph_str){0};
+    greet(s);
     return ph_buf_err(&s->out) ? ph_pop3_server_free(s) : s;
 }
 
@@ -160,6 +171,8 @@ enum ph_pop3_server_ev ph_pop3_server_next(struct ph_pop3_server *s,
         }
         if (s->pending != PH_POP3_S_NEED)
             return give(s, ret_ev);
+        if (s->closing && (s->busy == IDLE || s->busy == RESPONSE))
+            ph__pop3_end(s, PH_ECLOSED, "closed by the server");
         if (s->state == POP3_OVER)
             return broken(s, ret_ev);
         if ((s->busy != IDLE && s->busy != RESPONSE) || s->out.n > POP3_OUT_HIGH)
@@ -172,6 +185,13 @@ enum ph_pop3_server_ev ph_pop3_server_next(struct ph_pop3_server *s,
         }
         ph__pop3_end(s, PH_ECLOSED, "the client closed the connection");
     }
+}
+
+void ph_pop3_server_close(struct ph_pop3_server *s)
+{
+    s->closing = true;
+    if (s->busy == TLS)
+        ph__pop3_end(s, PH_ECLOSED, "closed by the server");
 }
 
 void ph_pop3_server_tls_started(struct ph_pop3_server *s)

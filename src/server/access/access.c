@@ -30,6 +30,8 @@ struct access {
 static const struct session_kind *const kinds[SERVICES] = {
     [IPC_SUBMISSION] = &session_submission,
     [IPC_SUBMISSIONS] = &session_submission,
+    [IPC_POP3] = &pop3_session,
+    [IPC_POP3S] = &pop3_session,
 };
 
 static bool is_implicit_tls(int service)

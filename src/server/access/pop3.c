@@ -1,0 +1,410 @@
+/*
+ * POP3 sessions of the access process: the engine's three questions (LOGIN, MAIL, UPDATE) asked of
+ * keeper and store.
+ *
+ *   LOGIN -> keeper -> MB_OPEN (the only POP3 session of this account) -> MSG_LIST, page by page ->
+ * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file -> EV_FETCHED when it was
+ * read for the first time UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
+ * of bounded length -> MB_CLOSE -> +OK
+ */
+#include "file.h"
+#include "session.h"
+#include <posthouse/pop3.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    UIDS_MAX = 500000, /* octets of one set of uids; messages.def allows 524288 */
+    BODY_MAX = 262144  /* octets of a body that came in a frame */
+};
+
+static const char busy_text[] = "the mailbox can not be reached now, try again later";
+
+struct pop3 {
+    void (*answer)(struct session *s,
+                   struct ipc_msg *msg); /* to the request under way; msg may be NULL */
+    uint64_t req, mailbox;
+    uint32_t uidvalidity;
+    struct ph_buf body; /* of the message being written, or: */
+    ph_str mapped;
+    struct ph_buf uids; /* being removed */
+    uint32_t at;        /* the first message not yet looked at by UPDATE */
+    bool all;           /* that was to be removed, was */
+};
+
+static void forget_body(struct pop3 *p)
+{
+    if (p->mapped.n)
+        ph_unmap(p->mapped);
+    p->mapped = (ph_str){0};
+    ph_buf_clear(&p->body);
+    ph_buf_shrink(&p->body);
+}
+
+/* Sends a request of the store; false when that can not be done. */
+#define ASK(s, NAME, ANSWER, handler, ...)                                                         \
+    (ask_begin((s), IPC_##ANSWER, (handler)) &&                                                    \
+     ask_sent((s), ipc_send(session_chan((s), ROLE_STORE), NAME, -1,                               \
+                            .req = ((struct pop3 *)(s)->state)->req, .session = (s)->grant,        \
+                            __VA_ARGS__)))
+
+static bool ask_begin(struct session *s, enum ipc_type answer,
+                      void (*handler)(struct session *, struct ipc_msg *))
+{
+    struct pop3 *p = s->state;
+    p->req = session_chan(s, ROLE_STORE) ? session_ask(s, ROLE_STORE, answer) : 0;
+    p->answer = handler;
+    return p->req;
+}
+
+static bool ask_sent(struct session *s, int r)
+{
+    struct pop3 *p = s->state;
+    if (r < 0) {
+        session_unask(s, p->req);
+        p->req = 0;
+    }
+    return r >= 0;
+}
+
+static void refuse_now(struct session *s)
+{
+    ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_TEMP, ph_str_c(busy_text));
+}
+
+/* ---- LOGIN ------------------------------------------------------------------------------- */
+
+static void on_listed(struct session *s, struct ipc_msg *msg);
+
+static bool list_from(struct session *s, uint32_t uid)
+{
+    struct pop3 *p = s->state;
+    char uids[32];
+    snprintf(uids, sizeof uids, "%u:4294967295", (unsigned)uid);
+    return ASK(s, MSG_LIST, MSG_LISTED, on_listed, .mailbox = p->mailbox, .uids = ph_str_c(uids),
+               .mask = IPC_F_SIZE);
+}
+
+static void on_listed(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    struct ipc_message m;
+    int r = msg && msg->MSG_LISTED.verdict == IPC_OK ? 0 : -PH_EAGAIN;
+    ph_str rows = msg ? msg->MSG_LISTED.messages : (ph_str){0};
+    while (r == 0 && ipc_each(message, &rows, &m))
+        r = ph_pop3_server_message(s->engine, m.size, m.uid);
+    if (r == -PH_ELIMIT)
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_PERM,
+                              PH_STR("there are too many messages for POP3; use IMAP"));
+    else if (r < 0)
+        refuse_now(s);
+    else if (msg->MSG_LISTED.next == 0)
+        ph_pop3_server_welcome(s->engine, p->uidvalidity);
+    else if (!list_from(s, msg->MSG_LISTED.next))
+        refuse_now(s);
+}
+
+static void on_opened(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    struct ipc_mailbox inbox;
+    ph_str rows = msg ? msg->MB_OPENED.mailbox : (ph_str){0};
+    if (msg && msg->MB_OPENED.verdict == IPC_INUSE) {
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_IN_USE,
+                              PH_STR("another POP3 session has this mailbox"));
+        return;
+    }
+    if (!msg || msg->MB_OPENED.verdict != IPC_OK || !ipc_each(mailbox, &rows, &inbox)) {
+        refuse_now(s);
+        return;
+    }
+    p->mailbox = inbox.id;
+    p->uidvalidity = inbox.uidvalidity;
+    if (inbox.messages == 0)
+        ph_pop3_server_welcome(s->engine, p->uidvalidity);
+    else if (!list_from(s, 1))
+        refuse_now(s);
+}
+
+static void on_login(struct session *s, int verdict)
+{
+    if (verdict == IPC_DENIED)
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH, PH_STR("wrong user name or password"));
+    else if (verdict != IPC_OK ||
+             !ASK(s, MB_OPEN, MB_OPENED, on_opened, .name = PH_STR("INBOX"), .mode = IPC_OPEN_POP3))
+        refuse_now(s);
+}
+
+static void do_login(struct session *s, const struct ph_pop3_server_event *ev)
+{
+    const char *mechanism = ph_str_eq(ev->mechanism, PH_STR("PLAIN")) ? "PLAIN" : "USER";
+    if (s->grant) { /* a login that the store could not open: the grant is still good, the password
+                       is not asked for twice */
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_TEMP,
+                              PH_STR("connect again to try again"));
+        return;
+    }
+    if (ev->authzid.n && !ph_str_ieq(ev->authzid, ev->user)) {
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH,
+                              PH_STR("you can log in as yourself only"));
+        return;
+    }
+    int r = session_login(s, mechanism, ev->user, ev->password);
+    if (r == -PH_EINVAL)
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH, PH_STR("wrong user name or password"));
+    else if (r < 0)
+        refuse_now(s);
+}
+
+/* ---- MAIL -------------------------------------------------------------------------------- */
+
+/* The letter was read for the first time: the last step of its journey. */
+static void tell_journey(struct session *s, const struct ipc_MSG_BODIED *m)
+{
+    struct ipc_chan *queue = session_chan(s, ROLE_QUEUE);
+    struct ph_buf rows;
+    if (!m->journey.n || !queue || !s->proc->conf->journey)
+        return;
+    ph_buf_init(&rows, NULL, 65536);
+    struct ipc_event event = {.time = ph_wall_us(),
+                              .kind = EV_FETCHED,
+                              .process = PH_STR("access"),
+                              .rcpt = ph_str_c(s->user),
+                              .peer = ph_str_c(s->peer.text),
+                              .tls = ph_str_c(s->tls_text),
+                              .auth = ph_str_c(s->auth),
+                              .note = PH_STR("POP3"),
+                              .host = s->proc->conf->hostname,
+                              .qid = m->qid};
+    ipc_add(event, &rows, &event);
+    if (ph_buf_err(&rows) == 0)
+        ipc_send(queue, JOURNAL, -1, .message_id = m->journey, .events = ph_buf_str(&rows));
+    ph_buf_done(&rows);
+}
+
+static void on_bodied(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    if (!msg || msg->MSG_BODIED.verdict != IPC_OK) {
+        bool gone = msg && msg->MSG_BODIED.verdict == IPC_NOENT;
+        ph_pop3_server_refuse(s->engine, gone ? PH_POP3_PLAIN_ERR : PH_POP3_CODE_SYS_TEMP,
+                              gone ? PH_STR("this message was removed in another session")
+                                   : ph_str_c(busy_text));
+        return;
+    }
+    const struct ipc_MSG_BODIED *m = &msg->MSG_BODIED;
+    ph_str body = {0};
+    int r = 0;
+    forget_body(p);
+    if (msg->fd >= 0) {
+        r = ph_memfile_map(msg->fd, m->size, &p->mapped);
+        body = p->mapped;
+    } else {
+        ph_buf_add(&p->body, m->body);
+        r = ph_buf_err(&p->body);
+        body = ph_buf_str(&p->body);
+    }
+    if (r < 0) {
+        refuse_now(s);
+        return;
+    }
+    tell_journey(s, m);
+    ph_pop3_server_body(s->engine, body, true);
+}
+
+static void do_mail(struct session *s, uint32_t number)
+{
+    struct pop3 *p = s->state;
+    uint32_t uid = (uint32_t)ph_pop3_server_uid(s->engine, number);
+    if (!ASK(s, MSG_BODY, MSG_BODIED, on_bodied, .mailbox = p->mailbox, .uid = uid))
+        refuse_now(s);
+}
+
+/* ---- UPDATE ------------------------------------------------------------------------------ */
+
+static void remove_more(struct session *s);
+
+/* The lock is given back before +OK: who hears that may come again at once. */
+static void finish_update(struct session *s)
+{
+    struct pop3 *p = s->state;
+    struct ipc_chan *store = session_chan(s, ROLE_STORE);
+    ph_buf_done(&p->uids);
+    if (store)
+        ipc_send(store, MB_CLOSE, -1, .session = s->grant, .mailbox = p->mailbox);
+    ph_pop3_server_updated(s->engine, p->all);
+}
+
+static void on_expunged(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    if (!msg || msg->MSG_EXPUNGED.verdict != IPC_OK)
+        p->all = false;
+    remove_more(s);
+}
+
+static void on_flagged(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    if (msg && msg->MSG_FLAGGED.verdict == IPC_OK &&
+        ASK(s, MSG_EXPUNGE, MSG_EXPUNGED, on_expunged, .mailbox = p->mailbox,
+            .uids = ph_buf_str(&p->uids)))
+        return;
+    p->all = false;
+    finish_update(s);
+}
+
+/* The next set of marked uids, runs of them as ranges. */
+static void collect(struct session *s)
+{
+    struct pop3 *p = s->state;
+    uint32_t count = ph_pop3_server_count(s->engine);
+    ph_buf_clear(&p->uids);
+    while (p->at < count && p->uids.n < UIDS_MAX - 32) {
+        if (!ph_pop3_server_is_deleted(s->engine, p->at)) {
+            p->at++;
+            continue;
+        }
+        uint64_t from = ph_pop3_server_uid(s->engine, p->at), to = from;
+        while (++p->at < count && ph_pop3_server_is_deleted(s->engine, p->at) &&
+               ph_pop3_server_uid(s->engine, p->at) == to + 1)
+            to++;
+        if (from == to)
+            ph_buf_addf(&p->uids, "%s%llu", p->uids.n ? "," : "", (unsigned long long)from);
+        else
+            ph_buf_addf(&p->uids, "%s%llu:%llu", p->uids.n ? "," : "", (unsigned long long)from,
+                        (unsigned long long)to);
+    }
+}
+
+static void remove_more(struct session *s)
+{
+    struct pop3 *p = s->state;
+    collect(s);
+    if (p->uids.n == 0 && ph_buf_err(&p->uids) == 0) {
+        finish_update(s);
+    } else if (ph_buf_err(&p->uids) ||
+               !ASK(s, MSG_FLAGS, MSG_FLAGGED, on_flagged, .mailbox = p->mailbox,
+                    .uids = ph_buf_str(&p->uids), .op = IPC_FLAGS_ADD, .flags = IPC_DELETED,
+                    .unchanged_since = UINT64_MAX)) {
+        p->all = false;
+        finish_update(s);
+    }
+}
+
+static void do_update(struct session *s)
+{
+    struct pop3 *p = s->state;
+    p->at = 0;
+    p->all = true;
+    remove_more(s);
+}
+
+/* ---- session_kind ------------------------------------------------------------------------ */
+
+static void events(struct session *s)
+{
+    struct ph_pop3_server_event ev;
+    for (;;) {
+        switch (ph_pop3_server_next(s->engine, &ev)) {
+        case PH_POP3_S_NEED:
+            return;
+        case PH_POP3_S_LOGIN:
+            do_login(s, &ev);
+            break;
+        case PH_POP3_S_MAIL:
+            do_mail(s, ev.number);
+            break;
+        case PH_POP3_S_MORE:
+            forget_body(s->state);
+            break;
+        case PH_POP3_S_UPDATE:
+            do_update(s);
+            break;
+        case PH_POP3_S_BROKEN:
+            session_log(s, PH_LOG_DEBUG, "ended", "user=%s why=%s", s->user, ev.error.text);
+            break;
+        }
+    }
+}
+
+static int make(struct session *s, const char *refusal)
+{
+    const struct ph_conf *conf = s->proc->conf;
+    struct ph_pop3_server_options o = {.struct_size = sizeof o,
+                                       .host = conf->hostname,
+                                       .tls_now = s->service == IPC_POP3S,
+                                       .tls_possible = s->proc->tls_server,
+                                       .timeout_ms = conf->pop3_timeout,
+                                       .refusal = ph_str_c(refusal)};
+    struct pop3 *p = calloc(1, sizeof *p);
+    s->state = p;
+    s->engine = ph_pop3_server_new(NULL, &o);
+    if (!p || !s->engine)
+        return -PH_ENOMEM;
+    ph_buf_init(&p->body, NULL, BODY_MAX);
+    ph_buf_init(&p->uids, NULL, UIDS_MAX);
+    return 0;
+}
+
+static int begin(struct session *s)
+{
+    return make(s, "");
+}
+
+static void secured(struct session *s, const struct ph_tls_info *info)
+{
+    (void)info;
+    ph_pop3_server_tls_started(s->engine);
+}
+
+static void answer(struct session *s, uint64_t req, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    if (req != p->req)
+        return;
+    p->req = 0;
+    p->answer(s, msg);
+}
+
+/* Marked messages stay, as when the connection breaks (RFC 1939 6). */
+static void leave(struct session *s)
+{
+    ph_pop3_server_close(s->engine);
+}
+
+static void gone(struct session *s, const char *why)
+{
+    (void)why; /* nothing can be said that is not the answer to a command */
+    leave(s);
+}
+
+static void end(struct session *s)
+{
+    struct pop3 *p = s->state;
+    s->engine = ph_pop3_server_free(s->engine);
+    if (p) {
+        forget_body(p);
+        ph_buf_done(&p->uids);
+        free(p);
+    }
+    s->state = NULL;
+}
+
+const struct session_kind pop3_session = {
+    .name = "pop3",
+    .ops = &ph_pop3_server_ops,
+    .uses_store = true,
+    .begin = begin,
+    .refuse = make,
+    .events = events,
+    .secured = secured,
+    .login = on_login,
+    .answer = answer,
+    .gone = gone,
+    .drain = leave,
+    .end = end,
+};
