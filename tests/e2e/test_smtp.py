@@ -1,0 +1,243 @@
+"""SMTP as strangers and users meet it: raw dialogues against mx and submission."""
+import base64
+import os
+import signal
+import socket
+import time
+import unittest
+
+import house
+from house import PORTS
+
+
+class Wire:
+    """A bare connection: what is sent is exactly what is given."""
+
+    def __init__(self, ip, service="mx", tls=None):
+        self.socket = socket.create_connection((ip, PORTS[service]), timeout=60)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def reply(self):
+        """The next reply: its code and all its text."""
+        text = []
+        while True:
+            line = self.file.readline()
+            if not line:
+                return 0, "\n".join(text)
+            text.append(line[4:].decode().rstrip("\r\n"))
+            if line[3:4] != b"-":
+                return int(line[:3]), "\n".join(text)
+
+    def say(self, line):
+        self.send(line + "\r\n")
+        return self.reply()
+
+    def code(self, line):
+        return self.say(line)[0]
+
+    def hello(self):
+        assert self.reply()[0] == 220
+        return self.say("EHLO client.test")
+
+    def starttls(self, context):
+        assert self.code("STARTTLS") == 220
+        self.file.close()
+        self.socket = context.wrap_socket(self.socket)
+        self.file = self.socket.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Smtp(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.house = house.House(max_message_size="100K", max_connections_per_address=40, session_timeout="20s").start()
+        cls.alice, cls.bob = cls.house.account("alice"), cls.house.account("bob")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.house.stop() == 0, cls.house.tail()
+
+    def mx(self):
+        w = Wire(self.house.ip)
+        self.addCleanup(w.close)
+        w.hello()
+        return w
+
+    def user(self, name=None, service="submission"):
+        w = Wire(self.house.ip, service, self.house.tls() if service == "submissions" else None)
+        self.addCleanup(w.close)
+        w.hello()
+        if service == "submission":
+            w.starttls(self.house.tls())
+            w.say("EHLO client.test")
+        if name:
+            secret = base64.b64encode(f"\0{name}\0{self.house.passwords[name]}".encode()).decode()
+            self.assertEqual(w.code("AUTH PLAIN " + secret), 235)
+        return w
+
+    def letter(self, w, body, sender="x@other.test", to=None):
+        self.assertEqual(w.code(f"MAIL FROM:<{sender}>"), 250)
+        self.assertEqual(w.code(f"RCPT TO:<{to or self.alice}>"), 250)
+        self.assertEqual(w.code("DATA"), 354)
+        w.send(body)
+        return w.reply()
+
+    def test_never_an_open_relay(self):
+        w = self.mx()
+        self.assertEqual(w.code("MAIL FROM:<x@other.test>"), 250)
+        for to in ("y@foreign.test", "y%foreign.test@other.test", "@a.test:y@foreign.test", '"y@foreign.test"@other.test', "y@[127.0.0.1]"):
+            self.assertEqual(w.code(f"RCPT TO:<{to}>"), 550, to)
+        self.assertTrue(w.say("RCPT TO:<nobody@a.test>")[1].startswith("5.1.1"))
+        self.assertTrue(w.say("RCPT TO:<y@foreign.test>")[1].startswith("5.7.1"))
+        self.assertEqual(w.code("DATA"), 554)
+
+    def test_smuggling(self):
+        for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r", b"\r.\r\n", b"\r\n\x00.\r\n"):
+            w = self.mx()
+            inner = b"MAIL FROM:<evil@a.test>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\nsmuggled\r\n"
+            code, text = self.letter(w, b"Subject: outer\r\n\r\nx" + end + inner + b".\r\n")
+            if b"\x00" in end:
+                self.assertEqual(code, 250)
+            else:
+                self.assertEqual((code, text[:5]), (550, "5.6.0"), end)
+            self.assertEqual(w.code("NOOP"), 250)  # one answer and no more
+
+    def test_pipelined_in_one_packet(self):
+        w = Wire(self.house.ip)
+        self.addCleanup(w.close)
+        w.send("EHLO c.test\r\nMAIL FROM:<>\r\nRCPT TO:<alice@a.test>\r\nRCPT TO:<nobody@a.test>\r\nRCPT TO:<bob@a.test>\r\nDATA\r\n"
+               "Subject: pipelined\r\n\r\nx\r\n.\r\nMAIL FROM:<>\r\nRSET\r\nQUIT\r\n")
+        self.assertEqual([w.reply()[0] for _ in range(11)], [220, 250, 250, 250, 550, 250, 354, 250, 250, 250, 221])
+        self.assertEqual(w.reply(), (0, ""))
+
+    def test_half_closed(self):
+        w = Wire(self.house.ip)
+        self.addCleanup(w.close)
+        w.send("EHLO c.test\r\nMAIL FROM:<>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\nSubject: half\r\n\r\nx\r\n.\r\n")
+        w.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual([w.reply()[0] for _ in range(6)], [220, 250, 250, 250, 354, 250])
+
+    def test_loop(self):
+        w = self.mx()
+        code, text = self.letter(w, "Received: from a by b; Sun, 22 Nov 2026 12:00:00 +0000\r\n" * 60 + "Subject: loop\r\n\r\nx\r\n.\r\n")
+        self.assertEqual((code, text[:5]), (554, "5.4.6"))
+
+    def test_size(self):
+        w = self.mx()
+        self.assertEqual(w.code("MAIL FROM:<x@other.test> SIZE=200000"), 552)
+        code, _ = self.letter(w, "Subject: big\r\n\r\n" + "x" * 70 * 1500 + "\r\n.\r\n")
+        self.assertEqual(code, 552)
+        for size in (60000, 65000, 65536, 66000, 90000):  # around the border between frame and memory file
+            code, text = self.letter(w, f"Subject: {size}\r\n\r\n" + "x" * 78 * (size // 80) + "\r\n.\r\n")
+            self.assertEqual(code, 250, text)
+
+    def test_nothing_behind_starttls(self):
+        w = self.mx()
+        w.send("STARTTLS\r\nMAIL FROM:<evil@a.test>\r\n")
+        self.assertEqual(w.reply()[0], 554)
+        self.assertEqual(w.reply(), (0, ""))
+
+    def test_limits(self):
+        w = self.mx()
+        answers = [w.code("NONSENSE") for _ in range(20)]
+        self.assertEqual(set(answers), {500})
+        w.send("NONSENSE\r\n")
+        self.assertEqual([w.reply()[0], w.reply()[0]], [500, 421])
+        w = Wire(self.house.ip)
+        self.addCleanup(w.close)
+        w.reply()
+        self.assertEqual(w.code("GET / HTTP/1.1"), 500)
+        self.assertEqual(w.reply(), (0, ""))
+
+    def test_too_many_from_one_address(self):
+        wires = [Wire(self.house.ip) for _ in range(41)]
+        for w in wires:
+            self.addCleanup(w.close)
+        self.assertEqual([w.reply()[0] for w in wires], [220] * 40 + [421])
+
+    def test_submission_needs_tls_and_a_login(self):
+        w = Wire(self.house.ip, "submission")
+        self.addCleanup(w.close)
+        self.assertNotIn("AUTH", w.hello()[1])
+        self.assertEqual(w.code("AUTH PLAIN AGEAYg=="), 538)
+        self.assertEqual(w.code("MAIL FROM:<alice@a.test>"), 530)
+        w.starttls(self.house.tls())
+        self.assertEqual(w.code("MAIL FROM:<alice@a.test>"), 503)
+        self.assertIn("AUTH PLAIN LOGIN", w.say("EHLO client.test")[1])
+        self.assertEqual(w.code("MAIL FROM:<alice@a.test>"), 530)
+        self.assertEqual(w.code("XTRACE <x@y>"), 530)
+
+    def test_submission_sender(self):
+        for service in ("submission", "submissions"):
+            w = self.user(self.alice, service)
+            self.assertEqual(w.say(f"MAIL FROM:<{self.bob}>")[1][:5], "5.7.1")
+            code, text = self.letter(w, "Subject: mine\r\n\r\nx\r\n.\r\n", self.alice, self.bob)
+            self.assertEqual((code, text[:24]), (250, "2.0.0 Ok: queued as " + text[20:24]))
+
+    def test_wrong_passwords(self):
+        w = self.user()
+        wrong = base64.b64encode(b"\0alice@a.test\0wrong").decode()
+        for _ in range(4):
+            self.assertEqual(w.code("AUTH PLAIN " + wrong), 535)
+        w.send(f"AUTH PLAIN {wrong}\r\n")
+        self.assertEqual([w.reply()[0], w.reply()[0]], [535, 421])
+
+    def test_what_is_stored(self):
+        w = self.user(self.alice)
+        body = "Subject: trace me\r\nX-Odd:   kept  as it is \r\n\r\n..dots\r\nline\r\n"
+        code, text = self.letter(w, body + ".\r\n", self.alice, self.bob)
+        self.assertEqual(code, 250)
+        qid = text.split()[-1]
+        raw = self.wait_for_letter(b"trace me")
+        self.assertTrue(raw.endswith(body.replace("..dots", ".dots").encode()), raw)
+        head = raw[:-len(body) + 1].decode()
+        self.assertTrue(head.startswith("Return-Path: <alice@a.test>\r\nReceived: from client.test ([127."), head)
+        for part in ("with ESMTPSA", "TLSv1.3 TLS_", f"id {qid}", "for <bob@a.test>;", "\r\nDate: ", "\r\nMessage-ID: <"):
+            self.assertIn(part, head)
+
+    def wait_for_letter(self, mark, seconds=30):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for raw in self.house.imap_letters(self.bob):
+                if mark in raw:
+                    return raw
+            time.sleep(0.1)
+        self.fail("it did not arrive")
+
+    def test_zz_parts_that_die(self):
+        """Keeper and queue are killed under a session: a temporary failure, and then it works again."""
+        for role, line in (("keeper", "RCPT TO:<alice@a.test>"), ("queue", "DATA")):
+            w = self.mx()
+            w.code("MAIL FROM:<x@other.test>")
+            if role == "queue":
+                self.assertEqual(w.code("RCPT TO:<alice@a.test>"), 250)
+            pid = self.house.children()[role]
+            os.kill(pid, signal.SIGSTOP)
+            w.send(line + "\r\n" + ("Subject: x\r\n\r\nx\r\n.\r\n" if role == "queue" else ""))
+            if role == "queue":
+                self.assertEqual(w.reply()[0], 354)
+            time.sleep(0.2)
+            os.kill(pid, signal.SIGKILL)
+            code, text = w.reply()
+            self.assertEqual((code, text[:5]), (451, "4.3.2"))
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                w.code("RSET")
+                w.code("MAIL FROM:<x@other.test>")
+                if w.code("RCPT TO:<alice@a.test>") == 250 and w.code("DATA") == 354:
+                    break
+                time.sleep(0.1)
+            w.send("Subject: again\r\n\r\nx\r\n.\r\n")
+            self.assertEqual(w.reply()[0], 250, role)
+
+
+if __name__ == "__main__":
+    unittest.main()
