@@ -1,0 +1,293 @@
+/* From options to bytes. A letter that is given with --raw goes as it is; any other is built. */
+#include "compose.h"
+#include "file.h"
+#include <posthouse/build.h>
+#include <posthouse/mime.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { ARENA_MAX = 256 * 1024 * 1024 };
+
+static const char *const recipient_fields[] = {"To", "Cc", "Bcc"};
+
+static int no_memory(void)
+{
+    return post_fail(EX_OSERR, "out of memory");
+}
+
+/* The bytes of a file, in the arena. */
+static int file_bytes(struct post_letter *l, const char *path, ph_str *ret)
+{
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, POST_LETTER_MAX);
+    int rc = post_read_file(path, &b);
+    if (rc == 0) {
+        *ret = ph_arena_copy(l->arena, ph_buf_str(&b));
+        if (!ret->p)
+            rc = post_fail(EX_DATAERR, "%s is too large for a letter", path);
+    }
+    ph_buf_done(&b);
+    return rc;
+}
+
+static bool is_recipient_field(ph_str name)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (ph_str_ieq(name, ph_str_c(recipient_fields[i])))
+            return true;
+    return false;
+}
+
+/* ---- envelope ---------------------------------------------------------------------------- */
+
+static int add_recipient(struct post_letter *l, ph_str address)
+{
+    for (size_t i = 0; i < l->to_n; i++)
+        if (ph_str_eq(l->to[i], address))
+            return 0;
+    if (l->to_n == POST_RECIPIENTS)
+        return post_fail(EX_DATAERR, "more than %d recipients", POST_RECIPIENTS);
+    l->to[l->to_n++] = address;
+    return 0;
+}
+
+/* local@host of one mailbox, in the arena. */
+static ph_str written(struct post_letter *l, const struct ph_address *a)
+{
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, 4096);
+    ph_address_write(&b, a->local, a->host);
+    ph_str s = ph_buf_err(&b) ? (ph_str){0} : ph_arena_copy(l->arena, ph_buf_str(&b));
+    ph_buf_done(&b);
+    return s;
+}
+
+static int add_recipients(struct post_letter *l, ph_str list)
+{
+    struct ph_address *a;
+    if (ph_address_parse(l->arena, list, &a) < 0)
+        return no_memory();
+    int rc = 0;
+    for (; rc == 0 && a; a = a->next)
+        if (a->kind == PH_ADDRESS_MAILBOX && a->host.n)
+            rc = add_recipient(l, written(l, a));
+    return rc;
+}
+
+static int find_sender(struct post_letter *l, ph_str from)
+{
+    struct ph_address *a;
+    if (ph_address_parse(l->arena, from, &a) < 0)
+        return no_memory();
+    while (a && a->kind != PH_ADDRESS_MAILBOX)
+        a = a->next;
+    if (!a || a->host.n == 0)
+        return post_fail(EX_USAGE, "who sends this? \"%.*s\" holds no address; give --from ADDRESS",
+                         PH_FMT(ph_str_sub(from, 0, 200)));
+    l->sender = written(l, a);
+    return l->sender.p ? 0 : no_memory();
+}
+
+/* ---- a letter as it is ------------------------------------------------------------------- */
+
+/* Without recipients in the options they come from the header, and Bcc goes out of it. */
+static int envelope_from_header(struct post_letter *l, ph_str head, ph_str body)
+{
+    struct ph_buf without;
+    struct ph_field f;
+    bool had_bcc = false;
+    int rc = 0;
+    ph_buf_init(&without, NULL, POST_LETTER_MAX);
+    while (rc == 0 && ph_field_next(&head, &f)) {
+        if (is_recipient_field(f.name))
+            rc = add_recipients(l, f.value);
+        if (ph_str_ieq(f.name, PH_STR("Bcc")))
+            had_bcc = true;
+        else
+            ph_buf_add(&without, f.all);
+    }
+    ph_buf_add(&without, PH_STR("\r\n"));
+    ph_buf_add(&without, body);
+    if (rc == 0 && had_bcc) {
+        ph_buf_done(&l->message);
+        l->message = without;
+        return ph_buf_err(&without) ? no_memory() : 0;
+    }
+    ph_buf_done(&without);
+    return rc;
+}
+
+static int take_raw(struct post_letter *l)
+{
+    struct ph_field f;
+    int rc = post_read_file(l->raw, &l->message);
+    if (rc)
+        return rc;
+    ph_str bytes = ph_buf_str(&l->message), head = ph_message_head(bytes);
+    if (ph_field_find(head, PH_STR("Message-ID"), 0, &f)) {
+        ph_str rest = f.value, id;
+        if (ph_id_next(&rest, &id))
+            l->id = ph_arena_copy(l->arena, id);
+    }
+    if (l->from)
+        rc = find_sender(l, ph_str_c(l->from));
+    else if (ph_field_find(head, PH_STR("From"), 0, &f))
+        rc = find_sender(l, f.value);
+    else
+        rc = post_fail(EX_USAGE, "the letter has no From; give --from ADDRESS");
+    for (size_t i = 0; rc == 0 && i < l->field_n; i++) {
+        if (!l->fields[i].name || !is_recipient_field(ph_str_c(l->fields[i].name)))
+            return post_fail(EX_USAGE,
+                             "--raw sends the letter as it is: no --header or --subject with it");
+        rc = add_recipients(l, ph_str_c(l->fields[i].value));
+    }
+    if (rc == 0 && l->to_n == 0)
+        rc = envelope_from_header(l, head, ph_str_skip(bytes, head.n));
+    return rc;
+}
+
+/* ---- a letter to be built ---------------------------------------------------------------- */
+
+/* A local part outside ASCII can be written in no other way (RFC 6532). */
+static bool needs_utf8(struct post_letter *l, const char *list)
+{
+    struct ph_address *a;
+    if (ph_address_parse(l->arena, ph_str_c(list), &a) < 0)
+        return false;
+    for (; a; a = a->next)
+        for (size_t i = 0; a->kind == PH_ADDRESS_MAILBOX && i < a->local.n; i++)
+            if (a->local.p[i] & 0x80)
+                return true;
+    return false;
+}
+
+static int add_fields(struct post_letter *l, struct ph_build *b)
+{
+    struct ph_error e;
+    for (size_t i = 0; i < l->field_n; i++) {
+        ph_str name = ph_str_c(l->fields[i].name), value = ph_str_c(l->fields[i].value);
+        if (!l->fields[i].name) {
+            size_t colon = ph_str_chr(value, ':');
+            if (colon == PH_NPOS)
+                return post_fail(EX_USAGE, "--header is \"Name: value\", not \"%.*s\"",
+                                 PH_FMT(value));
+            name = ph_str_trim(ph_str_sub(value, 0, colon));
+            value = ph_str_trim(ph_str_skip(value, colon + 1));
+        }
+        if (ph_build_field(b, name, value, &e) < 0)
+            return post_fail(EX_DATAERR, "%.*s: %s", PH_FMT(name), e.text);
+    }
+    return 0;
+}
+
+static int add_texts(struct post_letter *l, struct ph_build *b)
+{
+    struct ph_error e;
+    ph_str text = ph_str_c(l->text), html = ph_str_c(l->html);
+    bool nothing = !l->text && !l->text_file && !l->html && !l->html_file;
+    int rc = 0;
+    if (l->text_file || (nothing && l->file_n == 0 && !isatty(0)))
+        rc = file_bytes(l, l->text_file ? l->text_file : "-", &text);
+    if (rc == 0 && l->html_file)
+        rc = file_bytes(l, l->html_file, &html);
+    if (rc)
+        return rc;
+    if ((html.n == 0 || text.n) && ph_build_text(b, text, &e) < 0)
+        return post_fail(EX_DATAERR, "the text: %s", e.text);
+    if (html.n && ph_build_html(b, html, &e) < 0)
+        return post_fail(EX_DATAERR, "the HTML: %s", e.text);
+    return 0;
+}
+
+/* "picture.png" of a path; a picture's content id is its name, so that the HTML can say
+ * cid:picture.png. */
+static int add_files(struct post_letter *l, struct ph_build *b)
+{
+    struct ph_error e;
+    for (size_t i = 0; i < l->file_n; i++) {
+        const char *path = l->files[i].path, *slash = strrchr(path, '/');
+        struct ph_build_file f = {.struct_size = sizeof f,
+                                  .name = ph_str_c(slash ? slash + 1 : path)};
+        int rc = file_bytes(l, path, &f.bytes);
+        if (rc)
+            return rc;
+        if (l->files[i].picture)
+            f.cid = f.name;
+        rc = l->files[i].picture ? ph_build_picture(b, &f, NULL, &e) : ph_build_attach(b, &f, &e);
+        if (rc < 0)
+            return post_fail(EX_DATAERR, "%s: %s", path, e.text);
+    }
+    return 0;
+}
+
+/* "id@host" and "<id@host>" are the same to whoever types it. */
+static int add_message_id(struct post_letter *l, struct ph_build *b)
+{
+    struct ph_error e;
+    if (!l->message_id)
+        return 0;
+    ph_str id = ph_str_trim(ph_str_c(l->message_id));
+    if (id.n && id.p[0] != '<')
+        id = ph_arena_printf(l->arena, "<%.*s>", PH_FMT(id));
+    return ph_build_field(b, PH_STR("Message-ID"), id, &e) < 0
+               ? post_fail(EX_DATAERR, "--message-id: %s", e.text)
+               : 0;
+}
+
+static int build(struct post_letter *l)
+{
+    struct ph_error e;
+    ph_str address;
+    bool utf8 = needs_utf8(l, l->from);
+    for (size_t i = 0; i < l->field_n; i++)
+        if (l->fields[i].name && is_recipient_field(ph_str_c(l->fields[i].name)))
+            utf8 = utf8 || needs_utf8(l, l->fields[i].value);
+    if (!l->from)
+        return post_fail(EX_USAGE, "who sends this? Give --from ADDRESS, or set POST_FROM");
+    int rc = find_sender(l, ph_str_c(l->from));
+    if (rc)
+        return rc;
+    ph_str host = ph_str_skip(l->sender, ph_str_rchr(l->sender, '@') + 1);
+    struct ph_build *b = ph_build_new(l->arena, host, utf8 ? PH_BUILD_UTF8 : 0);
+    if (!b)
+        return no_memory();
+    if (ph_build_field(b, PH_STR("From"), ph_str_c(l->from), &e) < 0)
+        return post_fail(EX_DATAERR, "--from: %s", e.text);
+    if (l->subject && ph_build_field(b, PH_STR("Subject"), ph_str_c(l->subject), &e) < 0)
+        return post_fail(EX_DATAERR, "--subject: %s", e.text);
+    if ((rc = add_message_id(l, b)) || (rc = add_fields(l, b)) || (rc = add_texts(l, b)) ||
+        (rc = add_files(l, b)))
+        return rc;
+    for (size_t n = 0; rc == 0 && ph_build_recipient(b, n, &address); n++)
+        rc = add_recipient(l, address);
+    if (ph_build_sender(b, &address))
+        l->sender = address;
+    l->id = ph_build_message_id(b);
+    if (rc == 0 && ph_build_bytes(b, &l->message, &e) < 0)
+        rc = post_fail(EX_DATAERR, "%s", e.text);
+    return rc;
+}
+
+int post_compose(struct post_letter *l)
+{
+    l->arena = ph_arena_new(NULL, ARENA_MAX);
+    ph_buf_init(&l->message, NULL, POST_LETTER_MAX);
+    if (!l->arena)
+        return no_memory();
+    if (l->too_many)
+        return post_fail(EX_USAGE, "more than %d header fields or %d files", POST_FIELDS,
+                         POST_FILES);
+    int rc = l->raw ? take_raw(l) : build(l);
+    if (rc == 0 && l->to_n == 0)
+        rc = post_fail(EX_USAGE, "to whom? Give --to ADDRESS");
+    return rc;
+}
+
+void post_compose_done(struct post_letter *l)
+{
+    ph_buf_done(&l->message);
+    ph_arena_free(l->arena);
+    l->arena = NULL;
+}

@@ -1,0 +1,32 @@
+/* compose.h - what `post send` was asked to send: options -> message bytes, sender, recipients. */
+#ifndef PH_POST_COMPOSE_H
+#define PH_POST_COMPOSE_H
+#include "post.h"
+
+enum { POST_FIELDS = 1000, POST_FILES = 1000, POST_RECIPIENTS = 10000 };
+
+struct post_letter {
+    /* from the options */
+    const char *from, *subject, *text, *text_file, *html, *html_file, *raw, *message_id;
+    struct {
+        const char *name, *value; /* name NULL: value is a whole "Name: value" */
+    } fields[POST_FIELDS];
+    size_t field_n;
+    struct {
+        const char *path;
+        bool picture;
+    } files[POST_FILES];
+    size_t file_n;
+    bool too_many;
+    /* made */
+    struct ph_arena *arena;
+    struct ph_buf message;
+    ph_str sender, id;
+    ph_str to[POST_RECIPIENTS];
+    size_t to_n;
+};
+
+/* Reads the files, builds or takes over the message, finds sender and recipients. 0, or an exit code with the mistake told. */
+int post_compose(struct post_letter *l);
+void post_compose_done(struct post_letter *l);
+#endif

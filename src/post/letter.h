@@ -1,0 +1,17 @@
+/* letter.h - how a letter is shown. */
+#ifndef PH_POST_LETTER_H
+#define PH_POST_LETTER_H
+#include "post.h"
+#include "source.h"
+
+/* One line of a list; head: the header. */
+void post_show_line(const struct post_item *item, ph_str head, bool json);
+/* The whole letter: header fields that a person reads, the text, the attachments. 0, or an exit code. */
+int post_show_letter(ph_str bytes, bool json);
+/* Writes every attachment below `dir`; tells each. 0, or an exit code. */
+int post_save_attachments(ph_str bytes, const char *dir);
+/* The structure and the defects. 0, or an exit code. */
+int post_show_tree(ph_str bytes, bool json);
+/* One letter into dir/new of a Maildir, which is made when it is not there; flags tell whether it was seen. 0, or an exit code. */
+int post_maildir_put(const char *dir, const struct post_item *item, ph_str bytes, char *ret_path, size_t n);
+#endif

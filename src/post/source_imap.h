@@ -1,0 +1,13 @@
+/* source_imap.h - the IMAP source, for verbs that want more of IMAP than letters. */
+#ifndef PH_POST_SOURCE_IMAP_H
+#define PH_POST_SOURCE_IMAP_H
+#include "source.h"
+#include <posthouse/imap.h>
+
+/* Events that are no letter and no result: LIST_EV, STATUS_EV... */
+typedef void post_imap_other(void *ctx, const struct ph_imap_client_event *ev);
+
+/* Waits until the command `id` has ended well (0: until the greeting; negative: the error of the call that should have given an
+ * id). 0, or negative with s->error. */
+int post_imap_await(struct post_source *s, int id, const char *what, post_imap_other *other, void *ctx);
+#endif

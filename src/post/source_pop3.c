@@ -1,0 +1,176 @@
+/* POP3 as a source: LIST and UIDL, RETR or TOP, DELE; QUIT makes deletions real (RFC 1939 6). */
+#include "source.h"
+#include <posthouse/pop3.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pop3 {
+    struct ph_buf letter;
+};
+
+static void secured(void *engine)
+{
+    ph_pop3_client_tls_started(engine);
+}
+
+static const char *peer_of(const struct post_source *s)
+{
+    return ph_conn_info(s->conn)->peer;
+}
+
+static int on_item(struct post_source *s, const struct ph_pop3_client_event *ev)
+{
+    if (ev->verb == PH_POP3_LIST) {
+        struct post_item *i = post_source_add(s);
+        if (!i)
+            return -PH_ENOMEM;
+        i->number = ev->number;
+        i->size = ev->size;
+    } else if (ev->verb == PH_POP3_UIDL && s->item_n) {
+        /* Both lists are in the same order; numbers have gaps only if another session deletes. */
+        size_t at = ev->number <= s->item_n ? ev->number - 1 : s->item_n - 1;
+        while (at > 0 && s->items[at].number > ev->number)
+            at--;
+        if (s->items[at].number == ev->number)
+            snprintf(s->items[at].uid, sizeof s->items[at].uid, "%.*s",
+                     PH_FMT(ph_str_sub(ev->text, 0, 79)));
+    }
+    return 0;
+}
+
+/* Until the command `id` has ended well (0: until the greeting). */
+static int await(struct post_source *s, int64_t id, const char *what)
+{
+    struct pop3 *m = s->state;
+    struct ph_pop3_client_event ev;
+    if (id < 0)
+        return ph_fail(&s->error, (int)-id, 0, "%s: %s", what, ph_error_info((int)id)->text);
+    for (;;) {
+        int rc = 0;
+        switch (ph_pop3_client_next(s->engine, &ev)) {
+        case PH_POP3_C_NEED:
+            rc = post_source_step(s, secured);
+            break;
+        case PH_POP3_C_GREETING:
+            if (!ev.ok)
+                return ph_fail(&s->error, PH_EREFUSED, 0, "%s refused us: %.*s", peer_of(s),
+                               PH_FMT(ev.text));
+            if (id == 0)
+                return 0;
+            break;
+        case PH_POP3_C_ITEM:
+            rc = on_item(s, &ev);
+            break;
+        case PH_POP3_C_CHUNK:
+            ph_buf_add(&m->letter, ev.text);
+            if (ph_buf_err(&m->letter))
+                return ph_fail(&s->error, PH_ELIMIT, 0, "a letter is too large");
+            break;
+        case PH_POP3_C_DONE:
+            if (ev.id != id)
+                break;
+            if (ev.ok)
+                return 0;
+            int code =
+                ph_str_eq(ev.code, PH_STR("IN-USE")) || ph_str_eq(ev.code, PH_STR("SYS/TEMP"))
+                    ? PH_EAGAIN
+                : ev.verb == PH_POP3_PASS || ev.verb == PH_POP3_AUTH ? PH_EAUTH
+                                                                     : PH_EREFUSED;
+            return ph_fail(&s->error, code, 0, "%s refused %s: %.*s", peer_of(s), what,
+                           PH_FMT(ev.text));
+        case PH_POP3_C_BROKEN:
+            return ph_fail(&s->error, ev.error.code ? ev.error.code : PH_ECLOSED, ev.error.sys,
+                           "%s: %s", peer_of(s),
+                           ev.error.code ? ev.error.text : "the connection was closed");
+        }
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int pop3_open(struct post_source *s)
+{
+    const struct ph_account *a = &s->login->account;
+    struct ph_pop3_client_options o = {.struct_size = sizeof o,
+                                       .tls_now = a->tls == PH_TLS_ON,
+                                       .plaintext =
+                                           a->tls == PH_TLS_OFF, /* ph_conn_may_login decides */
+                                       .timeout_ms = a->timeout_ms,
+                                       .max_message = POST_LETTER_MAX};
+    struct pop3 *m = s->state = calloc(1, sizeof *m);
+    if (m)
+        s->engine = ph_pop3_client_new(NULL, &o);
+    if (!m || !s->engine)
+        return ph_fail(&s->error, PH_ENOMEM, 0, "out of memory");
+    ph_buf_init(&m->letter, NULL, POST_LETTER_MAX);
+    int rc = ph_conn_open(a, &ph_pop3_client_ops, s->engine, &s->conn, &s->error);
+    if (rc < 0)
+        return rc;
+    if (a->tls == PH_TLS_ON)
+        post_dialogue_tls(s->login, ph_conn_info(s->conn));
+    rc = await(s, 0, "us");
+    if (rc == 0 && a->tls == PH_TLS_STARTTLS) {
+        rc = await(s, ph_pop3_client_stls(s->engine), "STLS");
+        while (rc == 0 && ph_conn_info(s->conn)->tls[0] == '\0')
+            rc = post_source_step(s, secured);
+    }
+    if (rc == 0)
+        rc = ph_conn_may_login(s->conn, &s->error);
+    /* A server without CAPA (RFC 2449 came after RFC 1939) says -ERR, which tells nothing against
+     * it. */
+    if (rc == 0 && await(s, ph_pop3_client_capa(s->engine), "CAPA") < 0 &&
+        s->error.code != PH_EREFUSED)
+        rc = -s->error.code;
+    if (rc == 0)
+        rc = await(s, ph_pop3_client_login(s->engine, a->user, a->password), "the login");
+    return rc;
+}
+
+static int pop3_scan(struct post_source *s)
+{
+    int rc = await(s, ph_pop3_client_list(s->engine, 0), "LIST");
+    if (rc == 0 && await(s, ph_pop3_client_uidl(s->engine, 0), "UIDL") < 0 &&
+        s->error.code != PH_EREFUSED)
+        rc = -s->error.code; /* UIDL is optional */
+    return rc;
+}
+
+static int pop3_get(struct post_source *s, size_t first, size_t last, bool head_only,
+                    post_take *take, void *ctx)
+{
+    struct pop3 *m = s->state;
+    for (size_t i = first; i <= last; i++) {
+        uint32_t n = s->items[i].number;
+        ph_buf_clear(&m->letter);
+        int rc = await(
+            s, head_only ? ph_pop3_client_top(s->engine, n, 0) : ph_pop3_client_retr(s->engine, n),
+            head_only ? "TOP" : "RETR");
+        if (rc == 0)
+            rc = take(ctx, &s->items[i], ph_buf_str(&m->letter));
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int pop3_remove(struct post_source *s, size_t at)
+{
+    return await(s, ph_pop3_client_dele(s->engine, s->items[at].number), "DELE");
+}
+
+static int pop3_close(struct post_source *s)
+{
+    return await(s, ph_pop3_client_quit(s->engine), "QUIT");
+}
+
+static void pop3_free(struct post_source *s)
+{
+    struct pop3 *m = s->state;
+    ph_pop3_client_free(s->engine);
+    if (m)
+        ph_buf_done(&m->letter);
+    free(m);
+}
+
+const struct post_source_ops post_source_pop3 = {pop3_open,   pop3_scan,  pop3_get,
+                                                 pop3_remove, pop3_close, pop3_free};

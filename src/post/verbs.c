@@ -1,0 +1,173 @@
+/* The verb table, --help, and the options that all verbs read in the same way. */
+#include "post.h"
+#include <string.h>
+#include <sysexits.h>
+
+struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *synopsis, *line;
+};
+
+static const struct verb verbs[] = {
+#define V(name, function, synopsis, line) {name, function, synopsis, line},
+#include "verbs.def"
+#undef V
+};
+
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+static const struct verb *find(const char *name)
+{
+    for (size_t i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static void usage(FILE *to, const char *name, const struct post_option *const *tables,
+                  const char *details)
+{
+    const struct verb *v = find(name);
+    fprintf(to, "usage: post %s %s\n  %s\n\n", name, v ? v->synopsis : "", v ? v->line : "");
+    for (; *tables; tables++) {
+        for (const struct post_option *o = *tables; o->name; o++) {
+            char left[64];
+            snprintf(left, sizeof left, "%s%s%s", o->name, o->value_name ? " " : "",
+                     o->value_name ? o->value_name : "");
+            fprintf(to, "  %-26s %s\n", left, o->help);
+        }
+    }
+    fprintf(to, "  %-26s this text\n", "--help");
+    if (details)
+        fprintf(to, "\n%s", details);
+}
+
+/* The row that `arg` names, with "--name=value" cut at the sign. */
+static const struct post_option *row_of(const struct post_option *const *tables, const char *arg,
+                                        const char **ret_value)
+{
+    const char *sign = strchr(arg, '=');
+    size_t n = sign ? (size_t)(sign - arg) : strlen(arg);
+    *ret_value = sign ? sign + 1 : NULL;
+    for (; *tables; tables++)
+        for (const struct post_option *o = *tables; o->name; o++)
+            if (strlen(o->name) == n && strncmp(o->name, arg, n) == 0)
+                return o;
+    return NULL;
+}
+
+/* 1: taken; else -1 - exit code. */
+static int take(const struct post_option *const *tables, int argc, char **argv, int *at)
+{
+    const char *value;
+    const struct post_option *o = row_of(tables, argv[*at], &value);
+    if (!o)
+        return -1 - post_fail(EX_USAGE, "%s: unknown option %s; try post %s --help", argv[0],
+                              argv[*at], argv[0]);
+    if (o->flag) {
+        if (value)
+            return -1 - post_fail(EX_USAGE, "%s: %s takes no value", argv[0], o->name);
+        *o->flag = true;
+        return 1;
+    }
+    if (!value && *at + 1 < argc)
+        value = argv[++*at];
+    if (!value)
+        return -1 -
+               post_fail(EX_USAGE, "%s: %s needs a value: %s", argv[0], o->name, o->value_name);
+    if (o->each)
+        o->each(o->ctx, value);
+    else
+        *o->value = value;
+    return 1;
+}
+
+int post_options(int argc, char **argv, const struct post_option *const *tables,
+                 const char *details, int least, int most)
+{
+    int count = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            while (++i < argc)
+                argv[++count] = argv[i];
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            usage(stdout, argv[0], tables, details);
+            return -1 - EX_OK;
+        }
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            argv[++count] = argv[i];
+            continue;
+        }
+        int rc = take(tables, argc, argv, &i);
+        if (rc < 0)
+            return rc;
+    }
+    if (count < least || (most >= 0 && count > most)) {
+        usage(stderr, argv[0], tables, NULL);
+        return -1 - EX_USAGE;
+    }
+    return count;
+}
+
+static void help(FILE *to)
+{
+    fputs("usage: post VERB [OPTIONS]\n\nThe mail program of Posthouse: writes, sends, fetches and "
+          "shows letters.\n\n",
+          to);
+    for (size_t i = 0; i < VERBS; i++)
+        fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].line);
+    fputs("\npost VERB --help tells more. Server, user and so on come from options, from "
+          "POST_SERVER, POST_PORT, POST_TLS,\n"
+          "POST_CA, POST_INSECURE, POST_USER, POST_PASSWORD and POST_FROM, or from "
+          "~/.config/posthouse/post.conf.\n\n"
+          "A first letter:  post send --server localhost --port 2587 --from me@here.test --to "
+          "you@there.test \\\n"
+          "                     --subject Hello --text 'Are you there?' --debug\n"
+          "Manual page:     post(1)\n",
+          to);
+}
+
+int post_help(int argc, char **argv)
+{
+    char name[32], flag[] = "--help";
+    const struct verb *v = argc > 1 ? find(argv[1]) : NULL;
+    if (argc > 1 && !v)
+        return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
+    if (!v || v->run == post_help) {
+        help(stdout);
+        return EX_OK;
+    }
+    snprintf(name, sizeof name, "%s", v->name);
+    char *args[] = {name, flag, NULL};
+    return v->run(2, args);
+}
+
+int post_version(int argc, char **argv)
+{
+    const struct post_option *const none[] = {NULL};
+    int rc = post_options(argc, argv, none, NULL, 0, 0);
+    if (rc < 0)
+        return -1 - rc;
+    puts("post " PH_VERSION);
+    return EX_OK;
+}
+
+int post_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EX_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return post_help(1, argv);
+    if (strcmp(argv[1], "--version") == 0)
+        return post_version(1, argv);
+    const struct verb *v = find(argv[1]);
+    if (!v)
+        return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
+    int rc = v->run(argc - 1, argv + 1), out = post_close_output();
+    return rc ? rc : out;
+}
