@@ -51,16 +51,19 @@ void ph_conf_print(const struct ph_conf *c, struct ph_buf *out)
     }
 }
 
-/* A line of mdoc text: what looks like a macro or an escape is made plain. */
+/* Text for mdoc: each sentence on a line of its own; what looks like a macro or an escape is made plain. */
 static void add_mdoc(struct ph_buf *out, const char *text)
 {
+    bool line_start = true;
     for (const char *p = text; *p; p++) {
+        bool sentence_end = p > text && p[-1] == '.' && *p == ' ';
+        if (line_start && (*p == '.' || *p == '\''))
+            ph_buf_add(out, PH_STR("\\&"));
         if (*p == '\\')
             ph_buf_add(out, PH_STR("\\e"));
-        else if ((*p == '.' || *p == '\'') && p == text)
-            ph_buf_addf(out, "\\&%c", *p);
         else
-            ph_buf_addc(out, *p);
+            ph_buf_addc(out, sentence_end ? '\n' : *p);
+        line_start = sentence_end;
     }
     ph_buf_addc(out, '\n');
 }

@@ -26,7 +26,7 @@ struct reader {
     size_t unknown_count;
     int *lines;                      /* per setting: where it was set, 0 = not yet */
     const struct ph__conf_row *last; /* the setting of the last callback */
-    const char *last_value; /* of its list, and how many elements were taken; libconfuse's */
+    char *last_value;                /* of its list (a copy), and how many elements were taken */
     unsigned done;
     const cfg_opt_t *last_unknown;
     bool starting; /* libconfuse sets its defaults */
@@ -108,7 +108,8 @@ static bool list_again(const cfg_opt_t *opt, unsigned size, unsigned done)
 {
     if (size != done || !size)
         return size < done;
-    return strcmp(cfg_opt_getnstr((cfg_opt_t *)(uintptr_t)opt, size - 1), reading->last_value) != 0;
+    const char *last = cfg_opt_getnstr((cfg_opt_t *)(uintptr_t)opt, size - 1);
+    return reading->last_value && strcmp(last, reading->last_value) != 0;
 }
 
 static void on_list(cfg_t *cfg, cfg_opt_t *opt, const struct ph__conf_row *row, bool *again)
@@ -123,8 +124,9 @@ static void on_list(cfg_t *cfg, cfg_opt_t *opt, const struct ph__conf_row *row, 
             *done = 0;
     }
     for (; *done < size; ++*done) {
-        reading->last_value = cfg_opt_getnstr(opt, *done);
-        put(cfg, row, reading->last_value);
+        free(reading->last_value);
+        reading->last_value = strdup(cfg_opt_getnstr(opt, *done));
+        put(cfg, row, cfg_opt_getnstr(opt, *done));
     }
 }
 
@@ -225,6 +227,7 @@ int ph_conf_read(struct ph_conf *c, const char *path,
         complain(ctx, path, strerror(errno));
     for (size_t i = 0; i < r.unknown_count; i++)
         free(r.unknown[i]);
+    free(r.last_value);
     free(r.lines);
     reading = outer;
     return e ? e : r.mistakes ? -PH_ESYNTAX : 0;
