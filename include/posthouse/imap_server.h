@@ -140,7 +140,7 @@ PH_EXPORT void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data);
 /* The tagged answer. code may be NULL. */
 PH_EXPORT void ph_imap_server_done(struct ph_imap_server *s, enum ph_imap_cond cond, const struct ph_imap_code *code,
                                    const char *text);
-/* Farewell: untagged BYE, then close. At any time. */
+/* Farewell: untagged BYE, then close. At any time; responses after it go nowhere. */
 PH_EXPORT void ph_imap_server_bye(struct ph_imap_server *s, enum ph_imap_code_kind code, const char *text);
 
 /* Unsent bytes. A handler with much to say stops above some bound and goes on at DRAINED, which comes once backlog is at

@@ -118,6 +118,8 @@ enum ph_imap_state ph_imap_server_state(const struct ph_imap_server *s)
 
 struct ph_buf *ph__imap_server_out(struct ph_imap_server *s)
 {
+    if (s->phase == CLOSING)
+        return &s->sink; /* a job that has not noticed yet writes into nothing */
     assert(s->section_left == 0);
     return &s->out;
 }
@@ -452,6 +454,8 @@ void ph_imap_server_fetch_section(struct ph_imap_server *s, const struct ph_imap
 
 void ph_imap_server_section_data(struct ph_imap_server *s, ph_str piece)
 {
+    if (s->phase == CLOSING)
+        return;
     assert(piece.n <= s->section_left);
     s->section_left -= piece.n;
     ph_buf_add(&s->out, piece);

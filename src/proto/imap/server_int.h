@@ -16,7 +16,7 @@ struct ph_imap_server {
     struct ph_buf greeting_id; /* product, then version */
     enum ph_imap_state state;
     enum phase phase;
-    struct ph_buf in, text, out;
+    struct ph_buf in, text, out, sink; /* sink: holds nothing */
     size_t in_at, out_at;
     struct ph__imap_frame frame;
     struct ph_arena *arena;

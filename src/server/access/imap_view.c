@@ -1,0 +1,264 @@
+/* The view of the selected mailbox: sequence numbers are places in one ascending array of uids. */
+#include "imap_session.h"
+#include <stdlib.h>
+#include <string.h>
+
+void imap_view_close(struct imap_view *v)
+{
+    free(v->uids);
+    free(v->gone);
+    ph_buf_done(&v->keywords);
+    ph_buf_done(&v->name);
+    *v = (struct imap_view){0};
+    ph_buf_init(&v->keywords, NULL, 16384);
+    ph_buf_init(&v->name, NULL, 4096);
+}
+
+static int push(uint32_t **list, uint32_t *n, uint32_t *cap, uint32_t uid)
+{
+    if (*n == *cap) {
+        uint32_t more = *cap ? *cap + *cap / 2 + 8 : 16;
+        uint32_t *p = realloc(*list, (size_t)more * sizeof *p);
+        if (!p)
+            return -PH_ENOMEM;
+        *list = p;
+        *cap = more;
+    }
+    (*list)[(*n)++] = uid;
+    return 0;
+}
+
+int imap_view_add(struct imap_view *v, uint32_t uid)
+{
+    if (v->n && uid <= v->uids[v->n - 1])
+        return 0;
+    return push(&v->uids, &v->n, &v->cap, uid);
+}
+
+/* Cuts one range off "1:5,7"; false at the end or at anything that is no range. */
+static bool next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi)
+{
+    ph_str range, first;
+    uint64_t lo, hi;
+    if (!ph_str_token(rest, ',', &range) || !ph_str_token(&range, ':', &first) || !ph_str_u64(first, UINT32_MAX, &lo))
+        return false;
+    hi = lo;
+    if (range.n && !ph_str_u64(range, UINT32_MAX, &hi))
+        return false;
+    *ret_lo = (uint32_t)lo;
+    *ret_hi = (uint32_t)hi;
+    return lo > 0 && hi >= lo;
+}
+
+int imap_view_add_set(struct imap_view *v, ph_str uids)
+{
+    uint32_t lo, hi;
+    while (uids.n) {
+        if (!next_range(&uids, &lo, &hi))
+            return -PH_ESYNTAX;
+        for (uint64_t uid = lo; uid <= hi; uid++)
+            if (imap_view_add(v, (uint32_t)uid) < 0)
+                return -PH_ENOMEM;
+    }
+    return 0;
+}
+
+/* The first place whose uid is not below. */
+static uint32_t lower_bound(const uint32_t *list, uint32_t n, uint32_t uid)
+{
+    uint32_t lo = 0, hi = n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (list[mid] < uid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+uint32_t imap_view_find(const struct imap_view *v, uint32_t uid)
+{
+    uint32_t at = lower_bound(v->uids, v->n, uid);
+    return at < v->n && v->uids[at] == uid ? at : UINT32_MAX;
+}
+
+uint32_t imap_view_recent(const struct imap_view *v)
+{
+    return v->recent_from ? v->n - lower_bound(v->uids, v->n, v->recent_from) : 0;
+}
+
+/* ---- expunged messages ----------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+int imap_view_remove_later(struct imap_view *v, ph_str uids)
+{
+    uint32_t lo, hi, old = v->gone_n;
+    while (uids.n) {
+        if (!next_range(&uids, &lo, &hi))
+            return -PH_ESYNTAX;
+        for (uint32_t at = lower_bound(v->uids, v->n, lo); at < v->n && v->uids[at] <= hi; at++)
+            if (push(&v->gone, &v->gone_n, &v->gone_cap, v->uids[at]) < 0)
+                return -PH_ENOMEM;
+    }
+    if (old && old < v->gone_n && v->gone[old] < v->gone[old - 1])
+        qsort(v->gone, v->gone_n, sizeof *v->gone, by_value);
+    return 0;
+}
+
+void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e)
+{
+    uint32_t keep = 0, g = 0, told = v->told;
+    for (uint32_t at = 0; at < v->n; at++) {
+        while (g < v->gone_n && v->gone[g] < v->uids[at])
+            g++;
+        if (g < v->gone_n && v->gone[g] == v->uids[at]) {
+            if (at < told) {
+                v->told--;
+                if (e)
+                    ph_imap_server_expunge(e, keep + 1);
+            }
+            continue;
+        }
+        v->uids[keep++] = v->uids[at];
+    }
+    v->n = keep;
+    v->gone_n = 0;
+}
+
+int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
+{
+    int r = imap_view_remove_later(v, uids);
+    if (r == 0)
+        imap_view_flush_gone(v, e);
+    return r;
+}
+
+/* ---- own changes ------------------------------------------------------------------------------------- */
+
+void imap_view_own(struct imap_view *v, uint64_t modseq)
+{
+    for (unsigned i = 0; i < v->own_n; i++) {
+        if (modseq >= v->own[i].lo && modseq <= v->own[i].hi)
+            return;
+        if (modseq == v->own[i].hi + 1) {
+            v->own[i].hi = modseq;
+            return;
+        }
+    }
+    if (v->own_n == IMAP_OWN_RANGES) {
+        v->dirty = true; /* fetched with the next news, and told a second time */
+        return;
+    }
+    v->own[v->own_n].lo = v->own[v->own_n].hi = modseq;
+    v->own_n++;
+}
+
+bool imap_view_is_own(const struct imap_view *v, uint64_t modseq)
+{
+    for (unsigned i = 0; i < v->own_n; i++)
+        if (modseq >= v->own[i].lo && modseq <= v->own[i].hi)
+            return true;
+    return false;
+}
+
+bool imap_view_learn(struct imap_view *v, ph_str keywords)
+{
+    ph_str word, known;
+    bool more = false;
+    while (ph_str_token(&keywords, ' ', &word)) {
+        ph_str rest = ph_buf_str(&v->keywords);
+        bool have = word.n == 0;
+        while (!have && ph_str_token(&rest, ' ', &known))
+            have = ph_str_ieq(known, word);
+        if (have)
+            continue;
+        if (v->keywords.n)
+            ph_buf_addc(&v->keywords, ' ');
+        ph_buf_add(&v->keywords, word);
+        more = true;
+    }
+    return more;
+}
+
+/* ---- sets ------------------------------------------------------------------------------------------------ */
+
+static int by_lo(const void *a, const void *b)
+{
+    const struct imap_range *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+/* One range of a set as places; false when it holds none. */
+static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid, struct imap_range *ret)
+{
+    if (uid) {
+        uint32_t star = v->told ? v->uids[v->told - 1] : 0;
+        lo = lo == UINT32_MAX ? star : lo;
+        hi = hi == UINT32_MAX ? star : hi;
+    } else {
+        lo = lo == UINT32_MAX ? v->told : lo;
+        hi = hi == UINT32_MAX ? v->told : hi;
+    }
+    if (lo > hi) {
+        uint32_t t = lo;
+        lo = hi;
+        hi = t;
+    }
+    if (v->told == 0 || hi == 0)
+        return false;
+    if (!uid) {
+        *ret = (struct imap_range){lo ? lo - 1 : 0, hi - 1};
+        return true;
+    }
+    uint32_t first = lower_bound(v->uids, v->told, lo), end = hi == UINT32_MAX ? v->told : lower_bound(v->uids, v->told, hi + 1);
+    *ret = (struct imap_range){first, end - 1};
+    return end > first;
+}
+
+int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, bool uid, struct ph_arena *a, struct imap_ranges *ret)
+{
+    struct imap_range *r = ph_arena_array(a, set->n ? set->n : 1, sizeof *r);
+    size_t n = 0, keep = 0;
+    if (!r)
+        return -PH_ENOMEM;
+    for (size_t i = 0; i < set->n; i++) {
+        uint32_t lo = set->r[i].lo, hi = set->r[i].hi;
+        if (!uid && ((lo != UINT32_MAX && lo > v->told) || (hi != UINT32_MAX && hi > v->told)) && !(lo == 1 && hi == UINT32_MAX))
+            return -PH_EINVAL;
+        if (places(v, lo, hi, uid, &r[n]))
+            n++;
+    }
+    if (n > 1)
+        qsort(r, n, sizeof *r, by_lo);
+    for (size_t i = 0; i < n; i++) {
+        if (keep && r[i].lo <= r[keep - 1].hi + 1)
+            r[keep - 1].hi = r[i].hi > r[keep - 1].hi ? r[i].hi : r[keep - 1].hi;
+        else
+            r[keep++] = r[i];
+    }
+    *ret = (struct imap_ranges){r, keep};
+    return 0;
+}
+
+void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid, struct ph_buf *out)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        uint32_t lo = v->uids[r->r[i].lo], hi = v->uids[r->r[i].hi];
+        if (hi < from_uid)
+            continue;
+        lo = lo < from_uid ? from_uid : lo;
+        if (out->n)
+            ph_buf_addc(out, ',');
+        ph_buf_addu(out, lo);
+        if (hi != lo) {
+            ph_buf_addc(out, ':');
+            ph_buf_addu(out, hi);
+        }
+    }
+}
