@@ -32,6 +32,8 @@ static const struct session_kind *const kinds[SERVICES] = {
     [IPC_SUBMISSIONS] = &session_submission,
     [IPC_POP3] = &pop3_session,
     [IPC_POP3S] = &pop3_session,
+    [IPC_IMAP] = &imap_session,
+    [IPC_IMAPS] = &imap_session,
 };
 
 static bool is_implicit_tls(int service)

@@ -531,9 +531,10 @@ static void on_end(struct session *s)
     s->state = s->engine = NULL;
 }
 
-const struct session_kind session_imap = {
+const struct session_kind imap_session = {
     .name = "imap",
     .ops = &ph_imap_server_ops,
+    .uses_store = true,
     .begin = on_begin,
     .refuse = on_refuse,
     .events = on_events,

@@ -86,6 +86,6 @@ void session_close(struct session *s);
 #define session_log(s, level, event, fmt, ...)                                                                            \
     ph_log((level), (ph_str){0}, (event), "session=%s protocol=%s peer=%s " fmt, (s)->peer.id, (s)->kind->name, (s)->peer.text, ##__VA_ARGS__)
 
-extern const struct session_kind session_submission, pop3_session;
+extern const struct session_kind session_submission, pop3_session, imap_session;
 
 #endif
