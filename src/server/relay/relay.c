@@ -1,5 +1,9 @@
-/* relay: mail to other servers. */
-#include "proc.h"
+/* relay: mail to other servers. Its parts are drawn in relay.h. */
+#include "relay.h"
+#include "file.h"
+
+#include <string.h>
+#include <unistd.h>
 
 /* Its privileges: outgoing streams; no file. */
 static void sandbox(struct proc *p, struct ph_sandbox *ret)
@@ -8,10 +12,215 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
     *ret = (struct ph_sandbox){.may = PH_MAY_CONNECT, .chroot = true};
 }
 
-static proc_handler *const handlers[IPC_TYPE_COUNT] = {0};
+/* ---- a new try --------------------------------------------------------------------------- */
+
+static int take_rcpts(struct try *t, ph_str rows)
+{
+    struct ipc_rcpt row;
+    ph_str count = rows;
+    while (t->n < RELAY_RCPTS && ipc_each(rcpt, &count, &row))
+        t->n++;
+    t->rcpts = ph_arena_array(t->arena, t->n + 1, sizeof *t->rcpts);
+    t->outcomes = ph_arena_array(t->arena, t->n + 1, sizeof *t->outcomes);
+    if (count.n || !t->n)
+        return -PH_ESYNTAX;
+    if (!t->rcpts || !t->outcomes)
+        return -PH_ENOMEM;
+    for (size_t i = 0; ipc_each(rcpt, &rows, &row); i++) {
+        t->rcpts[i] = ph_arena_copy(t->arena, row.address);
+        if (!t->rcpts[i].p)
+            return -PH_ENOMEM;
+    }
+    return 0;
+}
+
+static int take_body(struct try *t, const struct ipc_RELAY_TRY *m, int *fd)
+{
+    if (*fd >= 0) {
+        int err = ph_memfile_map(*fd, m->size, &t->mapped);
+        if (err < 0)
+            return err;
+        t->body = ph_str_skip(t->mapped, m->skip);
+        return 0;
+    }
+    t->copy_n = m->body.n + 1;
+    t->copy = ph_resize(NULL, NULL, 0, t->copy_n);
+    if (!t->copy)
+        return -PH_ENOMEM;
+    if (m->body.n)
+        memcpy(t->copy, m->body.p, m->body.n);
+    t->body = ph_str_skip((ph_str){t->copy, m->body.n}, m->skip);
+    return 0;
+}
+
+static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
+{
+    struct try *t = ph_new0(NULL, sizeof *t);
+    struct ph_arena *arena = t ? ph_arena_new(NULL, RELAY_TRY_BYTES) : NULL;
+    if (!arena) {
+        ph_free(NULL, t, sizeof *t);
+        return NULL;
+    }
+    t->arena = arena;
+    t->relay = r;
+    t->req = m->req;
+    t->qid = m->qid;
+    t->flags = m->flags;
+    t->sender = ph_arena_copy(arena, m->sender);
+    t->domain = ph_arena_copy(arena, m->domain);
+    ph_buf_init(&t->events, NULL, 262144);
+    t->next = r->tries;
+    t->at = &r->tries;
+    if (t->next)
+        t->next->at = &t->next;
+    r->tries = t;
+    return t;
+}
+
+static void begin(struct try *t)
+{
+    struct relay *r = t->relay;
+    if (session_reuse(t))
+        return;
+    if (r->open < RELAY_SESSIONS) {
+        route_start(t);
+        return;
+    }
+    t->is_queued = true;
+    *r->queue_last = t;
+    r->queue_last = &t->queued;
+}
+
+void relay_next_queued(struct relay *r)
+{
+    struct try *t = r->queue_first;
+    if (!t || r->open >= RELAY_SESSIONS)
+        return;
+    r->queue_first = t->queued;
+    if (!r->queue_first)
+        r->queue_last = &r->queue_first;
+    t->queued = NULL;
+    t->is_queued = false;
+    if (!session_reuse(t))
+        route_start(t);
+}
+
+static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct relay *r = p->state;
+    const struct ipc_RELAY_TRY *m = &msg->RELAY_TRY;
+    struct try *t = new_try(r, m);
+    int err = t && t->sender.p && t->domain.p ? take_rcpts(t, m->rcpts) : -PH_ENOMEM;
+    if (!err)
+        err = take_body(t, m, &msg->fd);
+    if (!err) {
+        begin(t);
+        return;
+    }
+    if (t)
+        try_free(t);
+    if (err == -PH_ESYNTAX)
+        proc_broken(p, from, "a RELAY_TRY that makes no sense");
+    else
+        ipc_send(from, RELAY_TRIED, -1, .req = m->req); /* no outcome: deferred */
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static enum relay_policy policy_of(ph_str text)
+{
+    return ph_str_eq(text, PH_STR("verify"))    ? RELAY_VERIFY
+           : ph_str_eq(text, PH_STR("encrypt")) ? RELAY_ENCRYPT
+                                                : RELAY_MAY;
+}
+
+static int configure(struct relay *r, struct ph_error *reterr)
+{
+    const struct ph_conf *c = r->p->conf;
+    r->policy = policy_of(c->relay_tls);
+    r->has_source = c->relay_source.n > 0;
+    if (r->has_source && ph_addr_make(c->relay_source, 0, &r->source) < 0)
+        return ph_fail(reterr, PH_EINVAL, 0, "relay_source: \"%.*s\" is not an address", PH_FMT(c->relay_source));
+    return 0;
+}
+
+static int setup(struct proc *p, struct ph_error *reterr)
+{
+    static struct relay r;
+    r = (struct relay){.p = p};
+    r.queue_last = &r.queue_first;
+    p->state = &r;
+    r.waits = proc_waits_new();
+    if (!r.waits)
+        return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
+    int err = configure(&r, reterr);
+    if (err < 0)
+        return err;
+    r.tls = ph_tls_client_ctx(r.policy == RELAY_VERIFY ? PH_TLS_VERIFY_FULL : PH_TLS_VERIFY_NONE, NULL, reterr);
+    return r.tls ? 0 : -PH_ETLS;
+}
+
+/* TLS verification needs files, and so a restart of this process; everything else is taken at once. */
+static void reload(struct proc *p)
+{
+    struct relay *r = p->state;
+    struct ph_error err = {0};
+    bool verified = r->policy == RELAY_VERIFY;
+    if (configure(r, &err) < 0)
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "settings", "error=%s", err.text);
+    if (verified != (r->policy == RELAY_VERIFY)) {
+        r->policy = verified ? RELAY_VERIFY : RELAY_ENCRYPT;
+        ph_log(PH_LOG_WARN, (ph_str){0}, "settings", "relay_tls=%s", "a change to or from verify needs a restart");
+    }
+}
+
+static void peer_down(struct proc *p, int role, unsigned instance)
+{
+    struct relay *r = p->state;
+    (void)instance;
+    if (role == ROLE_RESOLVER)
+        route_lost(r);
+    if (role != ROLE_QUEUE)
+        return;
+    /* The new queue asks again for all of them. */
+    r->queue_first = NULL;
+    r->queue_last = &r->queue_first;
+    while (r->tries) {
+        if (r->tries->session)
+            session_abort(r->tries->session);
+        try_free(r->tries);
+    }
+}
+
+static void drain(struct proc *p)
+{
+    struct relay *r = p->state;
+    session_close_idle(r);
+    if (!r->tries)
+        proc_done(p);
+}
+
+static void stats(struct proc *p, struct ph_buf *rows)
+{
+    const struct relay *r = p->state;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {{"sent", r->sent},        {"deferred", r->deferred}, {"refused", r->refused}, {"connections", r->connections},
+               {"reused", r->reused}, {"open", r->open}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ipc_add(counter, rows, &((struct ipc_counter){.name = ph_str_c(all[i].name), .value = all[i].value}));
+}
+
+static proc_handler *const handlers[IPC_TYPE_COUNT] = {[IPC_RELAY_TRY] = relay_try, [IPC_RESOLVED] = route_resolved};
 
 const struct proc_def proc_relay = {
     .role = ROLE_RELAY,
     .handlers = handlers,
+    .setup = setup,
     .sandbox = sandbox,
+    .peer_down = peer_down,
+    .reload = reload,
+    .drain = drain,
+    .stats = stats,
 };

@@ -1,0 +1,126 @@
+/*
+ * relay.h - inside the relay: a try is one RELAY_TRY (a letter for recipients of one domain), a session is one
+ * connection. A try takes an idle session to its domain, or finds the way and makes one.
+ *
+ *   RELAY_TRY --idle session?--yes------------------------------------------------+
+ *       | no                                                                      v
+ *       +--> route.c: MX, then A and AAAA of host after host --> session.c: connect, EHLO, STARTTLS --> MAIL RCPT DATA
+ *                        ^                                           | failed: next address            |
+ *                        +-------------------------------------------+                                 v
+ *                                 no more: every recipient deferred                    result.c: RELAY_TRIED
+ */
+#ifndef PH_RELAY_H
+#define PH_RELAY_H
+#include "proc.h"
+#include "sock.h"
+
+#include <posthouse/smtp.h>
+
+enum {
+    RELAY_SESSIONS = 400,         /* connections at the same time; other tries wait */
+    RELAY_HOSTS = 20,             /* of the MX answer, the best */
+    RELAY_ADDRESSES = 10,         /* tried for one letter, RFC 5321 5.1: two at least */
+    RELAY_PER_HOST = 16,          /* addresses of one host */
+    RELAY_IDLE_MS = 5000,         /* an idle session is kept for the next letter */
+    RELAY_CONNECT_MS = 30 * 1000, /* until the connection stands; then relay_timeout */
+    RELAY_LETTERS = 100,          /* of one session */
+    RELAY_TRY_BYTES = 4 * 1024 * 1024,
+    RELAY_EVENT_BYTES = 240 * 1024,
+    RELAY_RCPTS = 1000
+};
+
+enum relay_policy { RELAY_MAY, RELAY_ENCRYPT, RELAY_VERIFY };
+
+struct try;
+struct session;
+
+struct outcome {
+    bool known;
+    uint8_t fate;
+    uint32_t code;
+    ph_str esc, text; /* in the try's arena */
+};
+
+struct host {
+    ph_str name; /* or an address literal's address */
+    uint32_t preference;
+};
+
+struct lookup {
+    struct try *t;
+    bool pending;
+};
+
+struct try {
+    struct try *next, **at; /* all of them */
+    struct try *queued;     /* waiting for a session to be free */
+    bool is_queued;
+    struct relay *relay;
+    struct ph_arena *arena;
+    uint64_t req, qid;
+    ph_str sender, domain, *rcpts;
+    struct outcome *outcomes;
+    size_t n;
+    uint32_t flags;
+    ph_str body;   /* from the skip on */
+    ph_str mapped; /* the whole, to be unmapped; or */
+    char *copy;    /* the bytes of an inline one */
+    size_t copy_n;
+    struct ph_buf events;
+    /* the way */
+    struct lookup mx, a, aaaa;
+    struct host hosts[RELAY_HOSTS];
+    size_t hosts_n, host_at;
+    unsigned port;
+    struct ph_addr addrs[2 * RELAY_PER_HOST];
+    size_t addrs_n, addr_at, v6_n;
+    unsigned tried;       /* addresses so far */
+    bool plain;           /* this address once more, without TLS */
+    struct session *session;
+    /* what the last host that failed said; code 0: nobody spoke */
+    uint32_t last_code;
+    ph_str last_esc, last_text;
+};
+
+struct relay {
+    struct proc *p;
+    struct proc_waits *waits;
+    struct try *tries;
+    struct try *queue_first, **queue_last;
+    struct session *sessions;
+    size_t open;
+    struct ph_tls_ctx *tls;
+    enum relay_policy policy;
+    struct ph_addr source;
+    bool has_source;
+    uint64_t sent, deferred, refused, connections, reused;
+};
+
+/* ---- relay.c ----------------------------------------------------------------------------- */
+void relay_next_queued(struct relay *r); /* a session ended: the next waiting try may connect */
+
+/* ---- route.c ----------------------------------------------------------------------------- */
+void route_start(struct try *t);
+/* The next address, or the next host, or the end of the try. why: what went wrong with the last (its event is written). */
+void route_next(struct try *t);
+void route_resolved(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
+void route_lost(struct relay *r); /* the resolver died */
+
+/* ---- session.c --------------------------------------------------------------------------- */
+/* An idle session to that domain takes the letter. */
+bool session_reuse(struct try *t);
+/* Connects to t->addrs[t->addr_at]; on failure route_next was or will be called. */
+void session_open(struct try *t);
+void session_abort(struct session *s); /* closes at once, without a word to its try */
+void session_close_idle(struct relay *r);
+
+/* ---- result.c ---------------------------------------------------------------------------- */
+/* The verdict on one recipient, once; and on all that have none. */
+void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text);
+void result_rest(struct try *t, int fate, uint32_t code, ph_str esc, ph_str text);
+void result_event(struct try *t, struct ipc_event e);
+void result_failed(struct try *t, uint32_t code, ph_str esc, ph_str text); /* kept as the last word */
+void result_send(struct try *t); /* answers and frees the try */
+void try_free(struct try *t);
+
+#endif
