@@ -32,6 +32,7 @@ struct session {
     bool accepted[RELAY_RCPTS];
     uint16_t index[RELAY_RCPTS]; /* of the recipients said in RCPT TO */
     int64_t started; /* wall, of the attempt or the letter */
+    bool *gone;      /* set when it is freed inside one of its own events */
 };
 
 static void next_letter(struct session *s, struct try *t);
@@ -41,6 +42,8 @@ static void next_letter(struct session *s, struct try *t);
 static void session_free(struct session *s)
 {
     struct relay *r = s->relay;
+    if (s->gone)
+        *s->gone = true;
     *s->at = s->next;
     if (s->next)
         s->next->at = s->at;
@@ -333,15 +336,15 @@ static void on_greeting(struct session *s, const struct ph_smtp_reply *reply)
 /* false: the session is no more. */
 static bool on_event(struct session *s, enum ph_smtp_client_ev ev, const struct ph_smtp_client_event *e)
 {
-    struct relay *r = s->relay;
-    struct session *self = s;
+    bool gone = false;
     if (ev == PH_SMTP_C_BROKEN) {
         over(s, &e->error, e->reply.code ? &e->reply : NULL);
         return false;
     }
     if (!s->t)
         return true;
-    s->spoke = true;
+    s->spoke = s->spoke || ev != PH_SMTP_C_COMMAND;
+    s->gone = &gone;
     switch (ev) {
     case PH_SMTP_C_GREETING:
         on_greeting(s, &e->reply);
@@ -368,9 +371,9 @@ static bool on_event(struct session *s, enum ph_smtp_client_ev ev, const struct 
     default:
         break;
     }
-    for (s = r->sessions; s && s != self; s = s->next)
-        ;
-    return s != NULL;
+    if (!gone)
+        s->gone = NULL;
+    return !gone;
 }
 
 static void events(void *ctx)
