@@ -162,6 +162,13 @@ PH_EXPORT bool ph_pop3_server_is_deleted(const struct ph_pop3_server *s, uint32_
  */
 struct ph_pop3_client;
 
+/* The dialogue for --debug and logs: whole lines without CRLF; who: 'C' or 'S'. Secrets are shown as
+ * "****", a message is one line "(N octets)". Called from inside `next`, `feed` and the commands. */
+struct ph_pop3_transcript {
+    void (*line)(void *ctx, char who, ph_str line);
+    void *ctx;
+};
+
 struct ph_pop3_client_options {
     size_t struct_size;   /* sizeof(struct ph_pop3_client_options) */
     bool tls_now;         /* the connection starts inside TLS */
@@ -170,6 +177,7 @@ struct ph_pop3_client_options {
     size_t max_line;      /* longest line of a reply other than a message; 0: 4096 */
     uint64_t max_items;   /* lines in LIST, UIDL, CAPA; 0: 10000000 */
     uint64_t max_message; /* octets of one message; 0: no limit */
+    struct ph_pop3_transcript transcript;
 };
 
 enum ph_pop3_client_ev {

@@ -84,6 +84,24 @@ static bool may_write(const struct ph_pop3_client *c)
            (may_go_ahead(c->unsent->verb) || c->unsent->verb == PH_POP3_QUIT);
 }
 
+void ph__pop3_client_tell(const struct ph_pop3_client *c, char who, ph_str line)
+{
+    if (c->opt.transcript.line)
+        c->opt.transcript.line(c->opt.transcript.ctx, who, ph_str_trim(line));
+}
+
+/* What is written, for the dialogue: the password and the answer of AUTH are not in it. */
+static void tell_command(const struct ph_pop3_client *c, const struct pop3_command *cmd)
+{
+    if (cmd->verb == PH_POP3_PASS)
+        ph__pop3_client_tell(c, 'C', PH_STR("PASS ****"));
+    else if (cmd->verb == PH_POP3_AUTH)
+        ph__pop3_client_tell(c, 'C',
+                             cmd->answer_at ? PH_STR("AUTH PLAIN") : PH_STR("AUTH PLAIN ****"));
+    else
+        ph__pop3_client_tell(c, 'C', (ph_str){cmd->text, cmd->n});
+}
+
 void ph__pop3_client_write(struct ph_pop3_client *c)
 {
     while (may_write(c)) {
@@ -91,6 +109,7 @@ void ph__pop3_client_write(struct ph_pop3_client *c)
         if (cmd->verb == PH_POP3_PASS && c->user_refused)
             return; /* it fails without being sent: client_reply.c */
         ph_buf_add(&c->out, (ph_str){cmd->text, cmd->answer_at ? cmd->answer_at : cmd->n});
+        tell_command(c, cmd);
         if (c->flight++ == 0)
             c->active = c->now;
         c->unsent = cmd->next;

@@ -44,6 +44,8 @@ struct ph_pop3_client {
 
 void ph__pop3_client_end(struct ph_pop3_client *c, int code, const char *why);
 void ph__pop3_client_write(struct ph_pop3_client *c); /* what may be written now */
+/* A line of the dialogue, without its CRLF. */
+void ph__pop3_client_tell(const struct ph_pop3_client *c, char who, ph_str line);
 /* The first command is answered. */
 void ph__pop3_client_drop(struct ph_pop3_client *c);
 

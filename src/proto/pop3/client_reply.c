@@ -24,6 +24,7 @@ static bool take_line(struct ph_pop3_client *c, ph_str *ret_line)
     case PH_LINE_BARE:
         break;
     }
+    ph__pop3_client_tell(c, 'S', *ret_line);
     return true;
 }
 
@@ -157,6 +158,7 @@ static enum ph_pop3_client_ev read_status(struct ph_pop3_client *c, event *ev)
     if (cmd->answer_at && line.n && line.p[0] == '+' && (line.n == 1 || line.p[1] == ' ')) {
         ph_buf_add(&c->out, (ph_str){cmd->text + cmd->answer_at, cmd->n - cmd->answer_at});
         cmd->answer_at = 0;
+        ph__pop3_client_tell(c, 'C', PH_STR("****"));
         return PH_POP3_C_NEED;
     }
     if (!parse_status(line, ev))
@@ -200,6 +202,22 @@ static enum ph_pop3_client_ev read_lines(struct ph_pop3_client *c, event *ev)
     return PH_POP3_C_ITEM;
 }
 
+/* "(1234 octets)", written by hand: a pure room has no stdio. */
+static void tell_octets(const struct ph_pop3_client *c)
+{
+    static const ph_str unit = PH_STR_INIT(" octets)");
+    char text[40];
+    size_t at = sizeof text - unit.n;
+    uint64_t n = c->octets;
+    memcpy(text + at, unit.p, unit.n);
+    do
+        text[--at] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    text[--at] = '(';
+    ph__pop3_client_tell(c, 'S', (ph_str){text + at, sizeof text - at});
+    ph__pop3_client_tell(c, 'S', PH_STR("."));
+}
+
 static enum ph_pop3_client_ev read_mail(struct ph_pop3_client *c, event *ev)
 {
     for (;;) {
@@ -212,6 +230,7 @@ static enum ph_pop3_client_ev read_mail(struct ph_pop3_client *c, event *ev)
             return PH_POP3_C_NEED;
         }
         if (end) {
+            tell_octets(c);
             *ev = (event){.ok = true};
             return done(c, ev);
         }
