@@ -6,6 +6,7 @@
 
 struct pop3 {
     struct ph_buf letter;
+    char said[200]; /* why a command before the one waited for failed: USER before PASS */
 };
 
 static void secured(void *engine)
@@ -67,8 +68,11 @@ static int await(struct post_source *s, int64_t id, const char *what)
                 return ph_fail(&s->error, PH_ELIMIT, 0, "a letter is too large");
             break;
         case PH_POP3_C_DONE:
-            if (ev.id != id)
+            if (ev.id != id) {
+                if (!ev.ok)
+                    snprintf(m->said, sizeof m->said, "%.*s", PH_FMT(ph_str_sub(ev.text, 0, 199)));
                 break;
+            }
             if (ev.ok)
                 return 0;
             int code =
@@ -77,7 +81,7 @@ static int await(struct post_source *s, int64_t id, const char *what)
                 : ev.verb == PH_POP3_PASS || ev.verb == PH_POP3_AUTH ? PH_EAUTH
                                                                      : PH_EREFUSED;
             return ph_fail(&s->error, code, 0, "%s refused %s: %.*s", peer_of(s), what,
-                           PH_FMT(ev.text));
+                           PH_FMT(m->said[0] ? ph_str_c(m->said) : ev.text));
         case PH_POP3_C_BROKEN:
             return ph_fail(&s->error, ev.error.code ? ev.error.code : PH_ECLOSED, ev.error.sys,
                            "%s: %s", peer_of(s),
@@ -96,7 +100,8 @@ static int pop3_open(struct post_source *s)
                                        .plaintext =
                                            a->tls == PH_TLS_OFF, /* ph_conn_may_login decides */
                                        .timeout_ms = a->timeout_ms,
-                                       .max_message = POST_LETTER_MAX};
+                                       .max_message = POST_LETTER_MAX,
+                                       .transcript = {post_dialogue, s->login}};
     struct pop3 *m = s->state = calloc(1, sizeof *m);
     if (m)
         s->engine = ph_pop3_client_new(NULL, &o);
