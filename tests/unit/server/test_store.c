@@ -150,17 +150,23 @@ static void too_late(void *ctx)
     ph_loop_stop(proc.loop);
 }
 
-/* Runs the loop until n messages have come since the last wait, or some time has passed (n 0: 150 ms). */
-static void wait_for(unsigned n)
+/* Runs the loop until n messages are there, or some time has passed (n 0: 150 ms). */
+static void wait_until(unsigned n)
 {
     struct ph_timer *t = ph_timer_new(proc.loop, too_late, NULL);
-    forget();
     waited = n;
     ph_timer_set(t, n ? 5000 : 150);
     ph_loop_run(proc.loop);
     ph_timer_free(t);
     if (n)
         assert_true(inbox_n >= n);
+}
+
+/* The same, without those that came before. */
+static void wait_for(unsigned n)
+{
+    forget();
+    wait_until(n);
 }
 
 static struct ipc_msg *got(int type, uint64_t req)
@@ -176,8 +182,9 @@ static struct ipc_msg *got(int type, uint64_t req)
         static uint64_t next_req = 1000;                                                           \
         assert_int_equal(ipc_send(at_peer[peer], NAME, -1, .req = ++next_req, __VA_ARGS__), 0);    \
         struct ipc_msg *m_ = NULL;                                                                 \
+        forget();                                                                                  \
         for (int n_ = 0; !m_ && n_ < 20; n_++) {                                                   \
-            wait_for(1);                                                                           \
+            wait_until(inbox_n + 1);                                                               \
             m_ = got(IPC_##ANSWER, next_req);                                                      \
         }                                                                                          \
         assert_non_null(m_);                                                                       \
@@ -356,7 +363,7 @@ static void events(void **state)
     const struct ipc_MSG_EXPUNGED *x = ASK(ACCESS0, MSG_EXPUNGED, MSG_EXPUNGE, .session = 1, .mailbox = box);
     assert_true(ph_str_eq(x->uids, PH_STR("1")));
     if (!got(IPC_MB_EVENT, 0))
-        wait_for(1);
+        wait_until(inbox_n + 1);
     assert_int_equal(got(IPC_MB_EVENT, 0)->MB_EVENT.session, 2);
     /* closed: no more */
     ipc_send(at_peer[ACCESS1], MB_CLOSE, -1, .session = 2, .mailbox = box);
