@@ -146,7 +146,8 @@ struct store_ops {
     struct store *(*free)(struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
 
     /* The account, opened when it was not, created with its default mailboxes when `create`. Valid until the next `account`,
-     * `tend` or `erase` call. folder: one path component. -PH_EDENIED: the folder belongs to another account id. */
+     * `tend` or `erase` call. folder: one path component. id 0: whatever the
+     * folder holds (for tools, in a store that has it open only so; not with create). -PH_EDENIED: the folder belongs to another account id. */
     int (*account)(struct store *s, uint64_t id, ph_str folder, bool create, struct store_account **ret, struct ph_error *reterr);
     /* Removes the account's folder; 0 also when there was none. */
     int (*erase)(struct store *s, uint64_t id, ph_str folder, struct ph_error *reterr);

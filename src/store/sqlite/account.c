@@ -17,7 +17,7 @@ static const int64_t KEY_AGE = (int64_t)45 * 86400 * 1000000,
 static struct store *store_free(struct store *s);
 
 static int store_new(const struct store_options *opt, struct store **ret_store,
-                      struct ph_error *reterr)
+                     struct ph_error *reterr)
 {
     struct stat sb;
     if (stat(opt->root, &sb) < 0)
@@ -170,8 +170,8 @@ static int open_new(struct store *s, uint64_t id, ph_str folder, bool create,
         free_account(a);
         return r;
     }
-    a->hash_next = s->hash[id % HASH];
-    s->hash[id % HASH] = a;
+    a->hash_next = s->hash[a->id % HASH];
+    s->hash[a->id % HASH] = a;
     link_newest(a);
     s->open_n++;
     *ret = a;
@@ -218,7 +218,7 @@ static void make_room(struct store *s)
 static int store_account(struct store *s, uint64_t id, ph_str folder, bool create,
                          struct store_account **ret, struct ph_error *reterr)
 {
-    struct store_account *a = lookup(s, id);
+    struct store_account *a = id ? lookup(s, id) : NULL;
     int r = 0;
     if (!a) {
         make_room(s);

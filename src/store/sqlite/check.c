@@ -2,6 +2,7 @@
 #include "sqlite_int.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,7 @@ struct checking {
     store_finding_fn *found;
     void *ctx;
     int count;
+    time_t before; /* younger files may belong to a delivery under way */
 };
 
 static void report(struct checking *k, const char *text, bool fixed)
@@ -252,10 +254,12 @@ static int check_file(struct checking *k, int dir, const char *name)
     uint64_t id = strtoull(name, &end, 16);
     sqlite3_stmt *st = sq_start(k->a, ST_EMAIL_FORM, "i", (int64_t)id);
     int r = st ? sq_step(k->a, st) : -k->a->err.code;
+    struct stat sb;
+    bool young = fstatat(dir, name, &sb, AT_SYMLINK_NOFOLLOW) < 0 || sb.st_mtime >= k->before;
     bool known = r > 0 && *end == 0 && sqlite3_column_int(st, 0) >= FORM_FILE_ZSTD;
     if (r > 0)
         sqlite3_reset(st);
-    if (r < 0 || known)
+    if (r < 0 || known || young)
         return r;
     snprintf(text, sizeof text, "blobs/%.100s belongs to no email", name);
     report(k, text, k->repair);
@@ -281,13 +285,13 @@ static int check_files(struct checking *k)
 int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void *ctx,
              struct ph_error *reterr)
 {
-    struct checking k = {a, repair, found, ctx, 0};
-    int r = sq_enter(a, true);
+    struct checking k = {a, repair, found, ctx, 0, (time_t)(sq_now() / 1000000) - 1};
+    int r = sq_enter(a, repair);
     if (r >= 0)
         r = check_integrity(&k);
     if (r >= 0)
         r = check_names(&k);
-    if (r >= 0)
+    if (r >= 0 && repair)
         r = sq_write_back(a);
     for (size_t i = 0; r >= 0 && i < sizeof rules / sizeof *rules; i++)
         r = check_rule(&k, &rules[i]);

@@ -93,7 +93,7 @@ static int make(struct store_account *a)
     return r < 0 ? r : sync_folder(a, a->s->root);
 }
 
-static int count_rows(struct store_account *a, const char *sql, int64_t *ret)
+static int one_number(struct store_account *a, const char *sql, int64_t *ret)
 {
     sqlite3_stmt *st;
     int rc = sqlite3_prepare_v2(a->db, sql, -1, &st, NULL);
@@ -163,15 +163,20 @@ int sq_open_db(struct store_account *a, bool create)
     int64_t tables = 0, rows = 0;
     int r = open_file(a, create);
     if (r >= 0)
-        r = count_rows(a, "SELECT count(*) FROM sqlite_schema WHERE name='account'", &tables);
+        r = one_number(a, "SELECT count(*) FROM sqlite_schema WHERE name='account'", &tables);
     if (r >= 0 && tables)
-        r = count_rows(a, "SELECT count(*) FROM account", &rows);
+        r = one_number(a, "SELECT count(*) FROM account", &rows);
     if (r >= 0 && !rows && !create)
         r = sq_fail(a, PH_ENOENT, 0, "%s: no such account", a->dir);
     if (r >= 0 && tables && !rows)
         r = sq_fail(a, PH_ECORRUPT, 0, "%s/mail.sqlite: the account row is missing", a->dir);
     if (r >= 0 && !tables)
-        r = make(a);
+        r = a->id ? make(a) : sq_fail(a, PH_EINVAL, 0, "an account needs an id");
+    if (r >= 0 && a->id == 0) {
+        int64_t id = 0;
+        r = one_number(a, "SELECT account FROM account", &id);
+        a->id = (uint64_t)id;
+    }
     a->stale = true;
     if (r >= 0)
         r = sq_enter(a, false);

@@ -234,7 +234,7 @@ static void repairs(void **state)
         assert_int_equal(do_deliver(a, &e), 0);
     s = ops->free(s);
     snprintf(cmd, sizeof cmd, "sqlite3 %s/account1/mail.sqlite \"UPDATE mailbox SET messages=99, modseq=1; UPDATE email SET refs=7 WHERE emailid=3;"
-                              " DELETE FROM message WHERE uid=4; UPDATE account SET email_next=1\" && echo x > %s/account1/blobs/0000000000000abc", dir, dir);
+                              " DELETE FROM message WHERE uid=4; UPDATE account SET email_next=1\" && touch -d yesterday %s/account1/blobs/0000000000000abc", dir, dir);
     if (system(cmd) != 0)
         skip();
     OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
