@@ -214,7 +214,7 @@ void keeper_granted(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
         return;
     }
     k->logins++;
-    ph_log(PH_LOG_INFO, (ph_str){0}, "login", "user=%s peer=%s service=%s", t->user, t->peer,
+    ph_log(PH_LOG_DEBUG, (ph_str){0}, "login", "user=%s peer=%s service=%s", t->user, t->peer,
            service_name(t->service));
     answer(a, t, IPC_OK, g->session, "");
     end_attempt(a, t);
