@@ -1,0 +1,306 @@
+/* post: the verbs as they are called, with their output; no server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "letter.h"
+
+static char dir[64];
+static char out[1 << 20], err[1 << 16];
+
+static int make(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/ph-post-XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    setenv("POST_CONFIG", "/nonexistent/post.conf", 1);
+    setenv("TZ", "UTC", 1);
+    static const char *const names[] = {"POST_SERVER", "POST_PORT",     "POST_TLS",
+                                        "POST_USER",   "POST_PASSWORD", "POST_FROM"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        unsetenv(names[i]);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    char cmd[80];
+    (void)state;
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd);
+}
+
+static const char *below(const char *name)
+{
+    static char paths[4][128];
+    static int at;
+    at = (at + 1) % 4;
+    snprintf(paths[at], sizeof paths[at], "%s/%s", dir, name);
+    return paths[at];
+}
+
+static void put(const char *name, const char *content)
+{
+    struct ph_error e;
+    assert_int_equal(ph_file_write(below(name), ph_str_c(content), 0600, &e), 0);
+}
+
+/* Where a descriptor leads is changed around the call. */
+static int redirected(int fd, const char *name, int flags)
+{
+    int old = dup(fd), to = open(below(name), flags, 0600);
+    assert_true(to >= 0);
+    dup2(to, fd);
+    close(to);
+    return old;
+}
+
+static void back(int fd, int old)
+{
+    dup2(old, fd);
+    close(old);
+}
+
+static void slurp(const char *name, char *to, size_t max)
+{
+    FILE *f = fopen(below(name), "r");
+    assert_non_null(f);
+    to[fread(to, 1, max - 1, f)] = '\0';
+    fclose(f);
+}
+
+/* Runs `post words...`; the words are separated by '|'. The exit code; out and err hold what was
+ * printed. */
+static int run(const char *words, const char *input)
+{
+    char copy[4096], *argv[64], *save = NULL;
+    int argc = 0;
+    snprintf(copy, sizeof copy, "post|%s", words);
+    for (char *w = strtok_r(copy, "|", &save); w && argc < 63; w = strtok_r(NULL, "|", &save))
+        argv[argc++] = w;
+    argv[argc] = NULL;
+    put("in", input);
+    fflush(NULL);
+    int in0 = redirected(0, "in", O_RDONLY),
+        out0 = redirected(1, "out", O_WRONLY | O_CREAT | O_TRUNC),
+        err0 = redirected(2, "err", O_WRONLY | O_CREAT | O_TRUNC);
+    int rc = post_main(argc, argv);
+    fflush(NULL);
+    back(0, in0);
+    back(1, out0);
+    back(2, err0);
+    slurp("out", out, sizeof out);
+    slurp("err", err, sizeof err);
+    return rc;
+}
+
+static void has(const char *text, const char *what)
+{
+    if (!strstr(text, what))
+        fail_msg("\"%s\" is not in:\n%s", what, text);
+}
+
+/* ---- tests ------------------------------------------------------------------------------- */
+
+static void help_teaches(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"send",  "fetch", "list", "read",   "mailboxes",
+                                        "trace", "tree",  "help", "version"};
+    char words[64];
+    assert_int_equal(run("--help", ""), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        has(out, names[i]);
+    for (size_t i = 0; i < 7; i++) {
+        snprintf(words, sizeof words, "%s|--help", names[i]);
+        assert_int_equal(run(words, ""), 0);
+        has(out, "usage: post");
+        snprintf(words, sizeof words, "help|%s", names[i]);
+        assert_int_equal(run(words, ""), 0);
+        has(out, names[i]);
+    }
+    assert_int_equal(run("version", ""), 0);
+}
+
+static void misuse(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words, *says;
+        int code;
+    } row[] = {
+        {"sned", "there is no verb sned", EX_USAGE},
+        {"send|--tp|x", "unknown option --tp", EX_USAGE},
+        {"send|--to", "--to needs a value: ADDRESS", EX_USAGE},
+        {"send|--debug=yes", "takes no value", EX_USAGE},
+        {"send|--from|a@a.test|--to|b@b.test|--text|x", "which server?", EX_USAGE},
+        {"send|--dry-run|--to|b@b.test|--text|x", "who sends this?", EX_USAGE},
+        {"send|--dry-run|--from|a@a.test|--text|x", "to whom?", EX_USAGE},
+        {"send|--dry-run|--from|nobody|--to|b@b.test|--text|x", "holds no address", EX_USAGE},
+        {"send|--dry-run|--from|a@a.test|--to|b@b.test|--header|nocolon", "--header is", EX_USAGE},
+        {"send|--dry-run|--from|a@a.test|--to|b@b.test|--header|Content-Type: x|--text|x",
+         "Content-Type", EX_DATAERR},
+        {"send|--dry-run|--from|a@a.test|--to|b@b.test|--attach|/none", "/none: No such file",
+         EX_NOINPUT},
+        {"send|--server|127.0.0.1|--tls|maybe|--from|a@a.test|--to|b@b.test",
+         "starttls, tls or none", EX_USAGE},
+        {"send|--server|127.0.0.1|--port|99999|--from|a@a.test|--to|b@b.test", "1 to 65535",
+         EX_USAGE},
+        {"send|--server|127.0.0.1|--port|9|--from|a@a.test|--to|b@b.test|--text|x",
+         "is the server running?", EX_UNAVAILABLE},
+        {"send|--server|127.0.0.1|--user|a|--password-env|NOT_SET|--from|a@a.test|--to|b@b.test",
+         "NOT_SET is not set", EX_USAGE},
+        {"send|--server|127.0.0.1|--user|a|--password-command|false|--from|a@a.test|--to|b@b.test",
+         "gave no password", EX_CONFIG},
+        {"list|--server|127.0.0.1", "say --pop3 or --imap", EX_USAGE},
+        {"list|--pop3|--imap|--server|127.0.0.1", "say --pop3 or --imap", EX_USAGE},
+        {"list|--pop3|--mailbox|x|--server|127.0.0.1", "POP3 has one mailbox only", EX_USAGE},
+        {"list|--pop3|--server|127.0.0.1", "whose mailbox?", EX_USAGE},
+        {"fetch|--pop3|--server|127.0.0.1", "where to?", EX_USAGE},
+        {"fetch|--pop3|--server|127.0.0.1|--delete|1", "--delete goes with --maildir", EX_USAGE},
+        {"read|/none", "/none", EX_NOINPUT},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        int rc = run(row[i].words, "");
+        if (rc != row[i].code || !strstr(err, row[i].says))
+            fail_msg("%s: %d, %s", row[i].words, rc, err);
+    }
+}
+
+static void a_letter(void **state)
+{
+    (void)state;
+    put("plan.txt", "the plan");
+    put("dot.png", "\x89PNG");
+    char words[1000];
+    snprintf(
+        words, sizeof words,
+        "send|--dry-run|--from|\xc3\x84lice <alice@a.test>|--to|bob@b.test, Carol "
+        "<carol@c.test>|--bcc|secret@s.test|--subject|Gr\xc3\xbc\xc3\x9f"
+        "e|--html|<p>hello <img src=\"cid:dot.png\"></p>|--attach|%s|--inline|%s|--header|X-Test: "
+        "yes|--message-id|one@a.test",
+        below("plan.txt"), below("dot.png"));
+    assert_int_equal(run(words, "from standard input"), 0);
+    assert_null(strstr(out, "secret@s.test"));
+    assert_null(strstr(out, "Bcc"));
+    has(out, "Message-ID: <one@a.test>\r\n");
+    has(out, "X-Test: yes\r\n");
+    has(out, "multipart/related");
+    has(out, "Content-ID: <dot.png>");
+    put("letter", out);
+    snprintf(words, sizeof words, "tree|%s", below("letter"));
+    assert_int_equal(run(words, ""), 0);
+    has(out, "multipart/mixed");
+    has(out, "\"plan.txt\"");
+    snprintf(words, sizeof words, "tree|--json|%s", below("letter"));
+    assert_int_equal(run(words, ""), 0);
+    has(out, "\"defects\":[]");
+    snprintf(words, sizeof words, "read|%s", below("letter"));
+    assert_int_equal(run(words, ""), 0);
+    has(out, "Subject: Gr\xc3\xbc\xc3\x9f"
+             "e\n");
+    has(out, "hello");
+    has(out, "[attachment: plan.txt, text/plain");
+    snprintf(words, sizeof words, "read|--save|%s|%s", below("saved"), below("letter"));
+    assert_int_equal(run(words, ""), 0);
+    slurp("saved/plan.txt", out, sizeof out);
+    assert_string_equal(out, "the plan");
+    assert_int_equal(run(words, ""), EX_CANTCREAT); /* it is there already */
+}
+
+static void raw(void **state)
+{
+    (void)state;
+    const char *letter =
+        "From: a@a.test\r\nTo: b@b.test\r\nBcc: hidden@h.test\r\nSubject: x\r\n\r\n.dot\r\n";
+    assert_int_equal(run("send|--dry-run|--raw|-", letter), 0);
+    assert_string_equal(out, "From: a@a.test\r\nTo: b@b.test\r\nSubject: x\r\n\r\n.dot\r\n");
+    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test", letter), 0);
+    assert_string_equal(out, letter); /* recipients were named: not a byte is changed */
+    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test|--header|X: y", letter), EX_USAGE);
+    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test", "Subject: nobody\r\n\r\n"),
+                     EX_USAGE);
+}
+
+static void hostile_text(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("read|-", "From: x@x.test\r\nSubject: =?utf-8?q?=1B[31mred=E2=80=AEtxt?=\r\n\r\nbell "
+                      "\a esc \x1b]0;title\a\r\n"),
+        0);
+    assert_null(strchr(out, '\x1b'));
+    assert_null(strchr(out, '\a'));
+    assert_null(strstr(out, "\xe2\x80\xae"));
+    assert_int_equal(run("read|--json|-", "Subject: \"q\\\" \x01\r\n\r\n\x80\x81\r\n"), 0);
+    assert_null(strchr(out, '\x01'));
+}
+
+static void configuration(void **state)
+{
+    (void)state;
+    put("post.conf", "server = \"127.0.0.1\"\nsmtp_port = 9\nfrom = \"conf@a.test\"\n");
+    setenv("POST_CONFIG", below("post.conf"), 1);
+    assert_int_equal(run("send|--to|b@b.test|--text|x", ""), EX_UNAVAILABLE);
+    has(err, "127.0.0.1:9 refused");
+    assert_int_equal(run("send|--to|b@b.test|--text|x|--port|10", ""),
+                     EX_UNAVAILABLE); /* options weigh more */
+    has(err, "127.0.0.1:10 refused");
+    put("post.conf", "sevrer = \"x\"\n");
+    assert_int_equal(run("send|--to|b@b.test|--text|x", ""), EX_CONFIG);
+    has(err, "post.conf:1");
+    setenv("POST_CONFIG", "/nonexistent/post.conf", 1);
+    setenv("POST_SERVER", "127.0.0.1", 1);
+    setenv("POST_PORT", "9", 1);
+    setenv("POST_FROM", "env@a.test", 1);
+    assert_int_equal(run("send|--to|b@b.test|--text|x", ""), EX_UNAVAILABLE);
+    unsetenv("POST_SERVER");
+    unsetenv("POST_PORT");
+    unsetenv("POST_FROM");
+}
+
+static void maildir(void **state)
+{
+    (void)state;
+    struct post_item fresh = {.number = 1}, seen = {.number = 2, .flags = POST_SEEN | POST_FLAGGED};
+    char path[400];
+    assert_int_equal(
+        post_maildir_put(below("md"), &fresh, PH_STR("Subject: 1\r\n\r\n"), path, sizeof path), 0);
+    has(path, "/md/new/");
+    assert_int_equal(
+        post_maildir_put(below("md"), &seen, PH_STR("Subject: 2\r\n\r\n"), path, sizeof path), 0);
+    has(path, "/md/cur/");
+    has(path, ":2,FS");
+    assert_int_equal(access(path, R_OK), 0);
+    DIR *tmp = opendir(below("md/tmp"));
+    int n = 0;
+    while (readdir(tmp))
+        n++;
+    closedir(tmp);
+    assert_int_equal(n, 2); /* nothing is left */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_teaches), cmocka_unit_test(misuse),
+        cmocka_unit_test(a_letter),     cmocka_unit_test(raw),
+        cmocka_unit_test(hostile_text), cmocka_unit_test(configuration),
+        cmocka_unit_test(maildir),
+    };
+    return cmocka_run_group_tests(tests, make, drop);
+}
