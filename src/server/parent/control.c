@@ -91,10 +91,19 @@ static void do_retry(struct control *c, ph_str argument)
            r ? PH_STR("the queue process is not running") : PH_STR("the queue tries again now"));
 }
 
+static void do_remove(struct control *c, ph_str argument)
+{
+    struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
+    int r = queue && queue->state == CHILD_READY ? ipc_send(queue->chan, QUEUE_REMOVE, -1, argument)
+                                                 : -PH_EAGAIN;
+    answer(c, r ? IPC_TEMP : IPC_OK,
+           r ? PH_STR("the queue process is not running") : PH_STR("the queue forgets them now"));
+}
+
 static const struct {
     const char *verb;
     void (*run)(struct control *c, ph_str argument);
-} verbs[] = {{"status", do_status}, {"reload", do_reload}, {"stop", do_stop}, {"retry", do_retry}};
+} verbs[] = {{"status", do_status}, {"reload", do_reload}, {"stop", do_stop}, {"retry", do_retry}, {"remove", do_remove}};
 
 static void on_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
 {
