@@ -71,8 +71,8 @@ class Processes(unittest.TestCase):
         begin = time.monotonic()
         self.house.start()
         seconds = time.monotonic() - begin
-        if "sanitize=none" in os.environ.get("POSTHOUSE_TIMED", ""):
-            self.assertLess(seconds, 1)
+        if b"__asan_init" not in house.POSTHOUSE.read_bytes():
+            self.assertLess(seconds, 2)  # 0.1 s on a quiet machine
         status = self.house.status()
         self.assertEqual(status["state"], "ready")
         self.assertEqual({p["process"] for p in status["processes"]}, ROLES)
@@ -81,9 +81,8 @@ class Processes(unittest.TestCase):
             self.assertGreater(p["counters"]["memory_kib"], 100, p)
             self.assertTrue(alive(p["pid"]))
         if os.geteuid() == 0:
-            users = {os.stat(f"/proc/{p['pid']}").st_uid for p in status["processes"]} - {0}
             uids = {Path(f"/proc/{p['pid']}/status").read_text().split("Uid:")[1].split()[0] for p in status["processes"]}
-            self.assertEqual(len(uids), len(ROLES), users)
+            self.assertEqual(len(uids), len(ROLES), uids)
             self.assertNotIn("0", uids)
         self.assertIn("smtp", (self.house.data / "ready").read_text())
         self.assertEqual(os.stat(self.house.data / "control.sock").st_mode & 0o777, 0o600)
