@@ -51,7 +51,8 @@ void ph_conf_print(const struct ph_conf *c, struct ph_buf *out)
     }
 }
 
-/* Text for mdoc: each sentence on a line of its own; what looks like a macro or an escape is made plain. */
+/* Text for mdoc: each sentence on a line of its own; what looks like a macro or an escape is made
+ * plain. */
 static void add_mdoc(struct ph_buf *out, const char *text)
 {
     bool line_start = true;

@@ -6,6 +6,8 @@
  */
 #include "conf_int.h"
 
+#include "file.h"
+
 #include <confuse.h>
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
  * gone. */
 static char untouched[] = "{untouched}";
 
-enum { UNKNOWN_MAX = 50, WHERE_MAX = 4200, WHAT_MAX = 300 };
+enum { UNKNOWN_MAX = 50, WHERE_MAX = 4200, WHAT_MAX = 300, FILE_MAX = 4 * 1024 * 1024 };
 
 /* One pass over the file. libconfuse hands no context to its callbacks but the cfg_t: it is reached
  * by this pointer, set for the time of ph_conf_read alone. */
@@ -41,15 +43,30 @@ static _Thread_local struct reader *reading;
 
 static void mistake(const cfg_t *cfg, const char *fmt, ...) PH_PRINTF(2, 3);
 
+/* What comes from the file is shown on a terminal: bytes that are not ASCII text are spelled. */
+static void make_plain(const char *what, char *ret_text, size_t n)
+{
+    size_t at = 0;
+    for (; *what && at + 5 < n; what++) {
+        unsigned char ch = (unsigned char)*what;
+        if (ch >= 0x20 && ch < 0x7f)
+            ret_text[at++] = *what;
+        else
+            at += (size_t)snprintf(ret_text + at, n - at, "\\x%02x", ch);
+    }
+    ret_text[at] = 0;
+}
+
 static void say(const cfg_t *cfg, const char *what)
 {
-    char where[WHERE_MAX];
+    char where[WHERE_MAX], text[4 * WHAT_MAX];
     if (reading->quiet)
         return;
     reading->mistakes++;
     snprintf(where, sizeof where, "%s:%d", cfg && cfg->filename ? cfg->filename : "?",
              cfg ? cfg->line : 0);
-    reading->complain(reading->ctx, where, what);
+    make_plain(what, text, sizeof text);
+    reading->complain(reading->ctx, where, text);
 }
 
 static void mistake(const cfg_t *cfg, const char *fmt, ...)
@@ -207,6 +224,32 @@ static int pass(struct reader *r, const char *path)
     return end == CFG_FILE_ERROR ? -PH_EIO : 0;
 }
 
+/* libconfuse takes a file to be text. One that is not is refused with the first line that shows it.
+ */
+static int check_text(struct reader *r, const char *path)
+{
+    struct ph_buf text;
+    struct ph_error e = {0};
+    char where[WHERE_MAX];
+    int line = 1;
+    ph_buf_init(&text, NULL, FILE_MAX);
+    int err = ph_file_read(path, &text, &e);
+    for (size_t i = 0; i < text.n && !err; i++) {
+        unsigned char ch = (unsigned char)text.p[i];
+        line += ch == '\n';
+        if ((ch < 0x20 && ch != '\n' && ch != '\t' && ch != '\r') || ch == 0x7f) {
+            snprintf(where, sizeof where, "%s:%d", path, line);
+            r->complain(r->ctx, where, "a control character: this is not a text file");
+            err = -PH_ESYNTAX;
+        }
+    }
+    ph_buf_done(&text);
+    if (!err || err == -PH_ESYNTAX)
+        return err;
+    r->complain(r->ctx, path, e.sys ? strerror(e.sys) : e.text);
+    return err == -PH_ENOMEM ? err : -PH_EIO;
+}
+
 int ph_conf_read(struct ph_conf *c, const char *path,
                  void (*complain)(void *ctx, const char *where, const char *what), void *ctx)
 {
@@ -216,6 +259,11 @@ int ph_conf_read(struct ph_conf *c, const char *path,
     r.lines = calloc(ph__conf_count, sizeof *r.lines);
     if (!r.lines)
         return -PH_ENOMEM;
+    e = check_text(&r, path);
+    if (e) {
+        free(r.lines);
+        return e;
+    }
     reading = &r;
     do
         e = pass(&r, path);

@@ -2,6 +2,7 @@
 #include "parent_int.h"
 
 #include "file.h"
+#include "sandbox.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -68,6 +69,19 @@ static void init_log(const struct ph_conf *c)
     ph_log_init("parent", 0, STDERR_FILENO, style, least);
 }
 
+/* It starts programs, binds ports and, as root, gives folders and users away; what nobody here
+ * needs (ptrace, mount, new privileges by exec, kernel modules) it gives up, and with it all its
+ * children do. */
+static int enter_sandbox(void)
+{
+    const struct ph_sandbox policy = {.may = PH_MAY_SPAWN};
+    struct ph_error e = {0};
+    if (ph_sandbox_enter(&policy, NULL, &e) >= 0)
+        return 0;
+    fprintf(stderr, "posthouse: %s\n", e.text);
+    return EX_OSERR;
+}
+
 static int prepare(struct parent *p)
 {
     struct ph_error e = {0};
@@ -91,7 +105,9 @@ static int prepare(struct parent *p)
     if (!p->loop)
         return EX_OSERR;
     code = watch_signals(p);
-    return code ? code : control_open(p);
+    if (!code)
+        code = control_open(p);
+    return code ? code : enter_sandbox();
 }
 
 static void clean_up(struct parent *p)
