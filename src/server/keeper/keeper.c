@@ -160,6 +160,12 @@ static void drain(struct proc *p)
         proc_done(p);
 }
 
+static void ended(struct proc *p)
+{
+    struct keeper *k = p->state;
+    k->house = ph_house_close(k->house);
+}
+
 static void stats(struct proc *p, struct ph_buf *rows)
 {
     struct keeper *k = p->state;
@@ -207,6 +213,7 @@ const struct proc_def proc_keeper = {
     .peer_down = peer_down,
     .reload = reload,
     .drain = drain,
+    .ended = ended,
     .stats = stats,
     .key = key,
     .signer = signer,

@@ -180,5 +180,7 @@ int proc_main(const struct proc_def *def, unsigned instance, int parent_fd)
     priv.end = ph_timer_new(p.loop, on_end_timer, &p);
     if (!priv.parent || !priv.end || ph_loop_run(p.loop) < 0)
         return EX_OSERR;
+    if (priv.done && priv.started && def->ended)
+        def->ended(&p);
     return priv.exit_code;
 }

@@ -37,6 +37,7 @@ struct proc_def {
     void (*reload)(struct proc *p);                                           /* p->conf is new, the old one ends on return */
     void (*certs)(struct proc *p);                                            /* p->tls_server has new certificates */
     void (*drain)(struct proc *p);                                            /* call proc_done when ready to exit; NULL: at once */
+    void (*ended)(struct proc *p);                                            /* drained, loop left: close what is on disk */
     void (*stats)(struct proc *p, struct ph_buf *rows);                       /* ipc_add(counter, rows, ...) */
     void (*key)(struct proc *p, ph_str name, ph_str key_pem);                 /* keeper only */
     void (*signer)(struct proc *p, int role, unsigned instance, int fd);      /* keeper only; takes over fd */

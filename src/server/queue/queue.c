@@ -1,6 +1,7 @@
 /*
- * queue: the spool, the schedule and the journey journal. It owns data/queue and nothing else, speaks to no network, and
- * nobody's 250 is said before its commit. What is on disk when: docs/queue.md; its rooms: work.h.
+ * queue: the spool, the schedule and the journey journal. It owns data/queue and nothing else,
+ * speaks to no network, and nobody's 250 is said before its commit. What is on disk when:
+ * docs/queue.md; its rooms: work.h.
  */
 #include "random.h"
 #include "work.h"
@@ -10,13 +11,14 @@
 #include <sysexits.h>
 
 enum {
-    FLUSH_MS = 1000,        /* changes wait that long for letters to share a commit with */
-    FLUSH_CHANGES = 20000,  /* or until there are so many */
-    LOG_PAGES = 16384,      /* the log is moved into the file when it is that long, after senders were answered */
-    LOG_PAGES_IDLE = 256,   /* and when nothing happens */
-    FULL_MS = 50,           /* a peer's channel is full: tried again */
-    IDLE_MS = 30 * 1000,    /* clock jumps are noticed by then */
-    DRAIN_MS = 10 * 1000    /* how long attempts under way are waited for */
+    FLUSH_MS = 1000,       /* changes wait that long for letters to share a commit with */
+    FLUSH_CHANGES = 20000, /* or until there are so many */
+    LOG_PAGES = 16384,    /* the log is moved into the file when it is that long, after senders were
+                             answered */
+    LOG_PAGES_IDLE = 256, /* and when nothing happens */
+    FULL_MS = 50,         /* a peer's channel is full: tried again */
+    IDLE_MS = 30 * 1000,  /* clock jumps are noticed by then */
+    DRAIN_MS = 10 * 1000  /* how long attempts under way are waited for */
 };
 
 /* Its privileges: its own folder; no network. */
@@ -119,7 +121,8 @@ static int start(struct work *w, struct ph_error *reterr)
         return err;
     int64_t found = ph_spool_recover(w->spool, ph_wall_us());
     if (found < 0)
-        return ph_fail(reterr, (int)-found, 0, "%s: %s; check the disk", path, ph_spool_why(w->spool));
+        return ph_fail(reterr, (int)-found, 0, "%s: %s; check the disk", path,
+                       ph_spool_why(w->spool));
     if (found)
         ph_log(PH_LOG_INFO, (ph_str){0}, "resumed", "recipients=%lld", (long long)found);
     return 0;
@@ -174,24 +177,40 @@ static void drain(struct proc *p)
     work_soon(w);
 }
 
+static void ended(struct proc *p)
+{
+    struct work *w = p->state;
+    w->spool = ph_spool_close(w->spool);
+}
+
 static void stats(struct proc *p, struct ph_buf *rows)
 {
     const struct work *w = p->state;
     const struct {
         const char *name;
         uint64_t value;
-    } all[] = {{"queued", w->count.queued},       {"refused", w->count.refused},   {"delivered", w->count.delivered},
-               {"relayed", w->count.relayed},     {"deferred", w->count.deferred}, {"bounced", w->count.bounced},
-               {"expired", w->count.expired},     {"commits", w->count.commits},   {"letters_in_memory", w->letter_count},
-               {"jobs", ph_sched_jobs(w->sched)}, {"destinations", ph_sched_dests(w->sched)}};
+    } all[] = {{"queued", w->count.queued},
+               {"refused", w->count.refused},
+               {"delivered", w->count.delivered},
+               {"relayed", w->count.relayed},
+               {"deferred", w->count.deferred},
+               {"bounced", w->count.bounced},
+               {"expired", w->count.expired},
+               {"commits", w->count.commits},
+               {"letters_in_memory", w->letter_count},
+               {"jobs", ph_sched_jobs(w->sched)},
+               {"destinations", ph_sched_dests(w->sched)}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        ipc_add(counter, rows, &((struct ipc_counter){.name = ph_str_c(all[i].name), .value = all[i].value}));
+        ipc_add(counter, rows,
+                &((struct ipc_counter){.name = ph_str_c(all[i].name), .value = all[i].value}));
 }
 
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
-    [IPC_QUEUE_PUT] = put_letter,       [IPC_DELIVERED] = work_delivered,  [IPC_SYNCED] = work_synced,
-    [IPC_RELAY_TRIED] = work_relayed,   [IPC_TRACE_GET] = trace_get,       [IPC_JOURNAL] = trace_journal,
-    [IPC_RCPT_CHECKED] = report_checked, [IPC_QUEUE_RETRY] = fill_retry,   [IPC_QUEUE_REMOVE] = fill_remove,
+    [IPC_QUEUE_PUT] = put_letter,        [IPC_DELIVERED] = work_delivered,
+    [IPC_SYNCED] = work_synced,          [IPC_RELAY_TRIED] = work_relayed,
+    [IPC_TRACE_GET] = trace_get,         [IPC_JOURNAL] = trace_journal,
+    [IPC_RCPT_CHECKED] = report_checked, [IPC_QUEUE_RETRY] = fill_retry,
+    [IPC_QUEUE_REMOVE] = fill_remove,
 };
 
 const struct proc_def proc_queue = {
@@ -203,5 +222,6 @@ const struct proc_def proc_queue = {
     .peer_down = peer_down,
     .reload = reload,
     .drain = drain,
+    .ended = ended,
     .stats = stats,
 };
