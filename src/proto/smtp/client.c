@@ -68,7 +68,6 @@ int64_t ph_smtp_client_feed(struct ph_smtp_client *c, ph_str in)
         return -PH_ECLOSED;
     if (c->tls_wanted)
         return 0;
-    c->since = c->now;
     int64_t n = ph_inbuf_add(&c->in, in);
     if (n < 0)
         ph__smtp_client_break(c, PH_ENOMEM, "out of memory");

@@ -124,7 +124,10 @@ static int on_hello(struct ph_smtp_client *c, const struct request *r, struct ph
         struct ph_buf line;
         ph_buf_init(&line, c->al, 512);
         ph__smtp_command_write(&line, &helo, 0);
-        ph__smtp_client_write(c, ph_buf_str(&line), false);
+        if (ph_buf_err(&line))
+            ph__smtp_client_break(c, -ph_buf_err(&line), "out of memory");
+        else
+            ph__smtp_client_write(c, ph_buf_str(&line), false);
         ph_buf_done(&line);
         return AGAIN;
     }
@@ -273,6 +276,7 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
         return c->broken ? AGAIN : PH_SMTP_C_NEED;
     }
     c->reply_given = true;
+    c->since = c->now;
     return on_reply(c, ev);
 }
 

@@ -98,7 +98,6 @@ int64_t ph_smtp_server_feed(struct ph_smtp_server *s, ph_str in)
         return 0;
     ph_inbuf_eat(&s->in, s->eat_later);
     s->eat_later = 0;
-    s->last = s->now;
     int64_t n = ph_inbuf_add(&s->in, in);
     if (n < 0)
         ph__smtp_server_break(s, PH_ENOMEM, "out of memory");

@@ -7,6 +7,7 @@ enum {
     SERVER_IN_MAX = 64 * 1024,   /* bytes that wait for the caller's replies */
     SERVER_OUT_MAX = 128 * 1024, /* replies that the client does not take */
     SERVER_OUT_HIGH = 16 * 1024, /* above this no further command is read */
+    SERVER_PROGRESS = 1024,      /* octets of a message that count as life within a time-out; commands: a whole line */
     SERVER_MECHANISMS_MAX = 256,
     SERVER_SCRATCH_MAX = 16 * 1024
 };
@@ -51,7 +52,8 @@ struct ph_smtp_server {
     uint64_t octets;      /* of the message so far */
     enum refusal refusal;
     size_t eat_later;     /* input that the last event's slices point to */
-    int64_t now, last;    /* last: when something last happened */
+    size_t progress;      /* octets of a message since `last` */
+    int64_t now, last;    /* last: when something last happened; a trickle of bytes is nothing */
     struct ph_error error;
 };
 

@@ -255,12 +255,13 @@ static int end_of_input(struct ph_smtp_server *s)
 static bool take_line(struct ph_smtp_server *s, size_t max, ph_str *ret_line, int *ret_ev)
 {
     enum ph_line_end end = ph_line_next(&s->in, max, ret_line);
-    if (end == PH_LINE_CRLF)
-        return true;
     if (end == PH_LINE_NONE) {
         *ret_ev = end_of_input(s);
         return false;
     }
+    s->last = s->now;
+    if (end == PH_LINE_CRLF)
+        return true;
     bool was_auth = s->phase == PHASE_AUTH;
     s->auth_failures += was_auth;
     s->phase = end == PH_LINE_LONG ? PHASE_SKIP : PHASE_LINE;
@@ -397,7 +398,12 @@ static int step_body(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     if (!eaten)
         return end_of_input(s);
     s->octets += text.n;
+    s->progress += eaten;
     s->eat_later = eaten;
+    if (s->progress >= SERVER_PROGRESS) {
+        s->progress = 0;
+        s->last = s->now;
+    }
     if (s->octets > s->o.limits.message)
         refuse_message(s, REFUSE_SIZE);
     if (end)

@@ -393,6 +393,75 @@ static void client_time(void **state)
     ph_smtp_client_free(c);
 }
 
+/* ---- every allocation fails once ----------------------------------------------------------- */
+
+struct failing {
+    long left, live;
+};
+
+static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
+{
+    struct failing *f = ctx;
+    (void)old;
+    if (now == 0) {
+        f->live -= p != NULL;
+        free(p);
+        return NULL;
+    }
+    if (f->left-- == 0)
+        return NULL;
+    f->live += p == NULL;
+    return realloc(p, now);
+}
+
+/* One session with everything in it; requests that fail are not made again. */
+static void whole_session(struct ph_smtp_client *c)
+{
+    static const char *const replies[] = {"220 x\r\n", "502 no\r\n", "250 x\r\n", "250-x\r\n250-PIPELINING\r\n250 AUTH LOGIN\r\n", "334 \r\n", "334 \r\n",
+                                          "235 ok\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n", "221 bye\r\n"};
+    struct ph_smtp_client_event ev;
+    enum ph_smtp_client_ev kind;
+    int failed = 0;
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        if (ph_smtp_client_feed(c, ph_str_c(replies[i])) < 0)
+            break;
+        while ((kind = ph_smtp_client_next(c, &ev)) != PH_SMTP_C_NEED) {
+            if (kind == PH_SMTP_C_GREETING)
+                failed += ph_smtp_client_hello(c, PH_STR("x"));
+            if (kind == PH_SMTP_C_HELLO && !ph_smtp_client_has_auth(c, PH_STR("LOGIN")))
+                failed += ph_smtp_client_hello(c, PH_STR("x"));
+            else if (kind == PH_SMTP_C_HELLO)
+                failed += ph_smtp_client_login(c, PH_STR("u"), PH_STR("p"));
+            if (kind == PH_SMTP_C_AUTH) {
+                failed += ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL);
+                failed += ph_smtp_client_rcpt(c, PH_STR("a@b.test"));
+                failed += ph_smtp_client_data(c);
+                failed += ph_smtp_client_quit(c);
+            }
+            if (kind == PH_SMTP_C_DATA)
+                failed += ph_smtp_client_body(c, PH_STR("x\n.y"), true);
+        }
+        ph_smtp_client_sent(c, ph_smtp_client_out(c).n);
+    }
+    (void)failed;
+}
+
+static void out_of_memory(void **state)
+{
+    (void)state;
+    for (long k = 0; k < 80; k++) {
+        struct failing f = {.left = k};
+        struct ph_alloc al = {&f, failing_resize};
+        struct ph_smtp_client_options o;
+        ph_smtp_client_defaults(&o);
+        struct ph_smtp_client *c = ph_smtp_client_new(&al, &o);
+        if (c)
+            whole_session(c);
+        ph_smtp_client_free(c);
+        assert_int_equal(f.live, 0);
+    }
+}
+
 /* Secrets do not show. */
 static void note(void *ctx, char who, ph_str line)
 {
@@ -425,7 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs),       cmocka_unit_test(scripted),   cmocka_unit_test(refusals),
-        cmocka_unit_test(client_time), cmocka_unit_test(transcript),
+        cmocka_unit_test(client_time), cmocka_unit_test(transcript), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -436,6 +436,22 @@ static void time_outs(void **state)
     drain(&c);
     assert_string_equal(ph_buf_cstr(&c.got), "BROKEN;");
     finish(&c, "\r\n421 You were silent for too long");
+    /* A trickle is not life, a line is, and so are many octets of a message. */
+    c = session(0);
+    drain(&c);
+    ph_smtp_server_tick(c.s, 2000);
+    say(&c, "EHLO");
+    assert_int_equal(ph_smtp_server_deadline(c.s), 1000 + PH_SMTP_TIMEOUT);
+    say(&c, " x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n");
+    assert_int_equal(ph_smtp_server_deadline(c.s), 2000 + PH_SMTP_TIMEOUT);
+    ph_smtp_server_tick(c.s, 3000);
+    for (int i = 0; i < 10; i++)
+        say(&c, "01234567");
+    assert_int_equal(ph_smtp_server_deadline(c.s), 2000 + PH_SMTP_TIMEOUT);
+    for (int i = 0; i < 200; i++)
+        say(&c, "01234567");
+    assert_int_equal(ph_smtp_server_deadline(c.s), 3000 + PH_SMTP_TIMEOUT);
+    finish(&c, "354");
     /* While the caller thinks, the client is not late. */
     c = session(0);
     c.late = true;
