@@ -123,10 +123,16 @@ bool keeper_auth_is_busy(const struct keeper_auth *a)
 
 /* ---- answers ----------------------------------------------------------------------------- */
 
+static void drop_attempt(struct attempt *t)
+{
+    if (t)
+        ph_wipe(t->job.password, sizeof t->job.password);
+    free(t);
+}
+
 static void end_attempt(struct keeper_auth *a, struct attempt *t)
 {
-    ph_wipe(t->job.password, sizeof t->job.password);
-    free(t);
+    drop_attempt(t);
     a->attempts--;
     if (a->k->p->draining && a->attempts == 0)
         proc_done(a->k->p);
@@ -434,11 +440,23 @@ struct keeper_auth *keeper_auth_new(struct keeper *k, struct ph_error *reterr)
 
 struct keeper_auth *keeper_auth_free(struct keeper_auth *a)
 {
-    if (a) {
-        keeper_hasher_free(a->hasher);
-        ph_timer_free(a->failed_timer);
-        ph_wipe(a, sizeof *a);
-        free(a);
+    if (!a)
+        return NULL;
+    for (struct keeper_job *job = keeper_hasher_free(a->hasher), *next; job; job = next) {
+        next = job->next;
+        drop_attempt((struct attempt *)job);
     }
+    for (struct attempt *t = a->failed, *next; t; t = next) {
+        next = t->next;
+        drop_attempt(t);
+    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (a->buckets[i]) {
+            drop_attempt(a->buckets[i]->pending);
+            remove_session(a, &a->buckets[i]);
+        }
+    ph_timer_free(a->failed_timer);
+    ph_wipe(a, sizeof *a);
+    free(a);
     return NULL;
 }

@@ -105,12 +105,13 @@ struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop,
     pthread_cond_init(&h->more, NULL);
     if (ph_loop_on_wake(loop, collect, h) < 0 || start_threads(h) < 0) {
         ph_fail(reterr, PH_EAGAIN, 0, "no thread can be started for hashing passwords");
-        return keeper_hasher_free(h);
+        keeper_hasher_free(h);
+        return NULL;
     }
     return h;
 }
 
-struct keeper_hasher *keeper_hasher_free(struct keeper_hasher *h)
+struct keeper_job *keeper_hasher_free(struct keeper_hasher *h)
 {
     if (!h)
         return NULL;
@@ -122,8 +123,10 @@ struct keeper_hasher *keeper_hasher_free(struct keeper_hasher *h)
         pthread_join(h->threads[i], NULL);
     pthread_cond_destroy(&h->more);
     pthread_mutex_destroy(&h->lock);
+    *h->finished_end = h->todo;
+    struct keeper_job *left = h->finished;
     free(h);
-    return NULL;
+    return left;
 }
 
 int keeper_hasher_add(struct keeper_hasher *h, struct keeper_job *job)

@@ -90,8 +90,8 @@ struct keeper_hasher;
 struct keeper_hasher *keeper_hasher_new(struct ph_loop *loop,
                                         void (*done)(void *ctx, struct keeper_job *job), void *ctx,
                                         struct ph_error *reterr);
-struct keeper_hasher *
-keeper_hasher_free(struct keeper_hasher *h); /* waits for the threads; jobs are dropped */
+/* Waits for the threads; returns the jobs that `done` was not called for. */
+struct keeper_job *keeper_hasher_free(struct keeper_hasher *h);
 int keeper_hasher_add(struct keeper_hasher *h, struct keeper_job *job); /* -PH_ELIMIT */
 
 /* ---- sign.c ---- */
