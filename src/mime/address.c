@@ -18,6 +18,7 @@ struct reader {
     struct ph_arena *arena;
     const char *p, *end;
     char *to;                /* where the next byte of the pool goes */
+    ph_str comment;          /* the last one that was passed over */
     bool no_quote, no_paren; /* no quote or comment that begins further on is ever closed */
     bool failed, in_group;
     struct ph_address *first, **last;
@@ -130,11 +131,10 @@ static void atom(struct reader *r)
 
 static void skip_space(struct reader *r)
 {
-    ph_str text;
     while (r->p < r->end) {
         if (is_space(*r->p))
             r->p++;
-        else if (*r->p != '(' || !comment(r, &text))
+        else if (*r->p != '(' || !comment(r, &r->comment))
             break;
     }
 }
@@ -234,7 +234,9 @@ static void at_sign(struct reader *r, struct element *e)
     r->to = to;
     e->last_word = from;
     r->p++;
+    r->comment = e->comment;
     e->host = domain(r);
+    e->comment = r->comment;
     e->addressed = true;
 }
 

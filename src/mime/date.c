@@ -75,26 +75,34 @@ static bool set_year(struct reading *r, int v, size_t digits)
     return true;
 }
 
+/* Takes a separator and a number off the front; white space may stand around both (RFC 5322
+ * 4.3). */
+static bool after_separator(ph_str *s, const char *separators, int *ret_value)
+{
+    size_t digits;
+    ph_str t = ph__skip_cfws(*s);
+    if (t.n == 0 || t.p[0] == 0 || !strchr(separators, t.p[0]))
+        return false;
+    t = ph__skip_cfws(ph_str_skip(t, 1));
+    int v = number(&t, &digits);
+    if (digits == 0)
+        return false;
+    *s = t;
+    *ret_value = v;
+    return true;
+}
+
 /* Behind "hh": ":mm[:ss[.fraction]]". */
 static bool read_time(struct reading *r, ph_str *s, int hour)
 {
-    size_t n;
-    if (r->flags & PH_DATE_TIME)
+    int fraction;
+    if ((r->flags & PH_DATE_TIME) || !after_separator(s, ":.", &r->minute))
         return false;
     r->hour = hour;
-    *s = ph_str_skip(*s, 1);
-    r->minute = number(s, &n);
-    if (n == 0)
-        return false;
     r->flags |= PH_DATE_TIME;
-    if (s->n > 1 && (s->p[0] == ':' || s->p[0] == '.') && is_digit(s->p[1])) {
-        *s = ph_str_skip(*s, 1);
-        r->second = number(s, &n);
+    if (after_separator(s, ":.", &r->second)) {
         r->flags |= PH_DATE_SECOND;
-    }
-    if (s->n > 1 && s->p[0] == '.' && is_digit(s->p[1])) {
-        *s = ph_str_skip(*s, 1);
-        number(s, &n);
+        after_separator(s, ".,", &fraction);
     }
     return true;
 }
@@ -169,7 +177,8 @@ static bool read_number(struct reading *r, ph_str *s)
     size_t digits;
     int v = number(s, &digits);
     char next = s->n ? s->p[0] : 0;
-    if (next == ':' || (next == '.' && r->day >= 0 && r->year >= 0 && digits <= 2))
+    ph_str ahead = ph__skip_cfws(*s);
+    if ((ahead.n && ahead.p[0] == ':') || (next == '.' && r->day >= 0 && r->year >= 0 && digits <= 2))
         return read_time(r, s, v);
     if ((next == '-' || next == '/' || (next == '.' && r->day < 0)) && s->n > 1 &&
         is_digit(s->p[1]) && read_numeric(r, s, v, digits))
@@ -226,7 +235,7 @@ int ph_date_parse(ph_str raw, struct ph_date *ret)
     struct reading r = {.year = -1, .month = -1, .day = -1};
     raw.n = raw.n < LONGEST ? raw.n : LONGEST;
     for (ph_str s = ph__skip_cfws(raw); s.n; s = ph__skip_cfws(s))
-        if (!read_token(&r, &s) && !is_possible(&r))
+        if (!read_token(&r, &s) && !(is_possible(&r) && (r.flags & PH_DATE_TIME)))
             return -PH_ESYNTAX;
     if (r.pm && r.hour < 12)
         r.hour += 12;

@@ -342,7 +342,7 @@ void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_rece
     ph_str id = {0};
     unsigned received = 0;
     bool found = false;
-    for (ph_str rest = message; ph_field_next(&rest, &f);) {
+    for (ph_str rest = ph_message_head(message); ph_field_next(&rest, &f);) {
         if (f.name.n == 8 && ph_str_ieq(f.name, PH_STR("Received"))) {
             received++;
         } else if (!found && f.name.n == 10 && ph_str_ieq(f.name, PH_STR("Message-ID"))) {

@@ -71,7 +71,7 @@ static const struct {
     {"iso-2022-jp-1", "ISO-2022-JP-2"},
     {"iso-2022-jp-2", "ISO-2022-JP-2"},
     {"iso-2022-jp-3", "ISO-2022-JP-3"},
-    {"iso-2022-jp-ms", "CP932-2022"},
+    {"iso-2022-jp-ms", "ISO-2022-JP-3"},
     {"iso-2022-kr", "ISO-2022-KR"},
     {"iso-8859-2", "ISO-8859-2"},
     {"latin2", "ISO-8859-2"},
@@ -232,6 +232,10 @@ int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
             add_western(out, in);
         return ph_buf_err(out);
     }
+    /* certain repair: 7-bit Japanese never has bytes above 127 without an escape */
+    if (ph_str_has_prefix(ph_str_c(name), PH_STR("ISO-2022-JP")) && !ph_ascii_only(in) &&
+        ph_str_chr(in, '\033') == PH_NPOS)
+        name = "EUC-JP-MS";
     iconv_t cd = iconv_open("UTF-8", name);
     if (cd == (iconv_t)-1)
         return errno == ENOMEM ? -PH_ENOMEM : guessed(in, out);

@@ -92,19 +92,30 @@ static char *line_text(struct ph_decoder *d, const char *p, const char *end, cha
     return to;
 }
 
+/* Of a run of white space before a line end, how much is text because it is longer than what a
+ * piecewise decoder can keep: the same rule, whichever way the input was cut. */
+static size_t kept_blanks(size_t blanks, bool behind_equals)
+{
+    enum { KEPT = sizeof((struct ph_decoder *)NULL)->keep };
+    size_t text = behind_equals ? KEPT - 1 : 0;
+    blanks -= text;
+    return text + (blanks ? (blanks - 1) / KEPT * KEPT : 0);
+}
+
 /* A whole line, up to and with its LF at nl. */
 static char *whole_line(struct ph_decoder *d, const char *p, const char *nl, char *to)
 {
     const char *end = nl;
     while (end > p && is_blank(end[-1]))
         end--;
-    bool soft = end > p && end[-1] == '=';
-    to = line_text(d, p, soft ? end - 1 : end, to);
-    if (!soft) {
-        if (nl > p && nl[-1] == '\r')
-            *to++ = '\r';
-        *to++ = '\n';
-    }
+    size_t blanks = (size_t)(nl - end);
+    bool equals = end > p && end[-1] == '=', soft = equals && blanks < sizeof d->keep;
+    if (soft)
+        return line_text(d, p, end - 1, to);
+    to = line_text(d, p, end + kept_blanks(blanks, equals), to);
+    if (nl > p && nl[-1] == '\r')
+        *to++ = '\r';
+    *to++ = '\n';
     return to;
 }
 
