@@ -178,7 +178,8 @@ static bool read_number(struct reading *r, ph_str *s)
     int v = number(s, &digits);
     char next = s->n ? s->p[0] : 0;
     ph_str ahead = ph__skip_cfws(*s);
-    if ((ahead.n && ahead.p[0] == ':') || (next == '.' && r->day >= 0 && r->year >= 0 && digits <= 2))
+    if ((ahead.n && ahead.p[0] == ':') ||
+        (next == '.' && r->day >= 0 && r->year >= 0 && digits <= 2))
         return read_time(r, s, v);
     if ((next == '-' || next == '/' || (next == '.' && r->day < 0)) && s->n > 1 &&
         is_digit(s->p[1]) && read_numeric(r, s, v, digits))

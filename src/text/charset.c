@@ -14,7 +14,8 @@
 enum { NAME_MOST = 40 };
 
 /* Columns: name as mail has it (lower case), what to read it as; "" UTF-8 or a guess, "1252"
- * the Western set. Several labels are read as their superset, as every reader does. */
+ * the Western set, "HZ" what is done here too. Several labels are read as their superset, as every
+ * reader does. */
 static const struct {
     const char *label, *name;
 } charsets[] = {
@@ -196,6 +197,37 @@ static int through_iconv(iconv_t cd, ph_str in, struct ph_buf *out)
     return err ? err : bad > INT32_MAX ? INT32_MAX : (int)bad;
 }
 
+/* HZ (RFC 1843), which the C library does not know, as the GB set it wraps: "~{" and "~}" put
+ * the high bit on and off, "~~" is a tilde, "~" before a line end joins lines. */
+static int hz_to_gb(ph_str in, struct ph_buf *gb)
+{
+    bool high = false;
+    for (size_t i = 0; i < in.n; i++) {
+        char next = i + 1 < in.n ? in.p[i + 1] : 0;
+        if (in.p[i] == '~' && (next == '{' || next == '}' || next == '~' || next == '\n')) {
+            high = next == '{' || (high && next != '}');
+            if (next == '~')
+                ph_buf_addc(gb, '~');
+            i++;
+        } else {
+            high = high && in.p[i] != '\n'; /* RFC 1843 2: no run goes past a line end */
+            ph_buf_addc(gb, (char)(high ? in.p[i] | 0x80 : in.p[i]));
+        }
+    }
+    return ph_buf_err(gb);
+}
+
+static int decode_hz(ph_str in, struct ph_buf *out)
+{
+    struct ph_buf gb;
+    ph_buf_init(&gb, out->al, SIZE_MAX / 2);
+    int rc = hz_to_gb(in, &gb);
+    if (rc == 0)
+        rc = ph_charset_decode(PH_STR("gb18030"), ph_buf_str(&gb), out);
+    ph_buf_done(&gb);
+    return rc;
+}
+
 static int guessed(ph_str in, struct ph_buf *out)
 {
     if (ph_utf8_is_valid(in))
@@ -232,6 +264,8 @@ int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
             add_western(out, in);
         return ph_buf_err(out);
     }
+    if (name[0] == 'H')
+        return decode_hz(in, out);
     /* certain repair: 7-bit Japanese never has bytes above 127 without an escape */
     if (ph_str_has_prefix(ph_str_c(name), PH_STR("ISO-2022-JP")) && !ph_ascii_only(in) &&
         ph_str_chr(in, '\033') == PH_NPOS)
@@ -249,6 +283,7 @@ void ph_charset_preload(void)
     /* An open descriptor keeps its module loaded; process-wide and never closed, on purpose. */
     static iconv_t open_ones[CHARSETS];
     for (size_t i = 0; i < CHARSETS; i++)
-        if (!open_ones[i] && charsets[i].name[0] && charsets[i].name[0] != '1')
+        if (!open_ones[i] && charsets[i].name[0] && charsets[i].name[0] != '1' &&
+            charsets[i].name[0] != 'H')
             open_ones[i] = iconv_open("UTF-8", charsets[i].name);
 }

@@ -24,8 +24,8 @@ static void look_at(struct ph_arena *arena, struct ph_message *m, struct ph_part
     if (p->kind == PH_PART_MESSAGE && (!p->child || p->child->next))
         abort();
     if (ph_param_get(arena, p->disposition_params, PH_STR("filename"), &value) ||
-        ph_param_get(arena, p->params, PH_STR("name"), &value) ||
-        ph_mime_envelope(arena, p, &e) || ph_field_text(arena, e->subject, &value))
+        ph_param_get(arena, p->params, PH_STR("name"), &value) || ph_mime_envelope(arena, p, &e) ||
+        ph_field_text(arena, e->subject, &value))
         return;
 }
 

@@ -1,9 +1,9 @@
 /* mime: the builder. What it writes reads back the same; recipients; failing sinks and sources. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +74,12 @@ static void values(void **state)
         "two  spaces",
         "=?utf-8?Q?looks_encoded?=",
         "\xc3\xa4",
-        "plain words and then \xe6\xbc\xa2\xe5\xad\x97 and plain words again, long enough to be folded twice",
-        "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97"
-        "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97",
+        "plain words and then \xe6\xbc\xa2\xe5\xad\x97 and plain words again, long enough to be "
+        "folded twice",
+        "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5"
+        "\xad\x97"
+        "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5"
+        "\xad\x97",
         "tab\there and control \x01 there",
         "\xf0\x9f\x99\x82 emoji \xf0\x9f\x99\x82",
     };
@@ -88,7 +91,8 @@ static void values(void **state)
             assert_int_equal(field("From", "a@b.test"), 0);
             assert_int_equal(field("X-Some-Rather-Long-Name", texts[i]), 0);
             ph_str letter = built();
-            assert_true(ph_field_find(ph_message_head(letter), PH_STR("x-some-rather-long-name"), 0, &f));
+            assert_true(
+                ph_field_find(ph_message_head(letter), PH_STR("x-some-rather-long-name"), 0, &f));
             assert_int_equal(ph_field_text(arena, f.value, &text), 0);
             assert_string_equal(ph_arena_cstr(arena, text), texts[i]);
             for (ph_str rest = f.all, line; ph_str_token(&rest, '\n', &line);)
@@ -100,8 +104,9 @@ static void names(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "Alice",         "Alice B. Example", "Doe, John",      "quo\"te", "back\\slash",
-        "J\xc3\xbcrgen", "=?utf-8?Q?a?=",    "\xe6\xbc\xa2 \xe5\xad\x97", "a@b", "(comment)",
+        "Alice",       "Alice B. Example", "Doe, John",     "quo\"te",
+        "back\\slash", "J\xc3\xbcrgen",    "=?utf-8?Q?a?=", "\xe6\xbc\xa2 \xe5\xad\x97",
+        "a@b",         "(comment)",
     };
     for (unsigned flags = 0; flags <= PH_BUILD_UTF8; flags++)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -137,7 +142,9 @@ static void recipients(void **state)
     assert_int_equal(field("From", "me@x.test"), 0);
     assert_int_equal(field("To", "A <a@b.test>, c@d.test"), 0);
     assert_int_equal(field("Cc", "G: \"e f\"@g.test, a@B.TEST;"), 0);
-    assert_int_equal(field("To", "h@b\xc3\xbc" "cher.test"), 0);
+    assert_int_equal(field("To", "h@b\xc3\xbc"
+                                 "cher.test"),
+                     0);
     assert_int_equal(field("Bcc", "secret@x.test"), 0);
     const char *wanted[] = {expected[0], expected[1], expected[3], expected[2], expected[4]};
     for (size_t i = 0; i < 5; i++) {
@@ -154,10 +161,19 @@ static void refused(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"Subject", "a\r\nBcc: x"}, {"Subject", "a\n"},      {"Sub ject", "a"}, {"", "a"},
-        {"Content-Type", "a"},      {"MIME-Version", "1.0"}, {"To", "x"},       {"To", ""},
-        {"To", "a@b c@"},           {"Message-ID", "\xc3\xa4"}, {"Subject", "\xe4"},
-        {"To", "a@b\xe4"},          {"From", "<@>"},
+        {"Subject", "a\r\nBcc: x"},
+        {"Subject", "a\n"},
+        {"Sub ject", "a"},
+        {"", "a"},
+        {"Content-Type", "a"},
+        {"MIME-Version", "1.0"},
+        {"To", "x"},
+        {"To", ""},
+        {"To", "a@b c@"},
+        {"Message-ID", "\xc3\xa4"},
+        {"Subject", "\xe4"},
+        {"To", "a@b\xe4"},
+        {"From", "<@>"},
     };
     struct ph_error err = {0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -180,7 +196,8 @@ static void refused(void **state)
 static void boundary(void **state)
 {
     (void)state;
-    struct ph_build_file file = {.struct_size = sizeof file, .name = PH_STR("a.bin"), .bytes = PH_STR("x")};
+    struct ph_build_file file = {
+        .struct_size = sizeof file, .name = PH_STR("a.bin"), .bytes = PH_STR("x")};
     struct ph_message *m;
     ph_str mark;
     assert_int_equal(field("From", "a@b.test"), 0);
@@ -248,7 +265,8 @@ static void streamed(void **state)
 static void pictures(void **state)
 {
     (void)state;
-    struct ph_build_file file = {.struct_size = sizeof file, .name = PH_STR("a.png"), .bytes = PH_STR("x")};
+    struct ph_build_file file = {
+        .struct_size = sizeof file, .name = PH_STR("a.png"), .bytes = PH_STR("x")};
     struct ph_error err = {0};
     ph_str cid;
     assert_int_equal(ph_build_picture(b, &file, &cid, NULL), 0);

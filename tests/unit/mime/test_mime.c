@@ -1,9 +1,9 @@
 /* mime: trees, sections, limits, defects, and that the work stays linear. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,8 @@ static const struct {
     {M("b") "--b\n\none\n--b--\n", "mixed(plain)", PH_DEFECT_BARE_LF},
     {M("b") "--b\r\n\r\none\r\n--bb\r\n--b--", "mixed(plain)", PH_DEFECT_BOUNDARY_PREFIX},
     {M("b") "--b\r\n\r\none\r\n --b\r\n--b--", "mixed(plain)", NONE},
-    {M("b") "--b\r\n" M("bb") "--bb\r\n\r\n1\r\n--bb--\r\n--b\r\n\r\n2\r\n--b--", "mixed(mixed(plain) plain)",
-     NONE},
+    {M("b") "--b\r\n" M("bb") "--bb\r\n\r\n1\r\n--bb--\r\n--b\r\n\r\n2\r\n--b--",
+     "mixed(mixed(plain) plain)", NONE},
     {M("bb") "--bb\r\n" M("b") "--b\r\n\r\n1\r\n--b--\r\n--bb\r\n\r\n2\r\n--bb--",
      "mixed(mixed(plain) plain)", NONE},
     {M("b") "--b\r\n" M("c") "--c\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--", "mixed(mixed(plain) plain)",
@@ -132,10 +132,10 @@ static void trees(void **state)
 }
 
 /* The nesting of RFC 9051 6.4.5.1, with what each section must be. */
-static const char nested[] =
-    "Subject: outer\r\n" M("o") "--o\r\nContent-Type: text/plain\r\n\r\none\r\n"
-    "--o\r\nContent-Type: message/rfc822\r\nContent-ID: <m>\r\n\r\nSubject: inner\r\n"
-    M("i") "--i\r\nContent-Type: text/html\r\n\r\n<b>\r\ntwo\r\n--i--\r\nend\r\n"
+static const char nested[] = "Subject: outer\r\n" M("o")
+"--o\r\nContent-Type: text/plain\r\n\r\none\r\n"
+    "--o\r\nContent-Type: message/rfc822\r\nContent-ID: <m>\r\n\r\nSubject: inner\r\n" M("i")
+"--i\r\nContent-Type: text/html\r\n\r\n<b>\r\ntwo\r\n--i--\r\nend\r\n"
     "--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: flat\r\n\r\nthree\r\n--o--\r\n";
 
 static void sections(void **state)
@@ -146,16 +146,11 @@ static void sections(void **state)
         size_t n;
         const char *body; /* NULL: no such part */
     } rows[] = {
-        {{1}, 1, "one"},
-        {{2, 1}, 2, "<b>\r\ntwo"},
-        {{3, 1}, 2, "three"},
-        {{3}, 1, "Subject: flat\r\n\r\nthree"},
-        {{4}, 1, NULL},
-        {{1, 1}, 2, NULL},
-        {{2, 2}, 2, NULL},
-        {{3, 2}, 2, NULL},
-        {{3, 1, 1}, 3, NULL},
-        {{2, 1, 1}, 3, NULL},
+        {{1}, 1, "one"},      {{2, 1}, 2, "<b>\r\ntwo"},
+        {{3, 1}, 2, "three"}, {{3}, 1, "Subject: flat\r\n\r\nthree"},
+        {{4}, 1, NULL},       {{1, 1}, 2, NULL},
+        {{2, 2}, 2, NULL},    {{3, 2}, 2, NULL},
+        {{3, 1, 1}, 3, NULL}, {{2, 1, 1}, 3, NULL},
         {{0}, 1, NULL},
     };
     struct ph_message *m = parse((ph_str){nested, sizeof nested - 1});
@@ -178,7 +173,8 @@ static void sections(void **state)
 static void headers(void **state)
 {
     (void)state;
-    struct ph_message *m = parse(PH_STR("To: a\r\nX: 1\r\n 2\r\nto: b\r\nCc : c\r\nEmpty:\r\n\r\nTo: no"));
+    struct ph_message *m =
+        parse(PH_STR("To: a\r\nX: 1\r\n 2\r\nto: b\r\nCc : c\r\nEmpty:\r\n\r\nTo: no"));
     struct ph_field f;
     ph_str text;
     assert_true(ph_field_find(m->root->head, PH_STR("TO"), 1, &f));
@@ -209,7 +205,8 @@ static void bodies(void **state)
         "--b\r\nContent-Disposition: attachment; filename=\"a.txt\"\r\n\r\nx\r\n"
         "--b\r\nContent-Disposition: attachment; filename=\"A.TXT\"\r\n\r\nx\r\n"
         "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\ny\r\n--b--\r\n";
-    static const char *const names[] = {"pass_wd.pdf", "_gpj.exe", "a.txt", "A-4.TXT", "message.eml"};
+    static const char *const names[] = {"pass_wd.pdf", "_gpj.exe", "a.txt", "A-4.TXT",
+                                        "message.eml"};
     struct ph_message *m = parse((ph_str){letter, sizeof letter - 1});
     struct ph_attachment *a;
     struct ph_buf out;
@@ -247,9 +244,10 @@ static void received(void **state)
 {
     (void)state;
     struct ph_received r;
-    ph_received_parse(PH_STR(" from mail.example.org (mail [192.0.2.1])\r\n by mx.test (Posthouse) with"
-                             " ESMTPS id 4abc\r\n for <a@b.test>; Thu, 1 Jan 1970 00:00:02 +0000 (x)"),
-                      &r);
+    ph_received_parse(
+        PH_STR(" from mail.example.org (mail [192.0.2.1])\r\n by mx.test (Posthouse) with"
+               " ESMTPS id 4abc\r\n for <a@b.test>; Thu, 1 Jan 1970 00:00:02 +0000 (x)"),
+        &r);
     assert_true(ph_str_eq(r.from, PH_STR("mail.example.org")));
     assert_true(ph_str_eq(r.from_info, PH_STR("mail [192.0.2.1]")));
     assert_true(ph_str_eq(r.by, PH_STR("mx.test")));
@@ -327,8 +325,8 @@ static void many_params(struct ph_buf *out, size_t n)
 static void many_dashes(struct ph_buf *out, size_t n)
 {
     for (int i = 0; i < 50; i++)
-        ph_buf_addf(out, "Content-Type: multipart/mixed; boundary=%050d%d\r\n\r\n--%050d%d\r\n", i, i, i,
-                    i);
+        ph_buf_addf(out, "Content-Type: multipart/mixed; boundary=%050d%d\r\n\r\n--%050d%d\r\n", i,
+                    i, i, i);
     repeat(out, "--00000000000000000000000000000000000000000000000000000x\r\n", n);
 }
 
@@ -396,15 +394,20 @@ static void linear(void **state)
         maker *make;
         size_t n;
     } rows[] = {
-        {"headers", many_headers, 60000},   {"parts", many_parts, 30000},
-        {"depth", deep, 20000},             {"messages", deep_messages, 30000},
-        {"parameters", many_params, 30000}, {"dashes", many_dashes, 20000},
-        {"comments", many_comments, 30000}, {"words", many_words, 30000},
+        {"headers", many_headers, 60000},
+        {"parts", many_parts, 30000},
+        {"depth", deep, 20000},
+        {"messages", deep_messages, 30000},
+        {"parameters", many_params, 30000},
+        {"dashes", many_dashes, 20000},
+        {"comments", many_comments, 30000},
+        {"words", many_words, 30000},
         {"line", long_line, 100000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         double one = work(rows[i].make, rows[i].n), four = work(rows[i].make, 4 * rows[i].n);
-        print_message("%s: %.1f ms, four times as much: %.1f ms\n", rows[i].name, one * 1e3, four * 1e3);
+        print_message("%s: %.1f ms, four times as much: %.1f ms\n", rows[i].name, one * 1e3,
+                      four * 1e3);
         /* a quadratic step would be 16 times; room for a machine that is busy */
         assert_true(four < 10 * one + 0.02);
     }

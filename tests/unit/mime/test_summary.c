@@ -1,10 +1,10 @@
 /* mime: summaries. What is written reads back as the tree it came from; every allocation fails
  * once; what is too large says so; every damaged summary is refused without harm. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +69,8 @@ static void same_part(struct ph_arena *arena, struct ph_part *a, const struct ph
                 a->depth == b->depth && a->lines == b->lines);
     assert_memory_equal(&a->header, &b->header, sizeof a->header);
     assert_memory_equal(&a->body, &b->body, sizeof a->body);
-    bool kept = a->kind != PH_PART_LEAF || (!ph_part_is(a, "multipart", NULL) &&
-                                            !ph_part_is(a, "message", NULL));
+    bool kept = a->kind != PH_PART_LEAF ||
+                (!ph_part_is(a, "multipart", NULL) && !ph_part_is(a, "message", NULL));
     if (kept) {
         assert_true(ph_str_eq(a->type, b->type) && ph_str_eq(a->subtype, b->subtype));
         same_params(a->params, b->params);
@@ -193,8 +193,10 @@ static void previews(void **state)
         const char *letter, *preview;
     } rows[] = {
         {"\r\nplain  text\r\n", "plain text"},
-        {"Content-Type: text/html\r\n\r\n<style>p{}</style><p>a&amp;b<br>c</p><!-- x -->d", "a&b c d"},
-        {"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nw6QK", "\xc3\xa4"},
+        {"Content-Type: text/html\r\n\r\n<style>p{}</style><p>a&amp;b<br>c</p><!-- x -->d",
+         "a&b c d"},
+        {"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nw6QK",
+         "\xc3\xa4"},
         {"Content-Type: image/png\r\n\r\nxx", ""},
         {"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nxx", ""},
         {"\r\n", ""},

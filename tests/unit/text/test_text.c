@@ -1,9 +1,9 @@
 /* text: transfer encodings cut in every way, charsets, encoded words, HTML. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,9 +121,18 @@ static void utf8(void **state)
         const char *in;
         size_t valid;
     } rows[] = {
-        {"abc", 3},          {"\xc3\xa4", 2},         {"\xc3", 0},         {"a\xc0\x80", 1},
-        {"\xe0\x80\x80", 0}, {"\xe2\x82\xac", 3},     {"\xed\xa0\x80", 0}, {"\xf0\x9f\x99\x82", 4},
-        {"\xf4\x90\x80\x80", 0}, {"\xf8\x88\x80\x80\x80", 0}, {"\x80", 0}, {"abcdefgh\xff", 8},
+        {"abc", 3},
+        {"\xc3\xa4", 2},
+        {"\xc3", 0},
+        {"a\xc0\x80", 1},
+        {"\xe0\x80\x80", 0},
+        {"\xe2\x82\xac", 3},
+        {"\xed\xa0\x80", 0},
+        {"\xf0\x9f\x99\x82", 4},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf8\x88\x80\x80\x80", 0},
+        {"\x80", 0},
+        {"abcdefgh\xff", 8},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(ph_utf8_valid(ph_str_c(rows[i].in)), rows[i].valid);
@@ -136,7 +145,12 @@ static void charsets(void **state)
         const char *charset, *in, *out;
         int bad;
     } rows[] = {
-        {"utf-8", "a\xff" "b", "a\xef\xbf\xbd" "b", 1},
+        {"utf-8",
+         "a\xff"
+         "b",
+         "a\xef\xbf\xbd"
+         "b",
+         1},
         {"us-ascii", "\xe4", "\xc3\xa4", 0},
         {"iso-8859-1", "\xc3\xa4", "\xc3\xa4", 0},
         {"iso-8859-15", "\xa4", "\xe2\x82\xac", 0},
@@ -146,7 +160,10 @@ static void charsets(void **state)
         {"gb2312", "\x81\x30\x81\x30", "\xc2\x80", 0},
         {"gb2312", "\xff", "\xef\xbf\xbd", 1},
         {"hz-gb-2312", "~{VP~}", "\xe4\xb8\xad", 0},
-        {"utf-16", "\xfe\xff\x00" "a", "a", 0},
+        {"utf-16",
+         "\xfe\xff\x00"
+         "a",
+         "a", 0},
         {"x-unknown", "\xe4", "\xc3\xa4", 0},
         {"../../etc", "a", "a", 0},
     };
@@ -154,7 +171,8 @@ static void charsets(void **state)
     ph_buf_init(&out, NULL, MEMORY);
     ph_charset_preload();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        ph_str in = strcmp(rows[i].charset, "utf-16") ? ph_str_c(rows[i].in) : (ph_str){rows[i].in, 4};
+        ph_str in =
+            strcmp(rows[i].charset, "utf-16") ? ph_str_c(rows[i].in) : (ph_str){rows[i].in, 4};
         ph_buf_clear(&out);
         assert_int_equal(ph_charset_decode(ph_str_c(rows[i].charset), in, &out), rows[i].bad);
         assert_string_equal(ph_buf_cstr(&out), rows[i].out);
