@@ -1,9 +1,11 @@
 /* mime: the builder. What it writes reads back the same; recipients; failing sinks and sources. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,12 @@
 /* mime: summaries. What is written reads back as the tree it came from; every allocation fails
  * once; what is too large says so; every damaged summary is refused without harm. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 

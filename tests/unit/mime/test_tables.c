@@ -1,10 +1,12 @@
 /* mime: tables of addresses, dates, header texts and parameters, each row from a file. Every row
  * is read from memory of its exact size, so that the sanitizer sees a step too far. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,11 @@
 /* text: transfer encodings cut in every way, charsets, encoded words, HTML. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 
