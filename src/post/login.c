@@ -62,6 +62,7 @@ static const char *config_path(char *buf, size_t n)
     return buf;
 }
 
+static void complain(cfg_t *cfg, const char *fmt, va_list ap) PH_PRINTF(2, 0);
 static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 {
     char text[512];
