@@ -2,9 +2,11 @@
 #include "conf_int.h"
 
 #include "ipc.h"
+#include "log.h"
 
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONF_MEMORY = 4 * 1024 * 1024 };
 
@@ -106,6 +108,25 @@ int ph_conf_set(struct ph_conf *c, ph_str name, ph_str value, struct ph_error *r
     row = ph__conf_nearest(name);
     return ph_fail(reterr, PH_EINVAL, 0, "unknown setting \"%.*s\"%s%s%s", PH_FMT(name),
                    row ? ", did you mean \"" : "", row ? row->name : "", row ? "\"?" : "");
+}
+
+void ph_conf_log(const struct ph_conf *c, const char *process, unsigned instance)
+{
+    static const char *const styles[] = {
+        [PH_LOG_AUTO] = "auto", [PH_LOG_HUMAN] = "human", [PH_LOG_JSON] = "json"};
+    static const char *const levels[] = {[PH_LOG_DEBUG] = "debug",
+                                         [PH_LOG_INFO] = "info",
+                                         [PH_LOG_WARN] = "warn",
+                                         [PH_LOG_ERROR] = "error"};
+    enum ph_log_style style = PH_LOG_AUTO;
+    enum ph_log_level least = PH_LOG_INFO;
+    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
+        if (ph_str_eq(c->log, ph_str_c(styles[i])))
+            style = (enum ph_log_style)i;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (ph_str_eq(c->log_level, ph_str_c(levels[i])))
+            least = (enum ph_log_level)i;
+    ph_log_init(process, instance, STDERR_FILENO, style, least);
 }
 
 /* ---- to the processes ------------------------------------------------------------------------ */

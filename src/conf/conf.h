@@ -40,6 +40,9 @@ PH_MUST_CHECK int ph_conf_set(struct ph_conf *c, ph_str name, ph_str value, stru
 void ph_conf_pack(const struct ph_conf *c, int role, struct ph_buf *rows);
 PH_MUST_CHECK int ph_conf_unpack(struct ph_conf *c, ph_str rows, struct ph_error *reterr);
 
+/* Starts the log of this process on descriptor 2 as the settings `log` and `log_level` say. */
+void ph_conf_log(const struct ph_conf *c, const char *process, unsigned instance);
+
 /* The mdoc text of posthouse.conf(5)'s settings section, or the settings with their values in the file's syntax. */
 void ph_conf_manual(struct ph_buf *out);
 void ph_conf_print(const struct ph_conf *c, struct ph_buf *out);

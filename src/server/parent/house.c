@@ -230,6 +230,7 @@ int house_reload(struct parent *p)
     warn_of_restart(p->conf, fresh);
     ph_conf_free(p->conf);
     p->conf = fresh;
+    ph_conf_log(p->conf, "parent", 0);
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
         if (c->chan && c->state != CHILD_DRAINING) {

@@ -57,18 +57,6 @@ static void raise_limits(void)
     }
 }
 
-static void init_log(const struct ph_conf *c)
-{
-    enum ph_log_style style = ph_str_eq(c->log, PH_STR("human"))  ? PH_LOG_HUMAN
-                              : ph_str_eq(c->log, PH_STR("json")) ? PH_LOG_JSON
-                                                                  : PH_LOG_AUTO;
-    enum ph_log_level least = ph_str_eq(c->log_level, PH_STR("debug"))   ? PH_LOG_DEBUG
-                              : ph_str_eq(c->log_level, PH_STR("warn"))  ? PH_LOG_WARN
-                              : ph_str_eq(c->log_level, PH_STR("error")) ? PH_LOG_ERROR
-                                                                         : PH_LOG_INFO;
-    ph_log_init("parent", 0, STDERR_FILENO, style, least);
-}
-
 /* It starts programs, binds ports and, as root, gives folders and users away; what nobody here
  * needs (ptrace, mount, new privileges by exec, kernel modules) it gives up, and with it all its
  * children do. */
@@ -88,7 +76,7 @@ static int prepare(struct parent *p)
     char path[4200];
     int code = parent_conf(p->opt, &p->conf);
     if (!code) {
-        init_log(p->conf);
+        ph_conf_log(p->conf, "parent", 0);
         code = data_open(p);
     }
     if (code)

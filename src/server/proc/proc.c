@@ -17,22 +17,6 @@
 
 enum { END_TURN_MS = 10, END_TURNS = 200 };
 
-static void log_from_conf(const struct proc *p)
-{
-    static const char *const styles[] = {"auto", "human", "json"}, *const levels[] = {
-                                                                       "debug", "info", "warn",
-                                                                       "error"};
-    enum ph_log_style style = PH_LOG_AUTO;
-    enum ph_log_level level = PH_LOG_INFO;
-    for (int i = 0; i < 3; i++)
-        if (ph_str_eq(p->conf->log, ph_str_c(styles[i])))
-            style = (enum ph_log_style)i;
-    for (int i = 0; i < 4; i++)
-        if (ph_str_eq(p->conf->log_level, ph_str_c(levels[i])))
-            level = (enum ph_log_level)i;
-    ph_log_init(ipc_role_name(p->def->role), p->instance, STDERR_FILENO, style, level);
-}
-
 static void on_conf(struct proc *p, ph_str rows)
 {
     struct ph_error e = {0};
@@ -47,7 +31,7 @@ static void on_conf(struct proc *p, ph_str rows)
         return;
     }
     p->conf = fresh;
-    log_from_conf(p);
+    ph_conf_log(p->conf, ipc_role_name(p->def->role), p->instance);
     if (p->priv->started && p->def->reload)
         p->def->reload(p);
     ph_conf_free(old);
