@@ -34,7 +34,7 @@ class Result:
         mark = f"{GREEN}ok{PLAIN}    " if ok else f"{RED}FAILED{PLAIN}"
         print(f"{mark} {name} ({seconds:.1f} s)", flush=True)
         if not ok:
-            print("\n".join("       | " + line for line in output.splitlines()[-80:]), flush=True)
+            print("\n".join("       | " + line[:400] for line in output.splitlines()[-80:]), flush=True)
 
 
 def run(words, seconds, env=None):
@@ -76,6 +76,12 @@ def rules(build, result, wanted):
             result.add(name, code == 0, seconds, output)
 
 
+def story(output, name):
+    """What unittest says of one failed test: its block between two rulers."""
+    blocks = re.split(r"^={70}$", output, flags=re.M)[1:]
+    return "\n".join(block for block in blocks if re.search(rf"^(FAIL|ERROR): {re.escape(name)}\b", block, re.M)) or output
+
+
 def e2e(build, result, wanted):
     for module in sorted((ROOT / "tests" / "e2e").glob("test_*.py")):
         if not wanted(f"e2e/{module.stem}"):
@@ -85,7 +91,7 @@ def e2e(build, result, wanted):
         rows = re.findall(r"^(\w+) \(([\w.]+)\)(?:.*?\n)??.*?\.\.\. (ok|FAIL|ERROR|skipped.*)$", output, re.M)
         for name, _, verdict in rows:
             if not verdict.startswith("skipped"):
-                result.add(f"e2e/{module.stem}: {name}", verdict == "ok", seconds, output if verdict != "ok" else "")
+                result.add(f"e2e/{module.stem}: {name}", verdict == "ok", seconds, story(output, name) if verdict != "ok" else "")
         for line in re.findall(r"^(?:skipped|counted): .*$|\.\.\. skipped .*$", output, re.M):
             print("       " + line, flush=True)
         if code and all(v == "ok" for _, _, v in rows):

@@ -91,7 +91,7 @@ account() {
     secret=$data/house$1/password.$2
     if [ ! -s "$secret" ]; then
         (umask 077 && od -An -N12 -tx1 /dev/urandom | tr -d ' \n' >"$secret")
-        posthouse account add "$2" --data "$data/house$1" --password-file "$secret" >/dev/null || failed "could not add the account $2"
+        posthouse account add "$2" --data "$data/house$1" --password-file "$secret" >/dev/null 2>"$tmp/out" || failed "could not add the account $2: $(cat "$tmp/out")"
     fi
 }
 
@@ -104,7 +104,7 @@ this letter was composed by post, submitted over STARTTLS, carried by $hops hous
 and is waiting for you in your mailbox.
 
 Alice"
-    POST_PASSWORD=$(cat "$data/house1/password.$alice") post send --server 127.0.0.1 --port $submission --tls starttls --insecure \
+    POST_PASSWORD=$(cat "$data/house1/password.$alice") post send --server 127.0.0.1 --port $submission --tls starttls --ca "$data/house1/tls/cert.pem" \
         --user "$alice" --from "Alice <$alice>" --to "$first" --subject "Your first letter ($stamp)" --text "$text" --message-id "$id" \
         --debug >"$tmp/send" 2>&1 || { cat "$tmp/send" >&2; failed "the letter could not be submitted"; }
     grep -q 'STARTTLS' "$tmp/send" || failed "the letter was not sent over STARTTLS"
@@ -115,7 +115,7 @@ fetch_letter() {
     kind=$1 port=$2 tries=0
     while :; do
         rm -rf "$tmp/$kind"
-        POST_PASSWORD=$(cat "$data/house$hops/password.$bob") post fetch "--$kind" --server "127.0.0.$hops" --port "$port" --tls tls --insecure \
+        POST_PASSWORD=$(cat "$data/house$hops/password.$bob") post fetch "--$kind" --server "127.0.0.$hops" --port "$port" --tls tls --ca "$data/house$hops/tls/cert.pem" \
             --user "$bob" --maildir "$tmp/$kind" >"$tmp/out" 2>&1 || { cat "$tmp/out" >&2; failed "fetching by $kind failed"; }
         grep -rqF "$id" "$tmp/$kind" 2>/dev/null && break
         tries=$((tries + 1))
@@ -156,8 +156,8 @@ what_next() {
 
 ${bold}What to try next${plain}   (everything is kept in $data)
   export PATH=$(dirname "$(command -v posthouse)"):$(dirname "$(command -v post)"):\$PATH
-  post send --server 127.0.0.1 --port $submission --tls starttls --insecure --user $alice --from $alice --to $first --subject Hi --text "..."
-  post list --imap --server 127.0.0.$hops --port $imaps --tls tls --insecure --user $bob
+  post send --server 127.0.0.1 --port $submission --tls starttls --ca $data/house1/tls/cert.pem --user $alice --from $alice --to $first --subject Hi --text "..."
+  post list --imap --server 127.0.0.$hops --port $imaps --tls tls --ca $data/house$hops/tls/cert.pem --user $bob
   posthouse status --data $data/house1
   posthouse trace MESSAGE-ID --data $data/house1
   posthouse account add carol@$(printf '%s' "$alice" | cut -d@ -f2) --generate --data $data/house1

@@ -135,8 +135,15 @@ class House:
     def status(self):
         return json.loads(self.admin("status", "--json"))
 
-    def trace(self, key):
-        return json.loads(self.admin("trace", key, "--json"))
+    def steps(self, key, *wanted, seconds=30):
+        """The steps of a letter's journey, once all those wanted are in it (the journal is written within a second or so)."""
+        deadline = time.monotonic() + seconds
+        while True:
+            run = self.admin("trace", key, "--json", check=False)
+            steps = json.loads(run.stdout)["events"] if run.returncode == 0 else []
+            if set(wanted) <= {s["event"] for s in steps} or time.monotonic() > deadline:
+                return steps
+            time.sleep(0.05)
 
     # -- clients -----------------------------------------------------------------------------------------
     def tls(self):

@@ -103,11 +103,11 @@ class Foreign(unittest.TestCase):
         parts = list(email.message_from_bytes(letters[0]).walk())
         self.assertEqual(parts[2].get_payload(decode=True), b"not really a picture\n")
         rc = self.file("muttrc2", f'set imap_user="{self.bob}"\nset imap_pass="pass-b"\nset folder="imaps://{self.house.ip}:{PORTS["imaps"]}/"\nset spoolfile="+INBOX"\n'
-                                  f'set ssl_verify_host=no\nset certificate_file="{self.house.certificate()}"\nset quit=yes\nset mbox="+Archive"\nset move=no\nset delete=yes\n'
-                                  'set confirmappend=no\nset wait_key=no\nset timeout=1\n')
-        # opens the mailbox over IMAP, saves every letter that mutt sent to Archive, and leaves
-        run("mutt", "-F", rc, "-e", 'push "<tag-pattern>~s \\"by mutt\\"<enter><tag-prefix><copy-message>=Archive<enter><enter-command>set quit=yes<enter><quit>"',
-            env={**self.env, "TERM": "vt100"}, seconds=60)
+                                  f'set ssl_verify_host=no\nset certificate_file="{self.house.certificate()}"\nset quit=yes\nset move=no\nset delete=yes\n'
+                                  'set confirmappend=no\nset confirmcreate=no\nset wait_key=no\nset resolve=no\n'
+                                  'push "<tag-pattern>~s \\"by mutt\\"<enter><tag-prefix><copy-message><kill-line>=Archive<enter><quit>"\n')
+        # opens the mailbox over IMAP on a terminal of its own, copies what mutt sent to Archive, and leaves
+        run("script", "-qec", f"mutt -F {rc}", "/dev/null", env={**self.env, "TERM": "vt100"}, seconds=60)
         self.assertEqual(len(self.house.imap_letters(self.bob, "Archive")), 1)
 
     # -- fetching -----------------------------------------------------------------------------------------
@@ -133,12 +133,11 @@ class Foreign(unittest.TestCase):
                                    f"IMAPStore far\nAccount h\n\nMaildirStore near\nPath {mail}/\nInbox {mail}/INBOX\nSubFolders Verbatim\n\n"
                                    "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n")
         run("mbsync", "-c", rc, "-a", env=self.env)
-        count = len(list((mail / "INBOX").glob("*/*")))
-        self.assertEqual(count, len(self.house.imap_letters(self.bob)))
-        second = run("mbsync", "-c", rc, "-a", "-V", env=self.env)
-        self.assertIn("F: +0 *0 #0", second.replace("Far: ", "F: "), second)
-        self.assertEqual(count, len([f for f in (mail / "INBOX").glob("*/*")]))
-        # a local deletion and a flag travel back
+        first = sorted(f.name for f in (mail / "INBOX").glob("*/*"))
+        self.assertEqual(len(first), len(self.house.imap_letters(self.bob)))
+        run("mbsync", "-c", rc, "-a", env=self.env)
+        self.assertEqual(first, sorted(f.name for f in (mail / "INBOX").glob("*/*")), "the second run fetches nothing")
+        # a flag travels back
         new = next(iter((mail / "INBOX").glob("new/*")))
         new.rename(mail / "INBOX" / "cur" / (new.name.split(":")[0] + ":2,FS"))
         run("mbsync", "-c", rc, "-a", env=self.env)
@@ -153,8 +152,15 @@ class Foreign(unittest.TestCase):
         mail = self.home / "getmail"
         for part in ("cur", "new", "tmp"):
             (mail / part).mkdir(parents=True)
+        user = ""
+        if os.geteuid() == 0:  # getmail does not deliver as root
+            user = "user = nobody\n"
+            for path in (self.house.where, self.home, mail, *mail.iterdir()):
+                path.chmod(0o755)
+            for path in (mail, *mail.iterdir()):
+                shutil.chown(path, "nobody")
         rc = self.file("getmailrc", f"[retriever]\ntype = SimplePOP3SSLRetriever\nserver = {self.house.ip}\nport = {PORTS['pop3s']}\nusername = {self.bob}\npassword = pass-b\n"
-                                    f"[destination]\ntype = Maildir\npath = {mail}/\n[options]\ndelete = false\nread_all = false\n")
+                                    f"[destination]\ntype = Maildir\npath = {mail}/\n{user}[options]\ndelete = false\nread_all = false\n")
         run("getmail", f"--getmaildir={self.home}", f"--rcfile={rc}", env=self.env)
         count = len(list(mail.glob("new/*")))
         self.assertGreaterEqual(count, 1)

@@ -24,18 +24,18 @@ class OneHouse(unittest.TestCase):
 
     def test_submitted_delivered_fetched(self):
         letter = LETTER % b"one"
+        before = len(self.house.imap_letters(self.bob))
         with self.house.submit(self.alice) as s:
             self.assertEqual(s.sendmail(self.alice, [self.bob], letter), {})
-        self.assertGreaterEqual(self.house.wait_for(self.bob, 1), 1)
-        by_imap = self.house.imap_letters(self.bob)[0]
+        self.assertGreaterEqual(self.house.wait_for(self.bob, before + 1), before + 1)
+        by_imap = self.house.imap_letters(self.bob)[-1]
         self.assertEqual(house.without_trace(by_imap), letter)
         p = self.house.pop3(self.bob)
-        by_pop = b"\r\n".join(p.retr(1)[1]) + b"\r\n"
+        by_pop = b"\r\n".join(p.retr(before + 1)[1]) + b"\r\n"
         p.quit()
         self.assertEqual(by_pop, by_imap)
-        kinds = [e["event"] for e in self.house.trace("<one@a.test>")["events"]]
-        for step in ("submitted", "queued", "delivered", "fetched"):
-            self.assertIn(step, kinds)
+        wanted = ("submitted", "queued", "delivered", "fetched")
+        self.assertLessEqual(set(wanted), {s["event"] for s in self.house.steps("<one@a.test>", *wanted)})
 
     def test_change_takes_effect_without_restart(self):
         carol = self.house.account("carol")
@@ -107,10 +107,10 @@ class OneHouse(unittest.TestCase):
         s = smtplib.SMTP(self.house.ip, PORTS["submission"], timeout=60)
         s.starttls(context=self.house.tls())
         with self.assertRaises(smtplib.SMTPAuthenticationError) as refused:
-            s.login(self.alice, "wrong")
+            s.login(self.alice, "Tr0ub4dor-and-3")
         self.assertEqual(refused.exception.smtp_code, 535)
         s.close()
-        self.assertNotIn("wrong", self.house.tail(10000).replace("wrong password", ""))
+        self.assertNotIn("Tr0ub4dor", self.house.tail(10000))
 
     def test_status(self):
         status = self.house.status()
@@ -131,9 +131,9 @@ class ThreeHouses(unittest.TestCase):
         arrived = c.imap_letters(bob)[0]
         self.assertEqual(house.without_trace(arrived), letter)
         self.assertEqual(arrived.lower().count(b"\r\nreceived:"), 3)
-        self.assertIn("relayed", [e["event"] for e in a.trace("<three@a.test>")["events"]])
-        self.assertIn("relayed", [e["event"] for e in b.trace("<three@a.test>")["events"]])
-        self.assertIn("delivered", [e["event"] for e in c.trace("<three@a.test>")["events"]])
+        self.assertIn("relayed", {s["event"] for s in a.steps("<three@a.test>", "relayed")})
+        self.assertIn("relayed", {s["event"] for s in b.steps("<three@a.test>", "relayed")})
+        self.assertIn("delivered", {s["event"] for s in c.steps("<three@a.test>", "delivered")})
         for h in houses:
             self.assertEqual(h.stop(), 0)
 

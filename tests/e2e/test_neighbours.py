@@ -54,7 +54,7 @@ class BetweenPostfixes(unittest.TestCase):
 
     def test_postfix_house_postfix(self):
         self.through(self.p, "to-q@b.test", self.q, "forth")
-        steps = {e["event"]: e for e in self.house.trace("<forth@p.test>")["events"]}
+        steps = {s["event"]: s for s in self.house.steps("<forth@p.test>", "relayed")}
         self.assertIn("TLS", steps["received"]["tls"])
         self.assertIn("TLS", steps["relayed"]["tls"])
         self.assertIn("queued as", steps["relayed"]["reply"])
