@@ -191,7 +191,7 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-int ph__spool_connect(struct ph_spool *s, struct ph_error *reterr)
+static int open_file(struct ph_spool *s, struct ph_error *reterr)
 {
     int flags = s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     int rc = sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, s->vfs);
@@ -221,7 +221,7 @@ int ph__spool_connect(struct ph_spool *s, struct ph_error *reterr)
     return ph_fail(reterr, -err, 0, "%s: %s; %s", s->path, s->why, remedy);
 }
 
-void ph__spool_disconnect(struct ph_spool *s)
+static void close_file(struct ph_spool *s)
 {
     for (int i = 0; i < SQL_COUNT; i++) {
         sqlite3_finalize(s->stmt[i]);
@@ -248,7 +248,7 @@ int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct p
         err = ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     if (!err) {
         s->empty = ph_arena_mark(s->arena);
-        err = ph__spool_connect(s, reterr);
+        err = open_file(s, reterr);
     }
     int64_t next = 0;
     if (!err && number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0)
@@ -266,7 +266,7 @@ struct ph_spool *ph_spool_close(struct ph_spool *s)
 {
     if (!s)
         return NULL;
-    ph__spool_disconnect(s);
+    close_file(s);
     ph_arena_free(s->arena);
     free(s->path);
     free(s->vfs);

@@ -49,9 +49,6 @@ int ph__spool_run(struct ph_spool *s, sqlite3_stmt *st);
 int ph__spool_step(struct ph_spool *s, enum spool_sql which); /* one without parameters */
 /* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns err. */
 int ph__spool_failed(struct ph_spool *s, int err);
-/* (Re)opens s->path with all pragmas. */
-int ph__spool_connect(struct ph_spool *s, struct ph_error *reterr);
-void ph__spool_disconnect(struct ph_spool *s);
 /* Puts pending changes into the open transaction. */
 int ph__spool_apply(struct ph_spool *s);
 void ph__spool_untie(struct ph_spool *s); /* forgets tied changes; the rest is to be applied again */

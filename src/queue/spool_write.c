@@ -30,22 +30,14 @@ struct spool_change {
 /* ---- transactions ------------------------------------------------------------------------ */
 
 /* Makes sure of everything committed before, after a failure that may have left the log unsure (docs/queue.md, "When the
- * disk fails"). */
+ * disk fails"). The connection is kept: it alone knows which frames of the log count; a new one would read the failed
+ * transaction from the page cache and take it for committed. */
 static int repair(struct ph_spool *s)
 {
-    if (s->db && ph_spool_checkpoint(s, 0) == 0) {
+    int err = ph_spool_checkpoint(s, 0);
+    if (!err)
         s->state = SPOOL_IDLE;
-        return 0;
-    }
-    ph__spool_disconnect(s);
-    struct ph_error why = {0};
-    int err = ph__spool_connect(s, &why);
-    if (err) {
-        ph__spool_disconnect(s);
-        return err == -PH_EFULL || err == -PH_ENOMEM || err == -PH_ECORRUPT ? err : -PH_EIO;
-    }
-    s->state = SPOOL_IDLE;
-    return 0;
+    return err;
 }
 
 int ph_spool_begin(struct ph_spool *s)

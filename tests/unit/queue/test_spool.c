@@ -1,0 +1,574 @@
+/* The spool: states on disk, kills at random moments, a disk that fails at its k-th call. */
+#include "id.h"
+#include "queue.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#define NOW INT64_C(1700000000000000)
+
+static char folder[64], path[96];
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/test-spool-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/queue.sqlite", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s%s", path, tails[i]);
+        unlink(name);
+    }
+    return rmdir(folder);
+}
+
+static struct ph_spool *open_with(const char *vfs)
+{
+    struct ph_spool *s = NULL;
+    struct ph_error err = {0};
+    const struct ph_spool_options opt = {.journey = true, .vfs = vfs};
+    return ph_spool_open(path, &opt, &s, &err) < 0 ? NULL : s;
+}
+
+static struct ph_spool *open_spool(void)
+{
+    struct ph_spool *s = open_with(NULL);
+    assert_non_null(s);
+    return s;
+}
+
+/* The body tells the id, so that a mixed-up one is seen. */
+static size_t make_body(uint64_t qid, char *buf, size_t n)
+{
+    memset(buf, 'a' + (int)(qid % 26), n);
+    char id[PH_ID_TEXT + 1];
+    memcpy(buf, ph_id_text(qid, id), PH_ID_TEXT);
+    return n;
+}
+
+static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_try, const char *dest)
+{
+    char *body = malloc(size);
+    uint64_t qid = *ret_qid = ph_spool_id(s, NOW);
+    make_body(qid, body, size);
+    struct ph_spool_letter l = {.qid = qid, .received = NOW, .sender = PH_STR("a@a.test"), .message_id = PH_STR("<m@a.test>"),
+                                .owner = PH_STR("a@a.test"), .size = size, .summary = PH_STR("sum")};
+    struct ph_spool_rcpt r[2] = {
+        {.idx = 0, .target = *dest ? PH_SPOOL_REMOTE : PH_SPOOL_LOCAL, .address = PH_STR("b@b.test"), .dest = ph_str_c(dest),
+         .next_try = next_try},
+        {.idx = 1, .address = PH_STR("c@b.test"), .account = 7, .folder = PH_STR("c"), .next_try = next_try}};
+    int err = ph_spool_put(s, &l, r, 2, (ph_str){body, size});
+    free(body);
+    if (!err) {
+        struct ph_spool_event e = {.qid = qid, .time = NOW, .kind = 3, .process = PH_STR("queue")};
+        ph_spool_tie(s, true);
+        err = ph_spool_event(s, l.message_id, l.owner, &e);
+        ph_spool_tie(s, false);
+    }
+    return err;
+}
+
+static bool is_there(struct ph_spool *s, uint64_t qid, size_t size)
+{
+    struct ph_arena *a = ph_arena_new(NULL, 1 << 20);
+    struct ph_spool_letter l;
+    struct ph_spool_rcpt *r;
+    size_t n = 0;
+    bool good = ph_spool_load(s, qid, a, &l, &r, &n) == 1 && n && l.size == size;
+    struct ph_buf body;
+    ph_buf_init(&body, NULL, 8 << 20);
+    char *want = malloc(size);
+    make_body(qid, want, size);
+    good = good && ph_spool_body(s, qid, 0, 8 << 20, NULL, &body) == 0 && body.n == size && !memcmp(body.p, want, size);
+    free(want);
+    ph_buf_done(&body);
+    ph_arena_free(a);
+    return good;
+}
+
+static void counts(struct ph_spool *s, uint64_t letters, uint64_t rcpts)
+{
+    uint64_t l, r;
+    assert_int_equal(ph_spool_count(s, &l, &r), 0);
+    assert_int_equal(l, letters);
+    assert_int_equal(r, rcpts);
+}
+
+/* ---- states ------------------------------------------------------------------------------ */
+
+static void states(void **state)
+{
+    static const size_t sizes[] = {64, 2048, 65536, 300000, 3 << 20};
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t last = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t qid;
+        assert_int_equal(put(s, &qid, sizes[i], PH_SPOOL_FRESH, "b.test"), 0);
+        assert_true(qid > last);
+        assert_int_equal(ph_spool_commit(s), 0);
+        s = ph_spool_close(s);
+        s = open_spool();
+        assert_true(is_there(s, qid, sizes[i]));
+        counts(s, 1, 2);
+        assert_int_equal(ph_spool_recover(s, NOW), 2);
+        assert_int_equal(ph_spool_done(s, qid, 0), 0);
+        assert_int_equal(ph_spool_commit(s), 0);
+        assert_true(is_there(s, qid, sizes[i]));
+        assert_int_equal(ph_spool_done(s, qid, 1), 0);
+        counts(s, 0, 0); /* seen before it is committed */
+        assert_int_equal(ph_spool_commit(s), 0);
+        assert_int_equal(ph_spool_checkpoint(s, 0), 0);
+        last = qid;
+    }
+    ph_spool_close(s);
+}
+
+static void ids_never_repeat(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    for (int i = 0; i < 10; i++) {
+        struct ph_spool *s = open_spool();
+        int64_t clock = i % 2 ? NOW : NOW + INT64_C(31536000000000) * (i - 5); /* years to and fro */
+        for (int k = 0; k < 100; k++) {
+            uint64_t qid = ph_spool_id(s, clock);
+            assert_true(qid > last);
+            last = qid;
+        }
+        uint64_t qid;
+        assert_int_equal(put(s, &qid, 100, NOW, "x.test"), 0);
+        last = qid;
+        assert_int_equal(ph_spool_commit(s), 0);
+        ph_spool_close(s);
+    }
+}
+
+static void rollback_keeps_changes(void **state)
+{
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t one, two;
+    assert_int_equal(put(s, &one, 100, PH_SPOOL_FRESH, "x.test"), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    assert_int_equal(ph_spool_done(s, one, 0), 0);
+    assert_int_equal(put(s, &two, 100, PH_SPOOL_FRESH, "x.test"), 0);
+    assert_int_equal(ph_spool_changes(s), 2);
+    ph_spool_rollback(s);
+    assert_int_equal(ph_spool_changes(s), 1); /* the event of the letter that is not there is gone, the end of the other is not */
+    assert_int_equal(ph_spool_commit(s), 0);
+    counts(s, 1, 1);
+    assert_false(is_there(s, two, 100));
+    ph_spool_close(s);
+}
+
+static void due_in_pages(void **state)
+{
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t qid;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(put(s, &qid, 10, NOW + i % 10, i % 3 ? "x.test" : "y.test"), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    struct ph_spool_due row[7], after = {.next_try = INT64_MIN};
+    int n, seen = 0;
+    while ((n = ph_spool_due(s, PH_STR("x.test"), &after, row, 7)) > 0) {
+        for (int i = 0; i < n; i++) {
+            assert_true(row[i].next_try > after.next_try || (row[i].next_try == after.next_try && row[i].qid > after.qid));
+            after = row[i];
+            seen++;
+        }
+    }
+    assert_int_equal(seen, 66);
+    struct ph_buf name;
+    ph_buf_init(&name, NULL, 300);
+    int64_t when;
+    assert_int_equal(ph_spool_dest_next(s, (ph_str){0}, true, &name, &when), 1);
+    assert_int_equal(name.n, 0);
+    assert_int_equal(ph_spool_dest_next(s, (ph_str){0}, false, &name, &when), 1);
+    assert_string_equal(ph_buf_cstr(&name), "x.test");
+    ph_buf_done(&name);
+    assert_int_equal(ph_spool_hurry(s, PH_SPOOL_DEST, 0, PH_STR("x.test"), NOW), 60);
+    ph_spool_close(s);
+}
+
+static int count_events(void *ctx, const struct ph_spool_event *e)
+{
+    *(int *)ctx += e->qid != 0;
+    return 0;
+}
+
+static void journeys(void **state)
+{
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t qids[5], found[10];
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(put(s, &qids[i], 100, PH_SPOOL_FRESH, ""), 0);
+        struct ph_spool_event e = {.qid = qids[i], .time = NOW, .kind = 7, .reply = PH_STR("ok")};
+        assert_int_equal(ph_spool_event(s, PH_STR("<m@a.test>"), (ph_str){0}, &e), 0);
+    }
+    assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 10), 5);
+    assert_int_equal(ph_spool_trips(s, PH_STR("<other@a.test>"), found, 10), 0);
+    assert_int_equal(ph_spool_done(s, qids[0], 0), 0);
+    assert_int_equal(ph_spool_done(s, qids[0], 1), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    int n = 0;
+    assert_int_equal(ph_spool_journey_of(s, qids[0], count_events, &n), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(ph_spool_prune(s, NOW + 1000000, 100), 1); /* the others are still under way */
+    assert_int_equal(ph_spool_commit(s), 0);
+    assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 10), 4);
+    ph_spool_close(s);
+}
+
+/* ---- kills ------------------------------------------------------------------------------- */
+
+struct told {
+    uint64_t qid;
+    uint32_t gone; /* 1: its end was committed */
+};
+
+static void writer(int fd, unsigned seed)
+{
+    struct ph_spool *s = open_spool();
+    uint64_t before = 0;
+    for (;;) {
+        struct told batch[16];
+        int n = 1 + rand_r(&seed) % 15;
+        for (int i = 0; i < n; i++) {
+            batch[i] = (struct told){0};
+            if (put(s, &batch[i].qid, 500 + (size_t)rand_r(&seed) % 5000, PH_SPOOL_FRESH, "x.test"))
+                _exit(1);
+        }
+        if (before && (ph_spool_done(s, before, 0) || ph_spool_done(s, before, 1)))
+            _exit(1);
+        if (ph_spool_commit(s))
+            _exit(1);
+        if (before) {
+            batch[n].qid = before;
+            batch[n++].gone = 1;
+        }
+        before = rand_r(&seed) % 2 ? batch[0].qid : 0;
+        if (write(fd, batch, (size_t)n * sizeof *batch) < 0)
+            _exit(1);
+        if (rand_r(&seed) % 20 == 0)
+            (void)ph_spool_checkpoint(s, 1);
+    }
+}
+
+static void killed_at_any_moment(void **state)
+{
+    enum { ROUNDS = 15, MOST = 100000 };
+    (void)state;
+    static struct told told[MOST];
+    size_t n = 0;
+    srand(4711);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        int fds[2];
+        assert_int_equal(pipe(fds), 0);
+        pid_t child = fork();
+        if (!child) {
+            close(fds[0]);
+            writer(fds[1], round + 1);
+        }
+        close(fds[1]);
+        usleep((useconds_t)(5000 + rand() % 60000));
+        kill(child, SIGKILL);
+        ssize_t got;
+        while (n + 64 < MOST && (got = read(fds[0], &told[n], 64 * sizeof *told)) > 0)
+            n += (size_t)got / sizeof *told;
+        close(fds[0]);
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        struct ph_spool *s = open_spool();
+        struct ph_arena *a = ph_arena_new(NULL, 1 << 24);
+        for (size_t i = 0; i < n; i++) {
+            struct ph_mark m = ph_arena_mark(a);
+            struct ph_spool_letter l = {0};
+            struct ph_spool_rcpt *r;
+            size_t rcpts = 0;
+            bool gone = told[i].gone;
+            for (size_t k = i; !gone && k < n; k++)
+                gone = told[k].gone && told[k].qid == told[i].qid;
+            int there = ph_spool_load(s, told[i].qid, a, &l, &r, &rcpts);
+            if (gone)
+                assert_int_equal(there, 0);
+            else if (there == 1) /* its end may be committed and not yet told */
+                assert_true(is_there(s, told[i].qid, l.size));
+            ph_arena_back(a, m);
+        }
+        ph_arena_free(a);
+        ph_spool_close(s);
+    }
+    assert_true(n > ROUNDS);
+}
+
+/* ---- a disk that fails --------------------------------------------------------------------- */
+
+static struct {
+    int calls, fail_at, error; /* fail_at: the call that fails; 0: none; from there on all when `all` */
+    bool all;
+} disk;
+
+static bool fails(void)
+{
+    disk.calls++;
+    return disk.fail_at && (disk.all ? disk.calls >= disk.fail_at : disk.calls == disk.fail_at);
+}
+
+struct shim_file {
+    sqlite3_file base;
+    sqlite3_file *real;
+};
+
+#define REAL(f) (((struct shim_file *)(f))->real)
+
+static int shim_close(sqlite3_file *f)
+{
+    int rc = REAL(f)->pMethods->xClose(REAL(f));
+    free(REAL(f));
+    return rc;
+}
+static int shim_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+    return REAL(f)->pMethods->xRead(REAL(f), p, n, at);
+}
+static int shim_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+    return fails() ? disk.error : REAL(f)->pMethods->xWrite(REAL(f), p, n, at);
+}
+static int shim_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+    return fails() ? SQLITE_IOERR_TRUNCATE : REAL(f)->pMethods->xTruncate(REAL(f), n);
+}
+static int shim_sync(sqlite3_file *f, int flags)
+{
+    return fails() ? SQLITE_IOERR_FSYNC : REAL(f)->pMethods->xSync(REAL(f), flags);
+}
+static int shim_size(sqlite3_file *f, sqlite3_int64 *n)
+{
+    return REAL(f)->pMethods->xFileSize(REAL(f), n);
+}
+static int shim_lock(sqlite3_file *f, int l)
+{
+    return REAL(f)->pMethods->xLock(REAL(f), l);
+}
+static int shim_unlock(sqlite3_file *f, int l)
+{
+    return REAL(f)->pMethods->xUnlock(REAL(f), l);
+}
+static int shim_reserved(sqlite3_file *f, int *out)
+{
+    return REAL(f)->pMethods->xCheckReservedLock(REAL(f), out);
+}
+static int shim_control(sqlite3_file *f, int op, void *arg)
+{
+    return REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
+}
+static int shim_sector(sqlite3_file *f)
+{
+    return REAL(f)->pMethods->xSectorSize(REAL(f));
+}
+static int shim_traits(sqlite3_file *f)
+{
+    return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
+}
+static int shim_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+{
+    return REAL(f)->pMethods->xShmMap(REAL(f), page, size, extend, out);
+}
+static int shim_shm_lock(sqlite3_file *f, int at, int n, int flags)
+{
+    return REAL(f)->pMethods->xShmLock(REAL(f), at, n, flags);
+}
+static void shim_barrier(sqlite3_file *f)
+{
+    REAL(f)->pMethods->xShmBarrier(REAL(f));
+}
+static int shim_unmap(sqlite3_file *f, int del)
+{
+    return REAL(f)->pMethods->xShmUnmap(REAL(f), del);
+}
+
+static const sqlite3_io_methods shim_methods = {2,           shim_close,  shim_read,     shim_write,   shim_truncate, shim_sync,
+                                                shim_size,   shim_lock,   shim_unlock,   shim_reserved, shim_control, shim_sector,
+                                                shim_traits, shim_map,    shim_shm_lock, shim_barrier, shim_unmap,    NULL,
+                                                NULL};
+
+static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
+{
+    sqlite3_vfs *real = vfs->pAppData;
+    struct shim_file *s = (struct shim_file *)f;
+    s->base.pMethods = NULL;
+    s->real = calloc(1, (size_t)real->szOsFile);
+    int rc = real->xOpen(real, name, s->real, flags, out);
+    if (rc != SQLITE_OK)
+        free(s->real);
+    else
+        s->base.pMethods = &shim_methods;
+    return rc;
+}
+
+static void make_shim(void)
+{
+    static sqlite3_vfs shim;
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    if (shim.zName)
+        return;
+    shim = *real;
+    shim.zName = "failing";
+    shim.pAppData = real;
+    shim.szOsFile = sizeof(struct shim_file);
+    shim.xOpen = shim_open;
+    sqlite3_vfs_register(&shim, 0);
+}
+
+static void wipe(void)
+{
+    static const char *const tails[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s%s", path, tails[i]);
+        unlink(name);
+    }
+}
+
+/* Groups of letters; what was acknowledged must be there, what was refused must not, and afterwards all goes on. */
+static bool run_failing(int k, bool all, int error)
+{
+    enum { GROUPS = 6, EACH = 3 };
+    uint64_t ok[GROUPS * EACH + 1], bad[GROUPS * EACH];
+    size_t ok_n = 0, bad_n = 0;
+    wipe();
+    disk.fail_at = 0;
+    disk.error = error;
+    disk.all = all;
+    struct ph_spool *s = open_with("failing");
+    assert_non_null(s);
+    disk.calls = 0;
+    disk.fail_at = k;
+    for (int g = 0; g < GROUPS; g++) {
+        uint64_t qid[EACH];
+        int err = 0;
+        for (int i = 0; i < EACH; i++)
+            err = put(s, &qid[i], 3000, PH_SPOOL_FRESH, "x.test") || err;
+        if (!err)
+            err = ph_spool_commit(s);
+        else
+            ph_spool_rollback(s);
+        for (int i = 0; i < EACH; i++)
+            *(err ? &bad[bad_n++] : &ok[ok_n++]) = qid[i];
+        if (g == 3)
+            (void)ph_spool_checkpoint(s, 1);
+    }
+    bool reached = disk.calls >= k;
+    disk.fail_at = 0;
+    for (int tries = 0; tries < 2; tries++) /* the disk works again: so does the spool */
+        if (!put(s, &ok[ok_n], 3000, PH_SPOOL_FRESH, "x.test") && !ph_spool_commit(s)) {
+            ok_n++;
+            break;
+        }
+    if (!all)
+        assert_true(ok_n > 1);
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < ok_n; i++)
+            assert_true(is_there(s, ok[i], 3000));
+        for (size_t i = 0; i < bad_n; i++)
+            assert_false(is_there(s, bad[i], 3000));
+        ph_spool_close(s);
+        s = open_spool();
+    }
+    ph_spool_close(s);
+    return reached;
+}
+
+static void disk_fails_once(void **state)
+{
+    (void)state;
+    make_shim();
+    for (int k = 1; run_failing(k, false, SQLITE_FULL); k++)
+        ;
+    for (int k = 1; run_failing(k, false, SQLITE_IOERR_WRITE); k++)
+        ;
+}
+
+static void disk_fails_for_good(void **state)
+{
+    (void)state;
+    make_shim();
+    for (int k = 1; run_failing(k, true, SQLITE_FULL); k += 3)
+        ;
+    for (int k = 1; run_failing(k, true, SQLITE_IOERR_WRITE); k += 3)
+        ;
+}
+
+/* ---- what is no spool ------------------------------------------------------------------------ */
+
+static void damaged_files_are_told(void **state)
+{
+    (void)state;
+    struct ph_spool *s = NULL;
+    struct ph_error err = {0};
+    const struct ph_spool_options ro = {.read_only = true}, rw = {.journey = true};
+    assert_true(ph_spool_open(path, &ro, &s, &err) < 0);
+    FILE *f = fopen(path, "we");
+    for (int i = 0; i < 500; i++)
+        fputs("this is not a database ", f);
+    fclose(f);
+    assert_int_equal(ph_spool_open(path, &rw, &s, &err), -PH_ECORRUPT);
+    assert_non_null(strstr(err.text, path));
+}
+
+static void id_texts(void **state)
+{
+    (void)state;
+    char id[PH_ID_TEXT + 1];
+    uint64_t back = 0;
+    static const uint64_t ids[] = {0, 1, 31, 32, 1700000000000000, ((uint64_t)1 << 55) - 1};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        assert_true(ph_id_parse(ph_str_c(ph_id_text(ids[i], id)), &back));
+        assert_int_equal(back, ids[i]);
+    }
+    assert_false(ph_id_parse(PH_STR("0000000000"), &back));
+    assert_false(ph_id_parse(PH_STR("0000000000u"), &back));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(id_texts, setup, teardown),
+        cmocka_unit_test_setup_teardown(states, setup, teardown),
+        cmocka_unit_test_setup_teardown(ids_never_repeat, setup, teardown),
+        cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(due_in_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(journeys, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(disk_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(disk_fails_for_good, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_files_are_told, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
