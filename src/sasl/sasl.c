@@ -20,12 +20,14 @@ static bool is_utf8(ph_str s)
     const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
         size_t r = 0;
-        while (r < sizeof rows / sizeof rows[0] && (p[i] < rows[r].lead_from || p[i] > rows[r].lead_to))
+        while (r < sizeof rows / sizeof rows[0] &&
+               (p[i] < rows[r].lead_from || p[i] > rows[r].lead_to))
             r++;
         if (r == sizeof rows / sizeof rows[0] || s.n - i <= rows[r].more)
             return false;
         for (size_t k = 1; k <= rows[r].more; k++)
-            if (k == 1 ? p[i + 1] < rows[r].second_from || p[i + 1] > rows[r].second_to : (p[i + k] & 0xc0) != 0x80)
+            if (k == 1 ? p[i + 1] < rows[r].second_from || p[i + 1] > rows[r].second_to
+                       : (p[i + k] & 0xc0) != 0x80)
                 return false;
         i += 1u + rows[r].more;
     }
@@ -43,8 +45,9 @@ int ph_sasl_plain_decode(ph_str in, ph_str *ret_authzid, ph_str *ret_user, ph_st
         return -PH_ESYNTAX;
     ph_str authzid = ph_str_sub(in, 0, first), user = ph_str_sub(rest, 0, second);
     ph_str password = ph_str_skip(rest, second + 1);
-    if (authzid.n > PH_SASL_USER_MAX || !fits(user, PH_SASL_USER_MAX) || !fits(password, PH_SASL_PASSWORD_MAX) ||
-        !is_utf8(authzid) || !is_utf8(user) || !is_utf8(password))
+    if (authzid.n > PH_SASL_USER_MAX || !fits(user, PH_SASL_USER_MAX) ||
+        !fits(password, PH_SASL_PASSWORD_MAX) || !is_utf8(authzid) || !is_utf8(user) ||
+        !is_utf8(password))
         return -PH_ESYNTAX;
     *ret_authzid = authzid;
     *ret_user = user;

@@ -1,4 +1,5 @@
-/* The SMTP client engine: any bytes from the server, cut anywhere. The first byte chooses what is asked, the second the cuts. */
+/* The SMTP client engine: any bytes from the server, cut anywhere. The first byte chooses what is
+ * asked, the second the cuts. */
 #include <posthouse/smtp.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,7 +14,8 @@ static void letter(struct ph_smtp_client *c)
     ignored += ph_smtp_client_data(c);
 }
 
-static void on_event(struct ph_smtp_client *c, enum ph_smtp_client_ev kind, unsigned how, unsigned *rounds)
+static void on_event(struct ph_smtp_client *c, enum ph_smtp_client_ev kind, unsigned how,
+                     unsigned *rounds)
 {
     if (kind == PH_SMTP_C_GREETING)
         ignored += ph_smtp_client_hello(c, PH_STR("x"));

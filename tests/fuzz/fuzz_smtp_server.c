@@ -1,4 +1,5 @@
-/* The SMTP server engine: any bytes, cut anywhere, with replies of all kinds. The first two bytes choose options and cuts. */
+/* The SMTP server engine: any bytes, cut anywhere, with replies of all kinds. The first two bytes
+ * choose options and cuts. */
 #include <posthouse/smtp.h>
 #include <stdlib.h>
 
@@ -34,7 +35,8 @@ static void drain(struct ph_smtp_server *s)
         struct ph_buf scratch;
         ph_buf_init(&scratch, NULL, 4096);
         if ((kind == PH_SMTP_S_MAIL || kind == PH_SMTP_S_RCPT) &&
-            (ph_smtp_mailbox_parse(ev.mailbox.address, 7, &scratch, &m, NULL) < 0 || !ph_str_eq(m.address, ev.mailbox.address)))
+            (ph_smtp_mailbox_parse(ev.mailbox.address, 7, &scratch, &m, NULL) < 0 ||
+             !ph_str_eq(m.address, ev.mailbox.address)))
             abort();
         ph_buf_done(&scratch);
         answer(s, kind);

@@ -1,9 +1,9 @@
 /*
  * Dot-stuffed text, read and written.
  *
- * Both scan for CR and for LF with memchr, so that the usual line costs two calls and no look at its
- * bytes, and both hand out or copy runs that are as long as possible: a run is broken only by a dot to be
- * removed or added, or by a bare CR or LF.
+ * Both scan for CR and for LF with memchr, so that the usual line costs two calls and no look at
+ * its bytes, and both hand out or copy runs that are as long as possible: a run is broken only by a
+ * dot to be removed or added, or by a bare CR or LF.
  */
 #include "line.h"
 #include <string.h>
@@ -17,8 +17,8 @@ void ph_undot_init(struct ph_undot *u)
     *u = (struct ph_undot){.state = START};
 }
 
-/* At the start of a line that begins with a dot. 1: the end, *ret_eaten counts it; 0: the dot alone is eaten; -1: the
- * bytes that decide are not here. */
+/* At the start of a line that begins with a dot. 1: the end, *ret_eaten counts it; 0: the dot alone
+ * is eaten; -1: the bytes that decide are not here. */
 static int at_dot(ph_str in, size_t *ret_eaten)
 {
     if (in.n == 1 || (in.n == 2 && in.p[1] == '\r'))
@@ -28,8 +28,8 @@ static int at_dot(ph_str in, size_t *ret_eaten)
     return end;
 }
 
-/* The end of the run of text that starts at `in`: behind the CRLF before the next line that begins with a dot, or
- * the end of input without a trailing CR. */
+/* The end of the run of text that starts at `in`: behind the CRLF before the next line that begins
+ * with a dot, or the end of input without a trailing CR. */
 static size_t run(struct ph_undot *u, ph_str in)
 {
     size_t i = 0;
@@ -90,8 +90,8 @@ static int bare(struct ph_dot *d, struct ph_buf *out)
     return 0;
 }
 
-/* How much of `text`, whose first dot is taken care of, can be copied as it is: up to the next line that starts with a
- * dot, a bare CR or LF, or a CR at the end. Every LF in it is a CRLF's. */
+/* How much of `text`, whose first dot is taken care of, can be copied as it is: up to the next line
+ * that starts with a dot, a bare CR or LF, or a CR at the end. Every LF in it is a CRLF's. */
 static size_t plain(ph_str text)
 {
     size_t i = 0;

@@ -67,7 +67,8 @@ enum ph_line_end ph_line_next(struct ph_inbuf *in, size_t max, ph_str *ret_line)
 {
     ph_str rest = ph_inbuf_rest(in);
     size_t look = rest.n < max ? rest.n : max;
-    const char *lf = look > in->scanned ? memchr(rest.p + in->scanned, '\n', look - in->scanned) : NULL;
+    const char *lf =
+        look > in->scanned ? memchr(rest.p + in->scanned, '\n', look - in->scanned) : NULL;
     if (!lf) {
         in->scanned = look;
         return rest.n >= max ? PH_LINE_LONG : PH_LINE_NONE;

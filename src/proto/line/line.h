@@ -1,6 +1,6 @@
 /*
- * line.h - what SMTP, POP3 and LMTP share below their grammars: bytes into CRLF lines, and the dot-stuffed text of RFC 5321
- * 4.5.2 and RFC 1939 3, read and written. Pure.
+ * line.h - what SMTP, POP3 and LMTP share below their grammars: bytes into CRLF lines, and the
+ * dot-stuffed text of RFC 5321 4.5.2 and RFC 1939 3, read and written. Pure.
  */
 #ifndef PH_LINE_H
 #define PH_LINE_H
@@ -8,7 +8,8 @@
 
 /* ---- input ------------------------------------------------------------------------------- */
 
-/* Bytes that arrived and are not consumed yet. Bounded by `max`; a consumed front costs nothing until it is half. */
+/* Bytes that arrived and are not consumed yet. Bounded by `max`; a consumed front costs nothing
+ * until it is half. */
 struct ph_inbuf {
     struct ph_buf buf;
     size_t from;    /* consumed */
@@ -28,14 +29,16 @@ void ph_inbuf_clear(struct ph_inbuf *in);
 void ph_inbuf_shrink(struct ph_inbuf *in);
 
 enum ph_line_end {
-    PH_LINE_NONE,  /* no line end yet */
-    PH_LINE_CRLF,  /* *ret_line is the line without CRLF; it is eaten */
-    PH_LINE_BARE,  /* ended by LF alone, or holds a CR or NUL: eaten up to and including the LF, *ret_line without it */
-    PH_LINE_LONG   /* longer than max octets (CRLF included): nothing is eaten; see ph_line_skip */
+    PH_LINE_NONE, /* no line end yet */
+    PH_LINE_CRLF, /* *ret_line is the line without CRLF; it is eaten */
+    PH_LINE_BARE, /* ended by LF alone, or holds a CR or NUL: eaten up to and including the LF,
+                     *ret_line without it */
+    PH_LINE_LONG  /* longer than max octets (CRLF included): nothing is eaten; see ph_line_skip */
 };
 /* Cuts the next line. Linear over the life of a buffer however the bytes were split. */
 enum ph_line_end ph_line_next(struct ph_inbuf *in, size_t max, ph_str *ret_line);
-/* Eats up to and including the next LF; true when it was found. Call again after more input when not. */
+/* Eats up to and including the next LF; true when it was found. Call again after more input when
+ * not. */
 bool ph_line_skip(struct ph_inbuf *in);
 
 /* ---- dot-stuffed text -------------------------------------------------------------------- */
@@ -47,16 +50,18 @@ bool ph_line_skip(struct ph_inbuf *in);
  *     ^             \--other--> TEXT (the dot was stuffing)
  *     \---CRLF--- TEXT
  *
- * Only CRLF "." CRLF ends (or "." CRLF at the very start). A bare CR or LF is noted and never ends a line.
+ * Only CRLF "." CRLF ends (or "." CRLF at the very start). A bare CR or LF is noted and never ends
+ * a line.
  */
 struct ph_undot {
     int state;
     bool bare; /* a bare CR or LF, or NUL... was seen (NUL is not counted) */
 };
 void ph_undot_init(struct ph_undot *u);
-/* Looks at `in` and says how many of its first bytes are done with (*ret_eaten) and which slice of them is text (may
- * be empty). 1: the end was reached, 0: more may follow or is needed. Call until it eats nothing or ends. A CR or a dot
- * whose meaning the next byte decides is not eaten at the end of `in`. */
+/* Looks at `in` and says how many of its first bytes are done with (*ret_eaten) and which slice of
+ * them is text (may be empty). 1: the end was reached, 0: more may follow or is needed. Call until
+ * it eats nothing or ends. A CR or a dot whose meaning the next byte decides is not eaten at the
+ * end of `in`. */
 int ph_undot_next(struct ph_undot *u, ph_str in, size_t *ret_eaten, ph_str *ret_text);
 
 /* Writer: the same backwards. Bare CR and LF become CRLF unless `strict`. */

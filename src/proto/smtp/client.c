@@ -1,4 +1,5 @@
-/* The client engine: bytes, time, and what goes out when. Replies: client_next.c; requests: client_ask.c. */
+/* The client engine: bytes, time, and what goes out when. Replies: client_next.c; requests:
+ * client_ask.c. */
 #include "client_int.h"
 #include <string.h>
 
@@ -7,7 +8,8 @@ void ph_smtp_client_defaults(struct ph_smtp_client_options *o)
     *o = (struct ph_smtp_client_options){.struct_size = sizeof *o, .timeout_ms = PH_SMTP_TIMEOUT};
 }
 
-struct ph_smtp_client *ph_smtp_client_new(const struct ph_alloc *al, const struct ph_smtp_client_options *o)
+struct ph_smtp_client *ph_smtp_client_new(const struct ph_alloc *al,
+                                          const struct ph_smtp_client_options *o)
 {
     struct ph_smtp_client *c = ph_new0(al, sizeof *c);
     if (!c)
@@ -38,7 +40,8 @@ struct ph_smtp_client *ph_smtp_client_free(struct ph_smtp_client *c)
         return NULL;
     ph_wipe(c->secret.p, c->secret.cap);
     ph_wipe(c->text.p, c->text.cap);
-    struct ph_buf *all[] = {&c->out, &c->queue, &c->text, &c->accepted, &c->ehlo, &c->name, &c->reply, &c->secret, &c->decoded};
+    struct ph_buf *all[] = {&c->out,  &c->queue, &c->text,   &c->accepted, &c->ehlo,
+                            &c->name, &c->reply, &c->secret, &c->decoded};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         ph_buf_done(all[i]);
     ph_inbuf_done(&c->in);
@@ -48,7 +51,8 @@ struct ph_smtp_client *ph_smtp_client_free(struct ph_smtp_client *c)
 
 struct request *ph__smtp_client_request(struct ph_smtp_client *c, size_t i)
 {
-    return i < c->queue.n / sizeof(struct request) ? (struct request *)(void *)c->queue.p + i : NULL;
+    return i < c->queue.n / sizeof(struct request) ? (struct request *)(void *)c->queue.p + i
+                                                   : NULL;
 }
 
 void ph__smtp_client_break(struct ph_smtp_client *c, int code, const char *why)
@@ -91,7 +95,8 @@ void ph_smtp_client_sent(struct ph_smtp_client *c, size_t n)
     if (c->out_from == c->out.n) {
         c->out_from = 0;
         ph_buf_clear(&c->out);
-    } else if (c->out_from >= CLIENT_OUT_HIGH) { /* a peer that never takes all of it: what is sent makes room */
+    } else if (c->out_from >=
+               CLIENT_OUT_HIGH) { /* a peer that never takes all of it: what is sent makes room */
         ph_buf_drop(&c->out, c->out_from);
         c->out_from = 0;
     }
@@ -152,7 +157,8 @@ static void push_body(struct ph_smtp_client *c)
     while (c->piece.n && ph_smtp_client_out(c).n < CLIENT_OUT_HIGH) {
         ph_str part = ph_str_sub(c->piece, 0, CLIENT_BODY_STEP);
         if (ph_dot_add(&c->dot, &c->out, part) < 0) {
-            ph__smtp_client_break(c, PH_ESYNTAX, "the message has a CR or LF that is not part of CRLF");
+            ph__smtp_client_break(c, PH_ESYNTAX,
+                                  "the message has a CR or LF that is not part of CRLF");
             return;
         }
         c->octets += part.n;
@@ -180,7 +186,8 @@ static bool may_send(const struct ph_smtp_client *c, const struct request *r)
         return false;
     if (c->head < c->sent)
         return pipelining;
-    /* Everything before is answered: what can no longer succeed is not sent, and the head answers itself. */
+    /* Everything before is answered: what can no longer succeed is not sent, and the head answers
+     * itself. */
     bool part_of_letter = r->verb == VERB_RCPT || r->verb == VERB_DATA;
     return !part_of_letter || ph__smtp_allowed(c->state, r->verb);
 }
@@ -250,4 +257,5 @@ static void op_tick(void *c, int64_t now_ms)
     ph_smtp_client_tick(c, now_ms);
 }
 
-const struct ph_proto_ops ph_smtp_client_ops = {op_feed, op_feed_eof, op_out, op_sent, op_want, op_deadline, op_tick};
+const struct ph_proto_ops ph_smtp_client_ops = {op_feed, op_feed_eof, op_out, op_sent,
+                                                op_want, op_deadline, op_tick};

@@ -6,7 +6,8 @@
 
 static bool one_line(ph_str s)
 {
-    return ph_str_chr(s, '\r') == PH_NPOS && ph_str_chr(s, '\n') == PH_NPOS && ph_str_chr(s, '\0') == PH_NPOS;
+    return ph_str_chr(s, '\r') == PH_NPOS && ph_str_chr(s, '\n') == PH_NPOS &&
+           ph_str_chr(s, '\0') == PH_NPOS;
 }
 
 /* Queues a request whose line was just written at text[off...]. */
@@ -29,7 +30,8 @@ static int enqueue(struct ph_smtp_client *c, struct request r, size_t off)
     return 0;
 }
 
-static int ask(struct ph_smtp_client *c, const struct ph__smtp_command *cmd, enum ph_smtp_client_ev ev)
+static int ask(struct ph_smtp_client *c, const struct ph__smtp_command *cmd,
+               enum ph_smtp_client_ev ev)
 {
     if (c->broken || c->done)
         return -PH_ECLOSED;
@@ -55,7 +57,9 @@ int ph_smtp_client_hello(struct ph_smtp_client *c, ph_str name)
     if (ph_buf_err(&c->name))
         return ph_buf_err(&c->name);
     c->helo_tried = false;
-    return ask(c, &(struct ph__smtp_command){.verb = c->o.lmtp ? VERB_LHLO : VERB_EHLO, .text = name}, PH_SMTP_C_HELLO);
+    return ask(c,
+               &(struct ph__smtp_command){.verb = c->o.lmtp ? VERB_LHLO : VERB_EHLO, .text = name},
+               PH_SMTP_C_HELLO);
 }
 
 int ph_smtp_client_starttls(struct ph_smtp_client *c)
@@ -77,7 +81,8 @@ void ph_smtp_client_tls_started(struct ph_smtp_client *c)
 
 /* ---- login ------------------------------------------------------------------------------- */
 
-int ph_smtp_client_auth(struct ph_smtp_client *c, ph_str mechanism, ph_str initial, bool has_initial)
+int ph_smtp_client_auth(struct ph_smtp_client *c, ph_str mechanism, ph_str initial,
+                        bool has_initial)
 {
     struct ph_buf b64;
     if (c->broken || c->done)
@@ -89,7 +94,10 @@ int ph_smtp_client_auth(struct ph_smtp_client *c, ph_str mechanism, ph_str initi
     int r = ph_buf_err(&b64);
     if (!r)
         r = ask(c,
-                &(struct ph__smtp_command){.verb = VERB_AUTH, .text = mechanism, .data = ph_buf_str(&b64), .has_data = has_initial},
+                &(struct ph__smtp_command){.verb = VERB_AUTH,
+                                           .text = mechanism,
+                                           .data = ph_buf_str(&b64),
+                                           .has_data = has_initial},
                 PH_SMTP_C_AUTH);
     ph_wipe(b64.p, b64.cap);
     ph_buf_done(&b64);
@@ -123,8 +131,8 @@ int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user, ph_str password)
 {
     bool plain = ph_smtp_client_has_auth(c, PH_STR("PLAIN"));
     int r;
-    if (user.n > PH_SASL_USER_MAX || password.n > PH_SASL_PASSWORD_MAX || ph_str_chr(user, '\0') != PH_NPOS ||
-        ph_str_chr(password, '\0') != PH_NPOS)
+    if (user.n > PH_SASL_USER_MAX || password.n > PH_SASL_PASSWORD_MAX ||
+        ph_str_chr(user, '\0') != PH_NPOS || ph_str_chr(password, '\0') != PH_NPOS)
         return -PH_EINVAL;
     ph_buf_clear(&c->secret);
     ph_sasl_plain_encode(&c->secret, (ph_str){0}, user, password);
@@ -158,7 +166,8 @@ bool ph__smtp_client_login_step(struct ph_smtp_client *c)
 /* ---- a letter ---------------------------------------------------------------------------- */
 
 /* An address as the engine writes it; refuses what is none. */
-static int check_address(struct ph_smtp_client *c, ph_str address, unsigned allow, struct ph_buf *scratch, struct ph_smtp_mailbox *ret)
+static int check_address(struct ph_smtp_client *c, ph_str address, unsigned allow,
+                         struct ph_buf *scratch, struct ph_smtp_mailbox *ret)
 {
     struct ph_error e;
     ph_buf_init(scratch, c->al, 2 * PH_SMTP_PATH + 16);
@@ -171,10 +180,12 @@ static bool too_large(const struct ph_smtp_client *c, uint64_t size)
 {
     ph_str params;
     uint64_t most;
-    return ph_smtp_client_has(c, PH_STR("SIZE"), &params) && ph_str_u64(params, UINT64_MAX, &most) && most && size > most;
+    return ph_smtp_client_has(c, PH_STR("SIZE"), &params) &&
+           ph_str_u64(params, UINT64_MAX, &most) && most && size > most;
 }
 
-int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender, const struct ph_smtp_params *params)
+int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
+                        const struct ph_smtp_params *params)
 {
     struct ph__smtp_command cmd = {.verb = VERB_MAIL};
     struct ph_buf scratch;
@@ -238,7 +249,11 @@ int ph_smtp_client_command(struct ph_smtp_client *c, ph_str line)
     size_t off = c->text.n;
     ph_buf_add(&c->text, line);
     ph_buf_add(&c->text, PH_STR("\r\n"));
-    return enqueue(c, (struct request){.verb = rset ? VERB_RSET : VERB_GREETING, .ev = PH_SMTP_C_COMMAND, .flags = rset ? 0 : LAST}, off);
+    return enqueue(c,
+                   (struct request){.verb = rset ? VERB_RSET : VERB_GREETING,
+                                    .ev = PH_SMTP_C_COMMAND,
+                                    .flags = rset ? 0 : LAST},
+                   off);
 }
 
 int ph_smtp_client_quit(struct ph_smtp_client *c)

@@ -1,4 +1,5 @@
-/* client_int.h - the client engine's state, shared by client.c (bytes, time, requests) and client_next.c (replies). */
+/* client_int.h - the client engine's state, shared by client.c (bytes, time, requests) and
+ * client_next.c (replies). */
 #ifndef PH_SMTP_CLIENT_INT_H
 #define PH_SMTP_CLIENT_INT_H
 #include "smtp_int.h"
@@ -6,27 +7,27 @@
 enum {
     CLIENT_IN_MAX = 64 * 1024,
     CLIENT_OUT_MAX = 512 * 1024,
-    CLIENT_OUT_HIGH = 64 * 1024,   /* above this neither commands nor body are put into out */
-    CLIENT_BODY_STEP = 32 * 1024,  /* body encoded at once: twice this fits above HIGH */
+    CLIENT_OUT_HIGH = 64 * 1024,       /* above this neither commands nor body are put into out */
+    CLIENT_BODY_STEP = 32 * 1024,      /* body encoded at once: twice this fits above HIGH */
     CLIENT_TEXT_MAX = 8 * 1024 * 1024, /* lines of the requests that wait */
     CLIENT_SECRET_MAX = 4096
 };
 
 /* One request. Its line, CRLF included, is text[off, off + n). */
 struct request {
-    int verb;          /* enum ph__smtp_verb; VERB_COUNT for a raw command and the greeting */
+    int verb; /* enum ph__smtp_verb; VERB_COUNT for a raw command and the greeting */
     enum ph_smtp_client_ev ev;
-    unsigned flags;    /* LAST */
-    bool secret;       /* AUTH */
-    unsigned index;    /* RCPT */
+    unsigned flags; /* LAST */
+    bool secret;    /* AUTH */
+    unsigned index; /* RCPT */
     size_t off, n;
 };
 
 /*
  * What the request at the head waits for, beyond its reply.
  *
- *   REPLY --DATA 354, someone accepted--> GIVE --body(last)--> ENDING --all written--> FINAL --reply--> (next request)
- *     |  \--DATA 354, no one accepted--> VOID --reply--> (next request)
+ *   REPLY --DATA 354, someone accepted--> GIVE --body(last)--> ENDING --all written--> FINAL
+ * --reply--> (next request) |  \--DATA 354, no one accepted--> VOID --reply--> (next request)
  *     \--AUTH 334--> CHALLENGED --auth_data--> REPLY
  */
 enum wait { WAIT_REPLY, WAIT_GIVE, WAIT_ENDING, WAIT_FINAL, WAIT_VOID, WAIT_CHALLENGED };
@@ -43,22 +44,22 @@ struct ph_smtp_client {
     size_t head, sent;   /* first unanswered, first unsent */
     struct ph_buf text;
     enum wait wait;
-    bool blocked;        /* nothing may be sent before the head is answered */
+    bool blocked; /* nothing may be sent before the head is answered */
     enum ph__smtp_state state;
-    unsigned next_index; /* of the next rcpt request */
+    unsigned next_index;    /* of the next rcpt request */
     struct ph_buf accepted; /* unsigned[]: indexes of recipients accepted in this transaction */
-    size_t answered;     /* LMTP: of them, final replies had */
-    struct ph_buf ehlo;  /* lines of the EHLO reply */
-    unsigned announced;  /* EXT_BITs of it */
-    struct ph_buf name;  /* said in EHLO, for HELO */
-    bool greeted, helo_tried, tls_wanted, eof, broken, broken_given, done, more_due;
-    int code;            /* of the reply being read, or just given */
+    size_t answered;        /* LMTP: of them, final replies had */
+    struct ph_buf ehlo;     /* lines of the EHLO reply */
+    unsigned announced;     /* EXT_BITs of it */
+    struct ph_buf name;     /* said in EHLO, for HELO */
+    bool helo_tried, tls_wanted, eof, broken, broken_given, done, more_due;
+    int code;                  /* of the reply being read, or just given */
     bool reply_given, unasked; /* unasked: it answers nothing and is told with BROKEN */
-    struct ph_buf reply; /* its text */
+    struct ph_buf reply;       /* its text */
     enum login login;
     struct ph_buf secret; /* user NUL password of ph_smtp_client_login */
     struct ph_buf decoded;
-    ph_str piece;        /* body not yet encoded */
+    ph_str piece; /* body not yet encoded */
     bool last;
     uint64_t octets;
     struct ph_dot dot;

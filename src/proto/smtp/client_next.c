@@ -54,7 +54,8 @@ static void fill(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
     ev->reply.esc = ph__smtp_reply_esc(c->code, &ev->reply.text);
 }
 
-/* Enhanced codes stand on every line (RFC 2034 4): those equal to the first's are taken out of the others. */
+/* Enhanced codes stand on every line (RFC 2034 4): those equal to the first's are taken out of the
+ * others. */
 static void add_line(struct ph_smtp_client *c, ph_str text, bool first)
 {
     ph_str whole = ph_buf_str(&c->reply), esc = ph__smtp_reply_esc(c->code, &whole), copy = text;
@@ -77,8 +78,10 @@ static int read_reply(struct ph_smtp_client *c)
         if (end == PH_LINE_NONE)
             return 0;
         ph__smtp_note(&c->o.transcript, 'S', line);
-        /* A lone LF is tolerated here: it ends one line of a reply, and a reply decides nothing about others' mail. */
-        if (end == PH_LINE_LONG || ph__smtp_reply_line(line, &code, &last, &text) < 0 || (c->code && code != c->code)) {
+        /* A lone LF is tolerated here: it ends one line of a reply, and a reply decides nothing
+         * about others' mail. */
+        if (end == PH_LINE_LONG || ph__smtp_reply_line(line, &code, &last, &text) < 0 ||
+            (c->code && code != c->code)) {
             ph__smtp_client_break(c, PH_ESYNTAX, "the server does not speak SMTP");
             return 0;
         }
@@ -104,19 +107,22 @@ static int give(struct ph_smtp_client *c, const struct request *r, struct ph_smt
 }
 
 /* The engine's own verdict on a request that makes no sense any more. */
-static int verdict(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
+static int verdict(struct ph_smtp_client *c, const struct request *r,
+                   struct ph_smtp_client_event *ev)
 {
     bool data = r->verb == VERB_DATA;
     ev->local = true;
     ev->index = r->verb == VERB_RCPT ? r->index : 0;
     ev->reply = (struct ph_smtp_reply){data ? 554 : 503, PH_STR("5.5.1"),
-                                       data ? PH_STR("No recipient was accepted") : PH_STR("The sender was not accepted")};
+                                       data ? PH_STR("No recipient was accepted")
+                                            : PH_STR("The sender was not accepted")};
     enum ph_smtp_client_ev kind = r->ev;
     ph__smtp_client_answered(c);
     return (int)kind;
 }
 
-static int on_hello(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
+static int on_hello(struct ph_smtp_client *c, const struct request *r,
+                    struct ph_smtp_client_event *ev)
 {
     if (r->verb == VERB_EHLO && c->code / 100 == 5 && !c->helo_tried) {
         c->helo_tried = true;
@@ -136,17 +142,20 @@ static int on_hello(struct ph_smtp_client *c, const struct request *r, struct ph
     return give(c, r, ev);
 }
 
-static int on_starttls(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
+static int on_starttls(struct ph_smtp_client *c, const struct request *r,
+                       struct ph_smtp_client_event *ev)
 {
     if (c->code == 220 && ph_inbuf_rest(&c->in).n) {
-        ph__smtp_client_break(c, PH_EORDER, "the server sent something behind its answer to STARTTLS");
+        ph__smtp_client_break(c, PH_EORDER,
+                              "the server sent something behind its answer to STARTTLS");
         return AGAIN;
     }
     c->tls_wanted = c->code == 220;
     return give(c, r, ev);
 }
 
-static int on_auth(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
+static int on_auth(struct ph_smtp_client *c, const struct request *r,
+                   struct ph_smtp_client_event *ev)
 {
     if (c->code != 334) {
         ph_wipe(c->secret.p, c->secret.cap);
@@ -166,7 +175,8 @@ static int on_auth(struct ph_smtp_client *c, const struct request *r, struct ph_
     return PH_SMTP_C_CHALLENGE;
 }
 
-static int on_data(struct ph_smtp_client *c, const struct request *r, struct ph_smtp_client_event *ev)
+static int on_data(struct ph_smtp_client *c, const struct request *r,
+                   struct ph_smtp_client_event *ev)
 {
     bool nobody = c->accepted.n == 0;
     if (c->wait == WAIT_VOID) {
@@ -209,10 +219,12 @@ static int on_reply(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
     const struct request *r = ph__smtp_client_request(c, c->head);
     if (c->wait == WAIT_FINAL)
         return on_final(c, ev);
-    if (c->head == c->sent || c->wait == WAIT_CHALLENGED || c->wait == WAIT_GIVE || c->wait == WAIT_ENDING) {
+    if (c->head == c->sent || c->wait == WAIT_CHALLENGED || c->wait == WAIT_GIVE ||
+        c->wait == WAIT_ENDING) {
         c->unasked = true;
         ph__smtp_client_break(c, c->code == 421 ? PH_ECLOSED : PH_EORDER,
-                              c->code == 421 ? "the server ended the session" : "the server answered before it was asked");
+                              c->code == 421 ? "the server ended the session"
+                                             : "the server answered before it was asked");
         return AGAIN;
     }
     if (r->verb == VERB_MAIL || r->verb == VERB_RSET)
@@ -261,9 +273,11 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
         c->more_due = false;
         return PH_SMTP_C_MORE;
     }
-    /* A request that was not sent although everything before it is answered can no longer succeed. */
+    /* A request that was not sent although everything before it is answered can no longer succeed.
+     */
     const struct request *r = ph__smtp_client_request(c, c->head);
-    if (r && c->head == c->sent && (r->verb == VERB_RCPT || r->verb == VERB_DATA) && !ph__smtp_allowed(c->state, r->verb) && !c->blocked)
+    if (r && c->head == c->sent && (r->verb == VERB_RCPT || r->verb == VERB_DATA) &&
+        !ph__smtp_allowed(c->state, r->verb) && !c->blocked)
         return verdict(c, r, ev);
     if (!c->code || c->reply_given) {
         c->reply_given = false;
@@ -280,7 +294,8 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
     return on_reply(c, ev);
 }
 
-enum ph_smtp_client_ev ph_smtp_client_next(struct ph_smtp_client *c, struct ph_smtp_client_event *ret_event)
+enum ph_smtp_client_ev ph_smtp_client_next(struct ph_smtp_client *c,
+                                           struct ph_smtp_client_event *ret_event)
 {
     int r;
     do {

@@ -75,7 +75,8 @@ static int find_param(int verb, ph_str keyword, unsigned announced)
     return -1;
 }
 
-static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announced, struct ph_error *reterr)
+static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announced,
+                       struct ph_error *reterr)
 {
     unsigned seen = 0;
     if (rest.n && rest.p[0] != ' ')
@@ -87,9 +88,12 @@ static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announc
         ph_str value = eq == PH_NPOS ? (ph_str){0} : ph_str_skip(one, eq + 1);
         int i = find_param(c->verb, ph_str_sub(one, 0, eq), announced);
         if (i < 0)
-            return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s", PH_FMT(ph_str_sub(one, 0, eq < 100 ? eq : 100)));
-        if ((seen & 1u << i) || (eq != PH_NPOS && !value.n) || !graphic(value) || !param_readers[i](value, &c->params))
-            return ph_fail(reterr, PH_ESYNTAX, 0, "parameter %.*s has no legal value or comes twice",
+            return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s",
+                           PH_FMT(ph_str_sub(one, 0, eq < 100 ? eq : 100)));
+        if ((seen & 1u << i) || (eq != PH_NPOS && !value.n) || !graphic(value) ||
+            !param_readers[i](value, &c->params))
+            return ph_fail(reterr, PH_ESYNTAX, 0,
+                           "parameter %.*s has no legal value or comes twice",
                            PH_FMT(ph__smtp_params[i].keyword));
         seen |= 1u << i;
     }
@@ -98,8 +102,8 @@ static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announc
 
 /* ---- arguments --------------------------------------------------------------------------- */
 
-static int read_path(ph_str rest, const char *word_before, struct ph__smtp_command *c, unsigned announced,
-                     struct ph_buf *scratch, struct ph_error *reterr)
+static int read_path(ph_str rest, const char *word_before, struct ph__smtp_command *c,
+                     unsigned announced, struct ph_buf *scratch, struct ph_error *reterr)
 {
     ph_str prefix = ph_str_c(word_before);
     if (!ph_str_has_iprefix(rest, prefix))
@@ -129,7 +133,8 @@ static int read_auth(ph_str rest, struct ph__smtp_command *c, struct ph_error *r
     return 0;
 }
 
-static int read_args(ph_str rest, struct ph__smtp_command *c, unsigned announced, struct ph_buf *scratch, struct ph_error *reterr)
+static int read_args(ph_str rest, struct ph__smtp_command *c, unsigned announced,
+                     struct ph_buf *scratch, struct ph_error *reterr)
 {
     switch (ph__smtp_rows[c->verb].args) {
     case ARGS_NONE:
@@ -152,8 +157,8 @@ static int read_args(ph_str rest, struct ph__smtp_command *c, unsigned announced
     return fail(reterr, PH_ESYNTAX, "not a command");
 }
 
-int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratch, struct ph__smtp_command *ret_command,
-                          struct ph_error *reterr)
+int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratch,
+                          struct ph__smtp_command *ret_command, struct ph_error *reterr)
 {
     while (line.n && line.p[line.n - 1] == ' ')
         line.n--;
@@ -189,7 +194,8 @@ static void write_params(struct ph_buf *out, const struct ph__smtp_command *c, u
         ph_buf_add(out, PH_STR(" SMTPUTF8"));
 }
 
-void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *c, unsigned announced)
+void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *c,
+                            unsigned announced)
 {
     const struct ph__smtp_row *row = &ph__smtp_rows[c->verb];
     ph_buf_add(out, row->verb);

@@ -3,8 +3,8 @@
  *
  *   "<" [ "@one,@two:" ] local "@" domain ">"
  *
- * The local part is written in its shortest form: RFC 5321 4.1.2 calls "a"@b.test and a@b.test the same mailbox. Beyond
- * the grammar an underscore is allowed in domains, which real hosts have.
+ * The local part is written in its shortest form: RFC 5321 4.1.2 calls "a"@b.test and a@b.test the
+ * same mailbox. Beyond the grammar an underscore is allowed in domains, which real hosts have.
  */
 #include "smtp_int.h"
 #include <string.h>
@@ -25,7 +25,8 @@ static bool alnum(char c)
 
 static bool atext(char c, unsigned allow)
 {
-    return alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) || ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8));
+    return alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) ||
+           ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8));
 }
 
 /* ---- local part -------------------------------------------------------------------------- */
@@ -38,7 +39,8 @@ static size_t dot_string(ph_str s, unsigned allow)
     return i && s.p[i - 1] == '.' ? 0 : i;
 }
 
-/* Octets of the quoted string that `s` starts with, quotes included, or 0; its content is added to `content`. */
+/* Octets of the quoted string that `s` starts with, quotes included, or 0; its content is added to
+ * `content`. */
 static size_t quoted(ph_str s, unsigned allow, struct ph_buf *content)
 {
     for (size_t i = 1; i < s.n; i++) {
@@ -46,14 +48,16 @@ static size_t quoted(ph_str s, unsigned allow, struct ph_buf *content)
             return i + 1;
         if (s.p[i] == '\\' && (++i == s.n || (s.p[i] & 0x80)))
             return 0;
-        if ((unsigned char)s.p[i] < 32 || s.p[i] == 127 || ((s.p[i] & 0x80) && !(allow & PH_SMTP_ALLOW_UTF8)))
+        if ((unsigned char)s.p[i] < 32 || s.p[i] == 127 ||
+            ((s.p[i] & 0x80) && !(allow & PH_SMTP_ALLOW_UTF8)))
             return 0;
         ph_buf_addc(content, s.p[i]);
     }
     return 0;
 }
 
-/* Rewrites the content in out from `from` on as a local part: bare when a dot-string, else quoted. */
+/* Rewrites the content in out from `from` on as a local part: bare when a dot-string, else quoted.
+ */
 static void write_local(struct ph_buf *out, size_t from, unsigned allow)
 {
     ph_str content = ph_str_skip(ph_buf_str(out), from);
@@ -87,7 +91,8 @@ static size_t domain_name(ph_str s, unsigned allow)
             if (!label || s.p[i - 1] == '-')
                 return 0;
             label = 0;
-        } else if (alnum(c) || c == '_' || (c == '-' && label) || ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8))) {
+        } else if (alnum(c) || c == '_' || (c == '-' && label) ||
+                   ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8))) {
             if (++label > LABEL_MAX)
                 return 0;
         } else {
@@ -117,7 +122,8 @@ static bool hex_group(ph_str s)
     return s.n >= 1 && s.n <= 4;
 }
 
-/* Groups of one side of a "::", or of an address without one; -1 when not groups. A dotted quad may be the last. */
+/* Groups of one side of a "::", or of an address without one; -1 when not groups. A dotted quad may
+ * be the last. */
 static int ipv6_groups(ph_str s, bool may_end_v4)
 {
     int groups = 0;
@@ -143,7 +149,8 @@ static bool ipv6(ph_str s)
     size_t gap = ph_str_find(s, PH_STR("::"));
     if (gap == PH_NPOS)
         return ipv6_groups(s, true) == 8;
-    int before = ipv6_groups(ph_str_sub(s, 0, gap), false), after = ipv6_groups(ph_str_skip(s, gap + 2), true);
+    int before = ipv6_groups(ph_str_sub(s, 0, gap), false),
+        after = ipv6_groups(ph_str_skip(s, gap + 2), true);
     return before >= 0 && after >= 0 && before + after <= 7;
 }
 
@@ -175,7 +182,8 @@ static int limit(struct ph_error *reterr)
 }
 
 /* Cuts local["@"domain] off *in. */
-static int read_mailbox(ph_str *in, unsigned allow, struct ph_buf *scratch, struct ph_smtp_mailbox *ret, struct ph_error *reterr)
+static int read_mailbox(ph_str *in, unsigned allow, struct ph_buf *scratch,
+                        struct ph_smtp_mailbox *ret, struct ph_error *reterr)
 {
     ph_str all = *in, rest = *in;
     size_t from = scratch->n, n;
@@ -186,7 +194,8 @@ static int read_mailbox(ph_str *in, unsigned allow, struct ph_buf *scratch, stru
         ph_buf_add(scratch, ph_str_sub(rest, 0, n));
     }
     if (!n)
-        return bad(reterr, all, rest, "the local part of the address is not a dot-string or quoted string");
+        return bad(reterr, all, rest,
+                   "the local part of the address is not a dot-string or quoted string");
     write_local(scratch, from, allow);
     size_t local = scratch->n - from;
     bool postmaster = ph_str_ieq(ph_str_skip(ph_buf_str(scratch), from), PH_STR("postmaster"));
@@ -197,7 +206,8 @@ static int read_mailbox(ph_str *in, unsigned allow, struct ph_buf *scratch, stru
         m.literal = rest.n && rest.p[0] == '[';
         n = m.literal ? literal(rest) : domain_name(rest, allow);
         if (!n)
-            return bad(reterr, all, rest, "the domain of the address is not a domain name or address literal");
+            return bad(reterr, all, rest,
+                       "the domain of the address is not a domain name or address literal");
         ph_buf_addc(scratch, '@');
         ph_buf_add(scratch, ph_str_sub(rest, 0, n));
         rest = ph_str_skip(rest, n);
@@ -218,8 +228,8 @@ static int read_mailbox(ph_str *in, unsigned allow, struct ph_buf *scratch, stru
     return 0;
 }
 
-int ph_smtp_mailbox_parse(ph_str text, unsigned allow, struct ph_buf *scratch, struct ph_smtp_mailbox *ret_mailbox,
-                          struct ph_error *reterr)
+int ph_smtp_mailbox_parse(ph_str text, unsigned allow, struct ph_buf *scratch,
+                          struct ph_smtp_mailbox *ret_mailbox, struct ph_error *reterr)
 {
     struct ph_smtp_mailbox m = {0};
     ph_str rest = text;
@@ -255,8 +265,8 @@ static bool skip_route(ph_str *in)
     return false;
 }
 
-int ph__smtp_path_read(ph_str *in, unsigned allow, struct ph_buf *scratch, struct ph_smtp_mailbox *ret_mailbox,
-                       struct ph_error *reterr)
+int ph__smtp_path_read(ph_str *in, unsigned allow, struct ph_buf *scratch,
+                       struct ph_smtp_mailbox *ret_mailbox, struct ph_error *reterr)
 {
     ph_str all = *in, rest = *in;
     struct ph_smtp_mailbox m = {0};

@@ -59,7 +59,8 @@ static size_t number(ph_str s, size_t i)
 ph_str ph__smtp_reply_esc(int code, ph_str *text)
 {
     ph_str s = *text;
-    if (s.n < 5 || s.p[0] != '0' + code / 100 || s.p[1] != '.' || (s.p[0] != '2' && s.p[0] != '4' && s.p[0] != '5'))
+    if (s.n < 5 || s.p[0] != '0' + code / 100 || s.p[1] != '.' ||
+        (s.p[0] != '2' && s.p[0] != '4' && s.p[0] != '5'))
         return (ph_str){0};
     size_t subject = number(s, 2);
     if (!subject || 2 + subject >= s.n || s.p[2 + subject] != '.')
@@ -99,7 +100,8 @@ void ph__smtp_note_secret(const struct ph_smtp_transcript *t, char who, ph_str l
         size_t space = ph_str_chr(ph_str_skip(line, 5), ' ');
         ph_str head = ph_str_sub(line, 0, space == PH_NPOS ? line.n : 5 + space);
         head = ph_str_sub(head, 0, sizeof shown - 8);
-        int n = snprintf(shown, sizeof shown, "%.*s%s", PH_FMT(head), space == PH_NPOS ? "" : " ****");
+        int n =
+            snprintf(shown, sizeof shown, "%.*s%s", PH_FMT(head), space == PH_NPOS ? "" : " ****");
         ph__smtp_note(t, who, (ph_str){shown, (size_t)n});
     } else {
         ph__smtp_note(t, who, PH_STR("****"));

@@ -8,8 +8,8 @@
  *    | \-- TLS <- STARTTLS
  *    \--> END (QUIT, limits, time-out, end of input)
  */
-#include "server_int.h"
 #include "b64.h"
+#include "server_int.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +17,11 @@ void ph_smtp_server_defaults(struct ph_smtp_server_options *o)
 {
     *o = (struct ph_smtp_server_options){
         .struct_size = sizeof *o,
-        .limits = {.message = 50u << 20, .recipients = 1000, .errors = 20, .junk = 100, .auth_tries = 5,
+        .limits = {.message = 50u << 20,
+                   .recipients = 1000,
+                   .errors = 20,
+                   .junk = 100,
+                   .auth_tries = 5,
                    .timeout_ms = PH_SMTP_TIMEOUT},
     };
 }
@@ -29,7 +33,8 @@ static ph_str keep_name(struct ph_buf *names, ph_str value)
     return ph_str_skip(ph_buf_str(names), from);
 }
 
-static struct ph_smtp_server *alloc_server(const struct ph_alloc *al, const struct ph_smtp_server_options *o)
+static struct ph_smtp_server *alloc_server(const struct ph_alloc *al,
+                                           const struct ph_smtp_server_options *o)
 {
     struct ph_smtp_server *s = ph_new0(al, sizeof *s);
     if (!s)
@@ -50,19 +55,21 @@ static struct ph_smtp_server *alloc_server(const struct ph_alloc *al, const stru
     return s;
 }
 
-struct ph_smtp_server *ph_smtp_server_new(const struct ph_alloc *al, const struct ph_smtp_server_options *o)
+struct ph_smtp_server *ph_smtp_server_new(const struct ph_alloc *al,
+                                          const struct ph_smtp_server_options *o)
 {
     struct ph_smtp_server *s = alloc_server(al, o);
     char text[300];
     if (!s)
         return NULL;
-    int n = snprintf(text, sizeof text, "%.*s %s Posthouse", PH_FMT(ph_str_sub(s->o.hostname, 0, 255)),
-                     o->lmtp ? "LMTP" : "ESMTP");
+    int n = snprintf(text, sizeof text, "%.*s %s Posthouse",
+                     PH_FMT(ph_str_sub(s->o.hostname, 0, 255)), o->lmtp ? "LMTP" : "ESMTP");
     ph__smtp_server_say(s, 220, (ph_str){0}, (ph_str){text, (size_t)n});
     return ph_buf_err(&s->out) ? ph_smtp_server_free(s) : s;
 }
 
-struct ph_smtp_server *ph_smtp_server_new_refusing(const struct ph_alloc *al, int code, ph_str esc, ph_str text)
+struct ph_smtp_server *ph_smtp_server_new_refusing(const struct ph_alloc *al, int code, ph_str esc,
+                                                   ph_str text)
 {
     struct ph_smtp_server_options o;
     ph_smtp_server_defaults(&o);
@@ -138,7 +145,8 @@ unsigned ph_smtp_server_want(const struct ph_smtp_server *s)
     return s->eof || ph_inbuf_room(&s->in) == 0 ? want : want | PH_WANT_READ;
 }
 
-/* While the caller works on an answer the client is not late, unless it does not take what was said before. */
+/* While the caller works on an answer the client is not late, unless it does not take what was said
+ * before. */
 int64_t ph_smtp_server_deadline(const struct ph_smtp_server *s)
 {
     if (s->phase == PHASE_WAIT && ph_smtp_server_out(s).n == 0)
@@ -164,7 +172,8 @@ void ph__smtp_server_say(struct ph_smtp_server *s, int code, ph_str esc, ph_str 
     ph__smtp_server_say_long(s, code, esc, text, REPLY_LINE);
 }
 
-void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text, size_t max)
+void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text,
+                              size_t max)
 {
     size_t from = s->out.n;
     ph__smtp_reply_write(&s->out, code, s->esmtp ? esc : (ph_str){0}, text, max);
@@ -203,14 +212,18 @@ void ph__smtp_server_settle(struct ph_smtp_server *s)
     if (s->phase == PHASE_END)
         return;
     if (s->errors > l->errors || s->junk > l->junk) {
-        ph__smtp_server_say(s, 421, PH_STR("4.7.0"), s->errors > l->errors ? PH_STR("Too many errors") :
-                                                     PH_STR("Too many commands without a letter"));
-        ph__smtp_server_break(s, PH_ELIMIT, s->errors > l->errors ? "too many errors" : "too many commands without a letter");
+        ph__smtp_server_say(s, 421, PH_STR("4.7.0"),
+                            s->errors > l->errors ? PH_STR("Too many errors")
+                                                  : PH_STR("Too many commands without a letter"));
+        ph__smtp_server_break(s, PH_ELIMIT,
+                              s->errors > l->errors ? "too many errors"
+                                                    : "too many commands without a letter");
     } else if (s->auth_failures >= l->auth_tries) {
         ph__smtp_server_say(s, 421, PH_STR("4.7.0"), PH_STR("Too many failed logins"));
         ph__smtp_server_break(s, PH_ELIMIT, "too many failed logins");
     } else if (s->draining && s->state <= STATE_READY && s->phase == PHASE_LINE) {
-        ph__smtp_server_say(s, 421, PH_STR("4.3.2"), PH_STR("The server is shutting down, try again later"));
+        ph__smtp_server_say(s, 421, PH_STR("4.3.2"),
+                            PH_STR("The server is shutting down, try again later"));
         ph__smtp_server_break(s, PH_ECLOSED, "the server is shutting down");
     }
 }
@@ -327,10 +340,12 @@ unsigned ph__smtp_server_announced(const struct ph_smtp_server *s)
 void ph_smtp_server_info(const struct ph_smtp_server *s, struct ph_smtp_server_info *ret_info)
 {
     /* RFC 3848, RFC 6531 4.3; by utf8, authenticated, tls. */
-    static const char *const esmtp[2][2][2] = {{{"ESMTP", "ESMTPS"}, {"ESMTPA", "ESMTPSA"}},
-                                               {{"UTF8SMTP", "UTF8SMTPS"}, {"UTF8SMTPA", "UTF8SMTPSA"}}};
-    static const char *const lmtp[2][2][2] = {{{"LMTP", "LMTPS"}, {"LMTPA", "LMTPSA"}},
-                                              {{"UTF8LMTP", "UTF8LMTPS"}, {"UTF8LMTPA", "UTF8LMTPSA"}}};
+    static const char *const esmtp[2][2][2] = {
+        {{"ESMTP", "ESMTPS"}, {"ESMTPA", "ESMTPSA"}},
+        {{"UTF8SMTP", "UTF8SMTPS"}, {"UTF8SMTPA", "UTF8SMTPSA"}}};
+    static const char *const lmtp[2][2][2] = {
+        {{"LMTP", "LMTPS"}, {"LMTPA", "LMTPSA"}},
+        {{"UTF8LMTP", "UTF8LMTPS"}, {"UTF8LMTPA", "UTF8LMTPSA"}}};
     const char *const(*with)[2][2] = s->o.lmtp ? lmtp : esmtp;
     *ret_info = (struct ph_smtp_server_info){
         .helo = ph_buf_str(&s->helo),
@@ -374,4 +389,5 @@ static void op_tick(void *s, int64_t now_ms)
     ph_smtp_server_tick(s, now_ms);
 }
 
-const struct ph_proto_ops ph_smtp_server_ops = {op_feed, op_feed_eof, op_out, op_sent, op_want, op_deadline, op_tick};
+const struct ph_proto_ops ph_smtp_server_ops = {op_feed, op_feed_eof, op_out, op_sent,
+                                                op_want, op_deadline, op_tick};

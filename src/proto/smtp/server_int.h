@@ -1,4 +1,5 @@
-/* server_int.h - the server engine's state, shared by server.c (bytes, time, replies) and server_next.c (events). */
+/* server_int.h - the server engine's state, shared by server.c (bytes, time, replies) and
+ * server_next.c (events). */
 #ifndef PH_SMTP_SERVER_INT_H
 #define PH_SMTP_SERVER_INT_H
 #include "smtp_int.h"
@@ -7,7 +8,8 @@ enum {
     SERVER_IN_MAX = 64 * 1024,   /* bytes that wait for the caller's replies */
     SERVER_OUT_MAX = 128 * 1024, /* replies that the client does not take */
     SERVER_OUT_HIGH = 16 * 1024, /* above this no further command is read */
-    SERVER_PROGRESS = 1024,      /* octets of a message that count as life within a time-out; commands: a whole line */
+    SERVER_PROGRESS =
+        1024, /* octets of a message that count as life within a time-out; commands: a whole line */
     SERVER_MECHANISMS_MAX = 256,
     SERVER_SCRATCH_MAX = 16 * 1024
 };
@@ -36,29 +38,30 @@ struct ph_smtp_server {
     struct ph_buf names;
     struct ph_inbuf in;
     struct ph_buf out;
-    size_t out_from;      /* sent */
+    size_t out_from;       /* sent */
     struct ph_buf scratch; /* of the command being read */
     struct ph_buf helo;
     enum ph__smtp_state state;
     enum phase phase;
     unsigned due;
-    int verb;             /* PHASE_WAIT: who waits; VERB_DATA with eom: the end of a message */
+    int verb; /* PHASE_WAIT: who waits; VERB_DATA with eom: the end of a message */
     bool eom;
     bool esmtp, tls, authenticated, eof, draining;
     unsigned recipients, errors, junk, auth_failures;
-    unsigned owed;        /* LMTP: replies still to come for a message */
+    unsigned owed; /* LMTP: replies still to come for a message */
     struct ph_smtp_params params;
     struct ph_undot undot;
-    uint64_t octets;      /* of the message so far */
+    uint64_t octets; /* of the message so far */
     enum refusal refusal;
-    size_t eat_later;     /* input that the last event's slices point to */
-    size_t progress;      /* octets of a message since `last` */
-    int64_t now, last;    /* last: when something last happened; a trickle of bytes is nothing */
+    size_t eat_later;  /* input that the last event's slices point to */
+    size_t progress;   /* octets of a message since `last` */
+    int64_t now, last; /* last: when something last happened; a trickle of bytes is nothing */
     struct ph_error error;
 };
 
 /* Queues a reply, counts it if it is an error. */
-void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text, size_t max);
+void ph__smtp_server_say_long(struct ph_smtp_server *s, int code, ph_str esc, ph_str text,
+                              size_t max);
 void ph__smtp_server_say(struct ph_smtp_server *s, int code, ph_str esc, ph_str text);
 /* The session is over: BROKEN is due, nothing more is read. */
 void ph__smtp_server_break(struct ph_smtp_server *s, int code, const char *why);

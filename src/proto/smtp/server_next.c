@@ -1,4 +1,5 @@
-/* The server engine: what the bytes mean. One step per phase, one function per command that the engine answers itself. */
+/* The server engine: what the bytes mean. One step per phase, one function per command that the
+ * engine answers itself. */
 #include "b64.h"
 #include "server_int.h"
 #include <stdio.h>
@@ -27,7 +28,8 @@ static int do_hello(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 {
     bool right = (c->verb == VERB_LHLO) == s->o.lmtp;
     if (!right) {
-        s->o.lmtp ? SAY(s, 500, "5.5.1", "Say LHLO: this is LMTP") : SAY(s, 500, "5.5.1", "Say EHLO: this is not LMTP");
+        s->o.lmtp ? SAY(s, 500, "5.5.1", "Say LHLO: this is LMTP")
+                  : SAY(s, 500, "5.5.1", "Say EHLO: this is not LMTP");
         return after(s);
     }
     ph__smtp_server_drop(s);
@@ -53,10 +55,12 @@ static int do_starttls(struct ph_smtp_server *s, const struct ph__smtp_command *
 {
     (void)c;
     if (!(ph__smtp_server_announced(s) & EXT_BIT(STARTTLS))) {
-        s->tls ? SAY(s, 503, "5.5.1", "TLS is already active") : SAY(s, 502, "5.5.1", "STARTTLS is not offered here");
+        s->tls ? SAY(s, 503, "5.5.1", "TLS is already active")
+               : SAY(s, 502, "5.5.1", "STARTTLS is not offered here");
         return after(s);
     }
-    /* Anything that came with the command came in clear and must not be taken for protected (RFC 3207 6). */
+    /* Anything that came with the command came in clear and must not be taken for protected (RFC
+     * 3207 6). */
     if (ph_inbuf_rest(&s->in).n) {
         SAY(s, 554, "5.5.1", "Nothing may be sent behind STARTTLS before the handshake");
         ph__smtp_server_break(s, PH_EORDER, "commands were sent behind STARTTLS");
@@ -86,8 +90,8 @@ static int do_noop(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 /* RFC 5321 3.5.3, 7.3: nobody is told who lives here. */
 static int do_vrfy(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 {
-    c->text.n ? SAY(s, 252, "2.5.2", "Not verified here; send a letter and see") :
-                SAY(s, 501, "5.5.4", "An address is expected");
+    c->text.n ? SAY(s, 252, "2.5.2", "Not verified here; send a letter and see")
+              : SAY(s, 501, "5.5.4", "An address is expected");
     return after(s);
 }
 
@@ -191,10 +195,11 @@ static int do_auth(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 
 typedef int command_fn(struct ph_smtp_server *s, const struct ph__smtp_command *c);
 static command_fn *const commands[VERB_COUNT] = {
-    [VERB_EHLO] = do_hello, [VERB_HELO] = do_hello, [VERB_LHLO] = do_hello, [VERB_STARTTLS] = do_starttls,
-    [VERB_AUTH] = do_auth,  [VERB_MAIL] = do_mail,  [VERB_RCPT] = do_rcpt,  [VERB_DATA] = do_data,
-    [VERB_RSET] = do_rset,  [VERB_NOOP] = do_noop,  [VERB_VRFY] = do_vrfy,  [VERB_HELP] = do_help,
-    [VERB_XTRACE] = do_xtrace, [VERB_QUIT] = do_quit,
+    [VERB_EHLO] = do_hello,        [VERB_HELO] = do_hello, [VERB_LHLO] = do_hello,
+    [VERB_STARTTLS] = do_starttls, [VERB_AUTH] = do_auth,  [VERB_MAIL] = do_mail,
+    [VERB_RCPT] = do_rcpt,         [VERB_DATA] = do_data,  [VERB_RSET] = do_rset,
+    [VERB_NOOP] = do_noop,         [VERB_VRFY] = do_vrfy,  [VERB_HELP] = do_help,
+    [VERB_XTRACE] = do_xtrace,     [VERB_QUIT] = do_quit,
 };
 
 /* ---- refusals ---------------------------------------------------------------------------- */
@@ -213,10 +218,12 @@ static void refuse_order(struct ph_smtp_server *s, int verb)
         SAY(s, 503, "5.5.1", "Not allowed in a transaction");
 }
 
-/* Browsers can be made to speak to us: the first line ends it (RFC 5321 7.8 leaves it to the site). */
+/* Browsers can be made to speak to us: the first line ends it (RFC 5321 7.8 leaves it to the site).
+ */
 static bool is_http(ph_str line)
 {
-    static const ph_str verbs[] = {PH_STR_INIT("GET "), PH_STR_INIT("POST "), PH_STR_INIT("PUT "), PH_STR_INIT("CONNECT ")};
+    static const ph_str verbs[] = {PH_STR_INIT("GET "), PH_STR_INIT("POST "), PH_STR_INIT("PUT "),
+                                   PH_STR_INIT("CONNECT ")};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (ph_str_has_prefix(line, verbs[i]))
             return true;
@@ -265,13 +272,14 @@ static bool take_line(struct ph_smtp_server *s, size_t max, ph_str *ret_line, in
     bool was_auth = s->phase == PHASE_AUTH;
     s->auth_failures += was_auth;
     s->phase = end == PH_LINE_LONG ? PHASE_SKIP : PHASE_LINE;
-    end == PH_LINE_LONG ? SAY(s, 500, "5.5.2", "The line is too long") :
-                          SAY(s, 500, "5.5.2", "Lines end in CRLF and hold no other CR, LF or NUL");
+    end == PH_LINE_LONG ? SAY(s, 500, "5.5.2", "The line is too long")
+                        : SAY(s, 500, "5.5.2", "Lines end in CRLF and hold no other CR, LF or NUL");
     *ret_ev = after(s);
     return false;
 }
 
-static int run_command(struct ph_smtp_server *s, const struct ph__smtp_command *c, struct ph_smtp_server_event *ev)
+static int run_command(struct ph_smtp_server *s, const struct ph__smtp_command *c,
+                       struct ph_smtp_server_event *ev)
 {
     const struct ph__smtp_row *row = &ph__smtp_rows[c->verb];
     s->junk += (row->flags & JUNK) != 0;
@@ -351,7 +359,8 @@ static int step_auth(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     return ask(s, VERB_AUTH, PH_SMTP_S_AUTHDATA);
 }
 
-/* A message that is refused is read to its end, so that the client hears why, but not without end. */
+/* A message that is refused is read to its end, so that the client hears why, but not without end.
+ */
 static void refuse_message(struct ph_smtp_server *s, enum refusal why)
 {
     if (s->refusal == REFUSE_NOT) {
@@ -383,8 +392,9 @@ static int end_of_message(struct ph_smtp_server *s)
         return ask(s, VERB_DATA, PH_SMTP_S_EOM);
     }
     for (unsigned i = 0; i < s->owed; i++)
-        s->refusal == REFUSE_SIZE ? SAY(s, 552, "5.3.4", "The message is larger than SIZE allows") :
-                                    SAY(s, 550, "5.6.0", "The message has a CR or LF that is not part of CRLF");
+        s->refusal == REFUSE_SIZE
+            ? SAY(s, 552, "5.3.4", "The message is larger than SIZE allows")
+            : SAY(s, 550, "5.6.0", "The message has a CR or LF that is not part of CRLF");
     if (s->phase != PHASE_END)
         ph__smtp_server_finish_data(s);
     return after(s);
@@ -422,8 +432,9 @@ static int step_none(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
 
 typedef int step_fn(struct ph_smtp_server *s, struct ph_smtp_server_event *ev);
 static step_fn *const steps[PHASE_COUNT] = {
-    [PHASE_LINE] = step_line, [PHASE_SKIP] = step_skip, [PHASE_AUTH] = step_auth, [PHASE_WAIT] = step_none,
-    [PHASE_BODY] = step_body, [PHASE_TLS] = step_none,  [PHASE_END] = step_none,
+    [PHASE_LINE] = step_line, [PHASE_SKIP] = step_skip, [PHASE_AUTH] = step_auth,
+    [PHASE_WAIT] = step_none, [PHASE_BODY] = step_body, [PHASE_TLS] = step_none,
+    [PHASE_END] = step_none,
 };
 
 static int give_due(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
@@ -431,7 +442,10 @@ static int give_due(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     static const struct {
         unsigned due;
         enum ph_smtp_server_ev ev;
-    } order[] = {{DUE_RESET, PH_SMTP_S_RESET}, {DUE_HELO, PH_SMTP_S_HELO}, {DUE_QUIT, PH_SMTP_S_QUIT}, {DUE_BROKEN, PH_SMTP_S_BROKEN}};
+    } order[] = {{DUE_RESET, PH_SMTP_S_RESET},
+                 {DUE_HELO, PH_SMTP_S_HELO},
+                 {DUE_QUIT, PH_SMTP_S_QUIT},
+                 {DUE_BROKEN, PH_SMTP_S_BROKEN}};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         if (!(s->due & order[i].due))
             continue;
@@ -443,7 +457,8 @@ static int give_due(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     return AGAIN;
 }
 
-enum ph_smtp_server_ev ph_smtp_server_next(struct ph_smtp_server *s, struct ph_smtp_server_event *ret_event)
+enum ph_smtp_server_ev ph_smtp_server_next(struct ph_smtp_server *s,
+                                           struct ph_smtp_server_event *ret_event)
 {
     int r;
     do {

@@ -6,7 +6,15 @@
 
 /* ---- states and commands ----------------------------------------------------------------- */
 
-enum ph__smtp_state { STATE_START, STATE_READY, STATE_MAIL, STATE_RCPT, STATE_DATA, STATE_END, STATE_SAME };
+enum ph__smtp_state {
+    STATE_START,
+    STATE_READY,
+    STATE_MAIL,
+    STATE_RCPT,
+    STATE_DATA,
+    STATE_END,
+    STATE_SAME
+};
 enum {
     IN_START = 1 << STATE_START,
     IN_READY = 1 << STATE_READY,
@@ -66,8 +74,8 @@ enum ph__smtp_param {
 };
 extern const struct ph__smtp_param_row ph__smtp_params[PARAM_COUNT];
 
-/* What a server in this situation announces, as EXT_BITs, and the lines of its EHLO reply joined by '\n' (without the
- * greeting line). */
+/* What a server in this situation announces, as EXT_BITs, and the lines of its EHLO reply joined by
+ * '\n' (without the greeting line). */
 struct ph__smtp_situation {
     bool tls_available, tls, auth_offered, authenticated, utf8, xtrace;
 };
@@ -81,33 +89,39 @@ bool ph__smtp_word_in(ph_str words, ph_str word); /* space-separated, case-insen
 
 struct ph__smtp_command {
     int verb;
-    ph_str text;       /* ARGS_NAME, ARGS_TEXT; ARGS_AUTH: mechanism */
-    ph_str data;       /* ARGS_AUTH: initial response as base64 */
-    bool has_data;     /* ARGS_AUTH */
+    ph_str text;   /* ARGS_NAME, ARGS_TEXT; ARGS_AUTH: mechanism */
+    ph_str data;   /* ARGS_AUTH: initial response as base64 */
+    bool has_data; /* ARGS_AUTH */
     struct ph_smtp_mailbox mailbox;
     struct ph_smtp_params params;
 };
 
-/* Reads a line without CRLF. announced: EXT_BITs that give parameters and UTF-8. Slices are borrowed from the line, the
- * mailbox from scratch. -PH_ENOTIMPL: no such command; -PH_ESYNTAX: text says what; -PH_EINVAL: unknown parameter;
- * -PH_EDENIED: needs SMTPUTF8; -PH_ELIMIT: path too long; -PH_ENOMEM. */
+/* Reads a line without CRLF. announced: EXT_BITs that give parameters and UTF-8. Slices are
+ * borrowed from the line, the mailbox from scratch. -PH_ENOTIMPL: no such command; -PH_ESYNTAX:
+ * text says what; -PH_EINVAL: unknown parameter; -PH_EDENIED: needs SMTPUTF8; -PH_ELIMIT: path too
+ * long; -PH_ENOMEM. */
 PH_MUST_CHECK int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratch,
-                                        struct ph__smtp_command *ret_command, struct ph_error *reterr);
+                                        struct ph__smtp_command *ret_command,
+                                        struct ph_error *reterr);
 /* Appends the line with CRLF. announced: which parameters may be said. */
-void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *command, unsigned announced);
+void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *command,
+                            unsigned announced);
 
-/* Cuts "<path>" off *in (RFC 5321 4.1.2 Reverse-path, Forward-path; a source route is read and dropped). */
-PH_MUST_CHECK int ph__smtp_path_read(ph_str *in, unsigned allow, struct ph_buf *scratch, struct ph_smtp_mailbox *ret_mailbox,
-                                     struct ph_error *reterr);
+/* Cuts "<path>" off *in (RFC 5321 4.1.2 Reverse-path, Forward-path; a source route is read and
+ * dropped). */
+PH_MUST_CHECK int ph__smtp_path_read(ph_str *in, unsigned allow, struct ph_buf *scratch,
+                                     struct ph_smtp_mailbox *ret_mailbox, struct ph_error *reterr);
 
 /* ---- replies on the wire ----------------------------------------------------------------- */
 
 enum { REPLY_LINE = 512 }; /* RFC 5321 4.5.3.1.5 */
-/* Appends "250-2.0.0 text" lines: '\n' in text starts a line, esc may be empty. Lines are cut at `max` octets. */
+/* Appends "250-2.0.0 text" lines: '\n' in text starts a line, esc may be empty. Lines are cut at
+ * `max` octets. */
 void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text, size_t max);
 /* Reads one line of a reply. esc is left in the text. -PH_ESYNTAX. */
 PH_MUST_CHECK int ph__smtp_reply_line(ph_str line, int *ret_code, bool *ret_last, ph_str *ret_text);
-/* The enhanced code at the start of a text, when its class is that of the reply code; cuts it and the space off. */
+/* The enhanced code at the start of a text, when its class is that of the reply code; cuts it and
+ * the space off. */
 ph_str ph__smtp_reply_esc(int code, ph_str *text);
 
 /* ---- transcript -------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /*
- * The transition table of SMTP, for both roles: a server asks it whether a command is legal, a client whether a command
- * can still succeed; both ask it what a reply did.
+ * The transition table of SMTP, for both roles: a server asks it whether a command is legal, a
+ * client whether a command can still succeed; both ask it what a reply did.
  *
  *            EHLO/HELO/LHLO 2xx            MAIL 2xx          RCPT 2xx          DATA 354
  *   START ----------------------> READY ------------> MAIL ------------> RCPT ------------> DATA

@@ -1,14 +1,16 @@
 /*
- * access: the users' protocols: submission, POP3, IMAP. This file is the process: its privileges, its handlers, and what every
- * session has in common. The protocols: session.h and the files it names.
+ * access: the users' protocols: submission, POP3, IMAP. This file is the process: its privileges,
+ * its handlers, and what every session has in common. The protocols: session.h and the files it
+ * names.
  *
- *   arrived -> begin -> CLEAR --STARTTLS or implicit--> SECURED --session_login--> asked keeper --AUTHED OK--> granted
- *                         \------------------------------- closed --------------------------------------------/
- *                                                            |
- *                                    SESSION_END to keeper and store, end, freed
+ *   arrived -> begin -> CLEAR --TLS--> SECURED --session_login, AUTHED OK--> GRANTED
+ *                         |               |                                    |
+ *                         +---------------+----------- closed -----------------+
+ *                                                         |
+ *                             SESSION_END to keeper and store, end, freed
  */
-#include "session.h"
 #include "log.h"
+#include "session.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +141,12 @@ static void arrived(void *ctx, const struct front_guest *g)
         close(g->fd);
         return;
     }
-    *s = (struct session){.kind = kinds[g->service], .access = a, .proc = a->proc, .service = g->service, .peer = *g, .next = a->sessions};
+    *s = (struct session){.kind = kinds[g->service],
+                          .access = a,
+                          .proc = a->proc,
+                          .service = g->service,
+                          .peer = *g,
+                          .next = a->sessions};
     if (s->next)
         s->next->prev = s;
     a->sessions = s;
@@ -148,12 +155,13 @@ static void arrived(void *ctx, const struct front_guest *g)
         session_free(s);
         return;
     }
-    s->pump = ph_pump_new(a->proc->loop, g->fd,
-                          &(struct ph_pump_options){.ops = s->kind->ops,
-                                                    .engine = s->engine,
-                                                    .tls = a->proc->tls_server,
-                                                    .tls_now = is_implicit_tls(g->service),
-                                                    .handler = {on_events, on_closed, on_secured, s}});
+    s->pump =
+        ph_pump_new(a->proc->loop, g->fd,
+                    &(struct ph_pump_options){.ops = s->kind->ops,
+                                              .engine = s->engine,
+                                              .tls = a->proc->tls_server,
+                                              .tls_now = is_implicit_tls(g->service),
+                                              .handler = {on_events, on_closed, on_secured, s}});
     session_log(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
     if (!s->pump)
         session_free(s);
@@ -196,8 +204,9 @@ int session_login(struct session *s, const char *mechanism, ph_str user, ph_str 
     uint64_t req = session_ask(s, ROLE_KEEPER, IPC_AUTHED);
     if (!req)
         return -PH_ENOMEM;
-    int r = ipc_send(keeper, AUTH, -1, .req = req, .service = (uint8_t)s->service, .mechanism = PH_STR("PLAIN"), .peer = ph_str_c(s->peer.ip),
-                     .user = user, .password = password);
+    int r = ipc_send(keeper, AUTH, -1, .req = req, .service = (uint8_t)s->service,
+                     .mechanism = PH_STR("PLAIN"), .peer = ph_str_c(s->peer.ip), .user = user,
+                     .password = password);
     if (r < 0) {
         session_unask(s, req);
         return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;
@@ -213,7 +222,8 @@ static void logged_in(struct session *s, const struct ipc_AUTHED *m)
     s->login_mechanism = NULL;
     if (m->verdict != IPC_OK || !m->session) {
         a->failures++;
-        session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s", PH_FMT(m->user), mechanism, PH_FMT(m->text));
+        session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s",
+                    PH_FMT(m->user), mechanism, PH_FMT(m->text));
         s->kind->login(s, m->verdict == IPC_OK ? IPC_TEMP : m->verdict);
         return;
     }
@@ -224,7 +234,8 @@ static void logged_in(struct session *s, const struct ipc_AUTHED *m)
     *at = s;
     snprintf(s->user, sizeof s->user, "%.*s", PH_FMT(m->user));
     snprintf(s->auth, sizeof s->auth, "%.*s %s", PH_FMT(ph_str_sub(m->user, 0, 360)), mechanism);
-    session_log(s, PH_LOG_INFO, "login", "user=%s mechanism=%s tls=%s", s->user, mechanism, s->tls_text);
+    session_log(s, PH_LOG_INFO, "login", "user=%s mechanism=%s tls=%s", s->user, mechanism,
+                s->tls_text);
     s->kind->login(s, IPC_OK);
 }
 
@@ -244,9 +255,21 @@ static void on_authed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
 /* ---- answers and pushes -------------------------------------------------------------------- */
 
 /* Every answer begins with the request's id: one handler serves all. */
-#define ANSWERS(X)                                                                                                       \
-    X(RCPT_CHECKED) X(SENDER_CHECKED) X(QUEUE_PUT_DONE) X(TRACE) X(MB_LISTED) X(STORE_DONE) X(MB_OPENED) X(MSG_LISTED)    \
-    X(MSG_BODIED) X(MSG_FLAGGED) X(MSG_APPENDED) X(MSG_COPIED) X(MSG_EXPUNGED) X(MB_CHANGED)
+#define ANSWERS(X)                                                                                 \
+    X(RCPT_CHECKED)                                                                                \
+    X(SENDER_CHECKED)                                                                              \
+    X(QUEUE_PUT_DONE)                                                                              \
+    X(TRACE)                                                                                       \
+    X(MB_LISTED)                                                                                   \
+    X(STORE_DONE)                                                                                  \
+    X(MB_OPENED)                                                                                   \
+    X(MSG_LISTED)                                                                                  \
+    X(MSG_BODIED)                                                                                  \
+    X(MSG_FLAGGED)                                                                                 \
+    X(MSG_APPENDED)                                                                                \
+    X(MSG_COPIED)                                                                                  \
+    X(MSG_EXPUNGED)                                                                                \
+    X(MB_CHANGED)
 #define X(name) _Static_assert(offsetof(struct ipc_##name, req) == 0, "an answer begins with req");
 ANSWERS(X)
 #undef X
@@ -287,7 +310,8 @@ static void on_session_gone(struct proc *p, struct ipc_chan *from, struct ipc_ms
     struct session *s = *grant_place(a, msg->SESSION_GONE.session);
     (void)from;
     if (s) {
-        session_log(s, PH_LOG_INFO, "session-revoked", "user=%s reason=%.*s", s->user, PH_FMT(msg->SESSION_GONE.text));
+        session_log(s, PH_LOG_INFO, "session-revoked", "user=%s reason=%.*s", s->user,
+                    PH_FMT(msg->SESSION_GONE.text));
         lose(s, "This account was closed or changed");
     }
 }
@@ -348,7 +372,8 @@ static void listen_on(struct proc *p, int service, ph_str address, int fd)
 {
     struct access *a = p->state;
     if (service < 0 || service >= SERVICES || !kinds[service]) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "not-served", "service=%d address=%.*s", service, PH_FMT(address));
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "not-served", "service=%d address=%.*s", service,
+               PH_FMT(address));
         close(fd);
     } else if (front_listen(a->front, service, fd) < 0) {
         ph_log(PH_LOG_ERROR, (ph_str){0}, "cannot-listen", "address=%.*s", PH_FMT(address));
@@ -372,15 +397,18 @@ static void stats(struct proc *p, struct ph_buf *rows)
 {
     const struct access *a = p->state;
     const struct ipc_counter counters[] = {
-        {PH_STR("sessions"), front_count(a->front)}, {PH_STR("connections"), front_total(a->front)},
-        {PH_STR("refused"), front_refused(a->front)}, {PH_STR("logins"), a->logins},
+        {PH_STR("sessions"), front_count(a->front)},
+        {PH_STR("connections"), front_total(a->front)},
+        {PH_STR("refused"), front_refused(a->front)},
+        {PH_STR("logins"), a->logins},
         {PH_STR("failed_logins"), a->failures},
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         ipc_add(counter, rows, &counters[i]);
 }
 
-/* Its privileges: sockets it is handed, memory files for large letters; no file, no outgoing connection. */
+/* Its privileges: sockets it is handed, memory files for large letters; no file, no outgoing
+ * connection. */
 static void sandbox(struct proc *p, struct ph_sandbox *ret)
 {
     (void)p;
@@ -391,7 +419,7 @@ static proc_handler *const handlers[IPC_TYPE_COUNT] = {
 #define X(name) [IPC_##name] = on_answer,
     ANSWERS(X)
 #undef X
-    [IPC_AUTHED] = on_authed,
+        [IPC_AUTHED] = on_authed,
     [IPC_MB_EVENT] = on_mailbox_event,
     [IPC_SESSION_GONE] = on_session_gone,
 };

@@ -1,10 +1,12 @@
 /*
- * session.h - a connection of the access process: what all its protocols have in common, and what each has to bring.
+ * session.h - a connection of the access process: what all its protocols have in common, and what
+ * each has to bring.
  *
  *   front door -> begin -> (events, secured)* -> closed by engine or peer -> end
  *
- * access.c owns sessions: socket, pump, engine, log-in, requests to other processes. A protocol is one struct session_kind in
- * its own files (submission*.c, pop3*.c, imap*.c) and one row in access.c.
+ * access.c owns sessions: socket, pump, engine, log-in, requests to other processes. A protocol is
+ * one struct session_kind in its own files (submission*.c, pop3*.c, imap*.c) and one row in
+ * access.c.
  */
 #ifndef ACCESS_SESSION_H
 #define ACCESS_SESSION_H
@@ -18,25 +20,27 @@ struct session_kind;
 struct session {
     const struct session_kind *kind;
     struct access *access;
-    struct proc *proc;      /* settings: proc->conf */
-    int service;            /* enum ipc_service */
-    void *engine;           /* made by begin or refuse, freed by end */
-    void *state;            /* the kind's own, freed by end */
+    struct proc *proc; /* settings: proc->conf */
+    int service;       /* enum ipc_service */
+    void *engine;      /* made by begin or refuse, freed by end */
+    void *state;       /* the kind's own, freed by end */
     struct ph_pump *pump;
     struct front_guest peer; /* peer.id: the session in log lines; peer.ip, peer.text */
-    bool tls;               /* secured was called */
-    char tls_text[80];      /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
-    uint64_t grant;         /* the session the store and keeper know; 0 before the login. Every request to the store names it */
-    char user[513];         /* account address, after the login */
-    char auth[400];         /* "alice@a.test PLAIN", after the login: for journeys */
-    const char *login_mechanism; /* while keeper is asked */
-    unsigned asked;         /* requests under way */
+    bool tls;                /* secured was called */
+    char tls_text[80];       /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
+    uint64_t grant; /* the session the store and keeper know; 0 before the login. Every request to
+                       the store names it */
+    char user[513]; /* account address, after the login */
+    char auth[400]; /* "alice@a.test PLAIN", after the login: for journeys */
+    const char *login_mechanism;            /* while keeper is asked */
+    unsigned asked;                         /* requests under way */
     struct session *next, *prev, *by_grant; /* access.c's */
 };
 
 /*
- * Callbacks. All are made from the loop, never from inside another of the same session. After each of them but `end` access.c
- * calls `events` again where it may be needed, and kicks the pump: a callback just tells its engine.
+ * Callbacks. All are made from the loop, never from inside another of the same session. After each
+ * of them but `end` access.c calls `events` again where it may be needed, and kicks the pump: a
+ * callback just tells its engine.
  */
 struct session_kind {
     const char *name; /* "imap": in logs, journeys, counters */
@@ -46,18 +50,21 @@ struct session_kind {
     int (*begin)(struct session *s);
     /* The same where there is no room: the engine says so (`why` is a sentence) and wants CLOSE. */
     int (*refuse)(struct session *s, const char *why);
-    /* Take the engine's events until it says NEED. Also called when output was sent (room for more). */
+    /* Take the engine's events until it says NEED. Also called when output was sent (room for
+     * more). */
     void (*events)(struct session *s);
     /* TLS is up: tell the engine. s->tls and s->tls_text are set. */
     void (*secured)(struct session *s, const struct ph_tls_info *info);
-    /* The answer to session_login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or password, waited for
-     * already), IPC_TEMP, IPC_LIMIT... */
+    /* The answer to session_login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or
+     * password, waited for already), IPC_TEMP, IPC_LIMIT... */
     void (*login)(struct session *s, int verdict);
-    /* The answer to a request made with session_ask. msg NULL: there will be none (that process went away). */
+    /* The answer to a request made with session_ask. msg NULL: there will be none (that process
+     * went away). */
     void (*answer)(struct session *s, uint64_t req, struct ipc_msg *msg);
     /* MB_EVENT of the store. May be NULL. */
     void (*pushed)(struct session *s, struct ipc_msg *msg);
-    /* The login is void (account removed, store or keeper restarted): say so and close. why: a sentence. */
+    /* The login is void (account removed, store or keeper restarted): say so and close. why: a
+     * sentence. */
     void (*gone)(struct session *s, const char *why);
     /* The process is to end: say so as soon as nothing is half done, and close. */
     void (*drain)(struct session *s);
@@ -65,26 +72,31 @@ struct session_kind {
     void (*end)(struct session *s);
 };
 
-/* A request id whose answer (of that type) comes to kind->answer; 0: out of memory. Ask, then send; where sending fails
- * take the request back (session_unask) and answer with a temporary failure:
+/* A request id whose answer (of that type) comes to kind->answer; 0: out of memory. Ask, then send;
+ * where sending fails take the request back (session_unask) and answer with a temporary failure:
  *     struct ipc_chan *store = session_chan(s, ROLE_STORE);
  *     uint64_t req = store ? session_ask(s, ROLE_STORE, IPC_MB_LISTED) : 0;
  *     if (!req || ipc_send(store, MB_LIST, -1, .req = req, .session = s->grant) < 0)
  *         session_unask(s, req) ... */
 uint64_t session_ask(struct session *s, int role, enum ipc_type answer);
 void session_unask(struct session *s, uint64_t req); /* 0 is allowed; later answers are ignored */
-struct ipc_chan *session_chan(struct session *s, int role); /* NULL while it is down: a temporary failure */
+struct ipc_chan *session_chan(struct session *s,
+                              int role); /* NULL while it is down: a temporary failure */
 
-/* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the answer comes to kind->login, which is not called when this returns an error:
- * -PH_EAGAIN (keeper is down), -PH_EORDER (logged in, or one is being checked), -PH_EINVAL (too long), -PH_ENOMEM. */
-PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password);
+/* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the
+ * answer comes to kind->login, which is not called when this returns an error: -PH_EAGAIN (keeper
+ * is down), -PH_EORDER (logged in, or one is being checked), -PH_EINVAL (too long), -PH_ENOMEM. */
+PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user,
+                                ph_str password);
 
-/* Closes after what the engine has in `out`. For ends that are not the engine's own (WANT_CLOSE is enough for those). */
+/* Closes after what the engine has in `out`. For ends that are not the engine's own (WANT_CLOSE is
+ * enough for those). */
 void session_close(struct session *s);
 
 /* Log line of this session. */
-#define session_log(s, level, event, fmt, ...)                                                                            \
-    ph_log((level), (ph_str){0}, (event), "session=%s protocol=%s peer=%s " fmt, (s)->peer.id, (s)->kind->name, (s)->peer.text, ##__VA_ARGS__)
+#define session_log(s, level, event, fmt, ...)                                                     \
+    ph_log((level), (ph_str){0}, (event), "session=%s protocol=%s peer=%s " fmt, (s)->peer.id,     \
+           (s)->kind->name, (s)->peer.text, ##__VA_ARGS__)
 
 extern const struct session_kind session_submission, pop3_session, imap_session;
 

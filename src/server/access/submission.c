@@ -1,5 +1,6 @@
 /*
- * Message submission (RFC 6409): SMTP for users. Log-in, XTRACE and what a message may lack are here; transactions are intake's.
+ * Message submission (RFC 6409): SMTP for users. Log-in, XTRACE and what a message may lack are
+ * here; transactions are intake's.
  */
 #include "submission.h"
 #include "intake.h"
@@ -25,8 +26,12 @@ static void unask(void *owner, uint64_t req)
     session_unask(owner, req);
 }
 
-static const struct intake_host host = {
-    .process = "access", .step = EV_SUBMITTED, .local_users = true, .ask = ask, .unask = unask, .complete = submission_complete};
+static const struct intake_host host = {.process = "access",
+                                        .step = EV_SUBMITTED,
+                                        .local_users = true,
+                                        .ask = ask,
+                                        .unask = unask,
+                                        .complete = submission_complete};
 
 /* ---- logging in --------------------------------------------------------------------------- */
 
@@ -37,7 +42,8 @@ static void login(struct session *s, struct submission *m)
     if (r == -PH_EINVAL)
         ph_smtp_server_reply(s->engine, 535, "5.7.8", "Wrong name or password");
     else if (r < 0)
-        ph_smtp_server_reply(s->engine, 454, "4.7.0", "Passwords can not be checked now, try again later");
+        ph_smtp_server_reply(s->engine, 454, "4.7.0",
+                             "Passwords can not be checked now, try again later");
 }
 
 static void on_auth(struct session *s, const struct ph_smtp_server_event *ev, bool first)
@@ -55,9 +61,11 @@ static void on_auth(struct session *s, const struct ph_smtp_server_event *ev, bo
     else if (r == -PH_ENOTIMPL)
         ph_smtp_server_reply(s->engine, 504, "5.5.4", "This mechanism is not offered");
     else if (r == -PH_EDENIED)
-        ph_smtp_server_reply(s->engine, 535, "5.7.8", "Acting for another user is not possible here");
+        ph_smtp_server_reply(s->engine, 535, "5.7.8",
+                             "Acting for another user is not possible here");
     else
-        ph_smtp_server_reply(s->engine, 501, "5.5.2", "The answer is not what this mechanism needs");
+        ph_smtp_server_reply(s->engine, 501, "5.5.2",
+                             "The answer is not what this mechanism needs");
     ph_sasl_server_done(&m->sasl);
 }
 
@@ -70,7 +78,8 @@ static void logged_in(struct session *s, int verdict)
     else if (verdict == IPC_DENIED)
         ph_smtp_server_reply(s->engine, 535, "5.7.8", "Wrong name or password");
     else
-        ph_smtp_server_reply(s->engine, 454, "4.7.0", "Passwords can not be checked now, try again later");
+        ph_smtp_server_reply(s->engine, 454, "4.7.0",
+                             "Passwords can not be checked now, try again later");
 }
 
 /* ---- XTRACE ------------------------------------------------------------------------------- */
@@ -80,11 +89,12 @@ static void on_trace(struct session *s, ph_str message_id)
     struct submission *m = s->state;
     struct ipc_chan *queue = session_chan(s, ROLE_QUEUE);
     m->trace = queue ? session_ask(s, ROLE_QUEUE, IPC_TRACE) : 0;
-    if (!m->trace ||
-        ipc_send(queue, TRACE_GET, -1, .req = m->trace, .owner = ph_str_c(s->user), .message_id = ph_str_sub(message_id, 0, 998)) < 0) {
+    if (!m->trace || ipc_send(queue, TRACE_GET, -1, .req = m->trace, .owner = ph_str_c(s->user),
+                              .message_id = ph_str_sub(message_id, 0, 998)) < 0) {
         session_unask(s, m->trace);
         m->trace = 0;
-        ph_smtp_server_reply(s->engine, 451, "4.3.2", "The journal is not available, try again later");
+        ph_smtp_server_reply(s->engine, 451, "4.3.2",
+                             "The journal is not available, try again later");
     }
 }
 
@@ -92,11 +102,13 @@ static void traced(struct session *s, struct ipc_msg *msg)
 {
     struct ph_buf text;
     if (!msg || msg->TRACE.verdict == IPC_TEMP) {
-        ph_smtp_server_reply(s->engine, 451, "4.3.2", "The journal is not available, try again later");
+        ph_smtp_server_reply(s->engine, 451, "4.3.2",
+                             "The journal is not available, try again later");
         return;
     }
     ph_buf_init(&text, NULL, PH_SMTP_REPLY);
-    int r = msg->TRACE.verdict == IPC_OK ? submission_trace_write(msg->TRACE.events, &text) : -PH_ENOENT;
+    int r = msg->TRACE.verdict == IPC_OK ? submission_trace_write(msg->TRACE.events, &text)
+                                         : -PH_ENOENT;
     if (r < 0)
         ph_smtp_server_reply(s->engine, 550, "5.1.1", "You have sent or received no such letter");
     else
@@ -120,8 +132,14 @@ static int begin(struct session *s)
     o.tls_active = s->service == IPC_SUBMISSIONS;
     s->engine = ph_smtp_server_new(NULL, &o);
     m->session = s;
-    m->intake = (struct intake){.host = &host, .owner = s, .proc = s->proc, .engine = s->engine, .peer = &s->peer, .tls_text = s->tls_text,
-                                .auth = s->auth, .user = s->user};
+    m->intake = (struct intake){.host = &host,
+                                .owner = s,
+                                .proc = s->proc,
+                                .engine = s->engine,
+                                .peer = &s->peer,
+                                .tls_text = s->tls_text,
+                                .auth = s->auth,
+                                .user = s->user};
     intake_init(&m->intake);
     return s->engine ? 0 : -PH_ENOMEM;
 }
@@ -154,7 +172,8 @@ static void events(struct session *s)
         else if (kind == PH_SMTP_S_COMMAND)
             on_trace(s, ev.data);
         else if (kind == PH_SMTP_S_BROKEN)
-            session_log(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO, "session-broken", "why=%s", ev.error.text);
+            session_log(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO,
+                        "session-broken", "why=%s", ev.error.text);
         else if (m)
             intake_event(&m->intake, kind, &ev);
     }

@@ -7,11 +7,13 @@
 /* The mechanism's name, static, for logs and journeys; by ph_sasl_server.mechanism. */
 const char *submission_mechanism(int mechanism);
 
-/* Appends Date and Message-ID where the message has none (RFC 6409 8.1, 8.2); nothing else of it is touched, Bcc is the
- * sender's program's business (RFC 5322 3.6.3). -PH_ELIMIT: the header does not end within LETTER_HEADER octets. */
+/* Appends Date and Message-ID where the message has none (RFC 6409 8.1, 8.2); nothing else of it is
+ * touched, Bcc is the sender's program's business (RFC 5322 3.6.3). -PH_ELIMIT: the header does not
+ * end within LETTER_HEADER octets. */
 int submission_complete(const struct letter *l, ph_str hostname, struct ph_buf *fields);
 
-/* Appends the events of a journey (rows of event) as JSON, one object a line, oldest first; cut, with a last line
+/* Appends the events of a journey (rows of event) as JSON, one object a line, oldest first; cut,
+ * with a last line
  * {"more":true}, at PH_SMTP_REPLY. -PH_ENOENT: no events; -PH_ENOMEM. */
 PH_MUST_CHECK int submission_trace_write(ph_str events, struct ph_buf *out);
 

@@ -1,8 +1,8 @@
 /* What submission adds to a message, and how it tells a journey. */
 #include "id.h"
+#include "loop.h"
 #include "random.h"
 #include "submission.h"
-#include "loop.h"
 #include <jansson.h>
 #include <posthouse/mime.h>
 #include <posthouse/smtp.h>
@@ -12,7 +12,8 @@
 const char *submission_mechanism(int mechanism)
 {
     static const char *const names[] = {"PLAIN", "LOGIN"};
-    return mechanism >= 0 && (size_t)mechanism < sizeof names / sizeof names[0] ? names[mechanism] : "?";
+    return mechanism >= 0 && (size_t)mechanism < sizeof names / sizeof names[0] ? names[mechanism]
+                                                                                : "?";
 }
 
 /* ---- what a message may lack ---------------------------------------------------------------- */
@@ -45,14 +46,16 @@ int submission_complete(const struct letter *l, ph_str hostname, struct ph_buf *
     if (has < 0)
         return has;
     if (!(has & HAS_DATE)) {
-        struct ph_date date = {.time = ph_wall_us() / 1000000, .flags = PH_DATE_TIME | PH_DATE_SECOND | PH_DATE_ZONE};
+        struct ph_date date = {.time = ph_wall_us() / 1000000,
+                               .flags = PH_DATE_TIME | PH_DATE_SECOND | PH_DATE_ZONE};
         ph_buf_add(fields, PH_STR("Date: "));
         ph_date_write(fields, &date);
         ph_buf_add(fields, PH_STR("\r\n"));
     }
     if (!(has & HAS_MESSAGE_ID)) {
         char unique[27], time[PH_ID_TEXT + 1];
-        ph_buf_addf(fields, "Message-ID: <%s.%s@%.*s>\r\n", ph_id_text((uint64_t)ph_wall_us(), time), ph_random_text(unique, 26),
+        ph_buf_addf(fields, "Message-ID: <%s.%s@%.*s>\r\n",
+                    ph_id_text((uint64_t)ph_wall_us(), time), ph_random_text(unique, 26),
                     PH_FMT(hostname));
     }
     return 0;
@@ -61,9 +64,18 @@ int submission_complete(const struct letter *l, ph_str hostname, struct ph_buf *
 /* ---- a journey as JSON ---------------------------------------------------------------------- */
 
 static const char *const steps[EV_COUNT] = {
-    [EV_SUBMITTED] = "submitted", [EV_RECEIVED] = "received", [EV_AUTHENTICATED] = "authenticated", [EV_QUEUED] = "queued",
-    [EV_TRIED] = "tried",         [EV_DEFERRED] = "deferred", [EV_RELAYED] = "relayed",             [EV_DELIVERED] = "delivered",
-    [EV_BOUNCED] = "bounced",     [EV_FETCHED] = "fetched",   [EV_EXPIRED] = "expired",             [EV_REFUSED] = "refused",
+    [EV_SUBMITTED] = "submitted",
+    [EV_RECEIVED] = "received",
+    [EV_AUTHENTICATED] = "authenticated",
+    [EV_QUEUED] = "queued",
+    [EV_TRIED] = "tried",
+    [EV_DEFERRED] = "deferred",
+    [EV_RELAYED] = "relayed",
+    [EV_DELIVERED] = "delivered",
+    [EV_BOUNCED] = "bounced",
+    [EV_FETCHED] = "fetched",
+    [EV_EXPIRED] = "expired",
+    [EV_REFUSED] = "refused",
 };
 
 /* Bytes that are not UTF-8 would make no JSON: they become '?'. */
@@ -87,7 +99,8 @@ static char *event_text(const struct ipc_event *e)
     char qid[PH_ID_TEXT + 1];
     json_t *o = json_object();
     json_object_set_new(o, "time", json_integer(e->time));
-    json_object_set_new(o, "step", json_string(e->kind < EV_COUNT && steps[e->kind] ? steps[e->kind] : "?"));
+    json_object_set_new(o, "step",
+                        json_string(e->kind < EV_COUNT && steps[e->kind] ? steps[e->kind] : "?"));
     put_text(o, "host", e->host);
     put_text(o, "process", e->process);
     if (e->qid)

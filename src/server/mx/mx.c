@@ -1,8 +1,8 @@
 /*
  * mx: mail from other servers (SMTP, port 25 in the world). The process; one connection: session.c.
  */
-#include "mx_int.h"
 #include "log.h"
+#include "mx_int.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,7 +13,8 @@ static void arrived(void *ctx, const struct front_guest *g)
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-_Static_assert(offsetof(struct ipc_RCPT_CHECKED, req) == offsetof(struct ipc_QUEUE_PUT_DONE, req), "an answer begins with req");
+_Static_assert(offsetof(struct ipc_RCPT_CHECKED, req) == offsetof(struct ipc_QUEUE_PUT_DONE, req),
+               "an answer begins with req");
 
 static void on_answer(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 {
@@ -92,7 +93,8 @@ static void stats(struct proc *p, struct ph_buf *rows)
         ipc_add(counter, rows, &counters[i]);
 }
 
-/* Its privileges: sockets it is handed, memory files for large letters; no file, no outgoing connection. */
+/* Its privileges: sockets it is handed, memory files for large letters; no file, no outgoing
+ * connection. */
 static void sandbox(struct proc *p, struct ph_sandbox *ret)
 {
     (void)p;

@@ -1,13 +1,14 @@
 /* One connection of mx: its engine and pump; transactions are intake's. */
-#include "mx_int.h"
 #include "log.h"
+#include "mx_int.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define LOG(s, level, event, fmt, ...)                                                                                     \
-    ph_log((level), (ph_str){0}, (event), "session=%s peer=%s " fmt, (s)->peer.id, (s)->peer.text, ##__VA_ARGS__)
+#define LOG(s, level, event, fmt, ...)                                                             \
+    ph_log((level), (ph_str){0}, (event), "session=%s peer=%s " fmt, (s)->peer.id, (s)->peer.text, \
+           ##__VA_ARGS__)
 
 static uint64_t ask(void *owner, int role, enum ipc_type answer)
 {
@@ -24,7 +25,8 @@ static void unask(void *owner, uint64_t req)
     s->asked -= req != 0;
 }
 
-static const struct intake_host host = {.process = "mx", .step = EV_RECEIVED, .ask = ask, .unask = unask};
+static const struct intake_host host = {
+    .process = "mx", .step = EV_RECEIVED, .ask = ask, .unask = unask};
 
 static void session_free(struct mx_session *s)
 {
@@ -54,14 +56,16 @@ static void on_events(void *ctx)
     enum ph_smtp_server_ev kind;
     while ((kind = ph_smtp_server_next(s->engine, &ev)) != PH_SMTP_S_NEED) {
         if (!intake_event(&s->intake, kind, &ev) && kind == PH_SMTP_S_BROKEN)
-            LOG(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO, "session-broken", "why=%s", ev.error.text);
+            LOG(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO, "session-broken",
+                "why=%s", ev.error.text);
     }
 }
 
 static void on_closed(void *ctx, const struct ph_error *why)
 {
     struct mx_session *s = ctx;
-    LOG(s, PH_LOG_DEBUG, "disconnected", "letters=%llu why=%s", (unsigned long long)s->intake.letters, why ? why->text : "");
+    LOG(s, PH_LOG_DEBUG, "disconnected", "letters=%llu why=%s",
+        (unsigned long long)s->intake.letters, why ? why->text : "");
     session_free(s);
 }
 
@@ -78,9 +82,11 @@ static struct ph_smtp_server *engine_for(const struct mx *mx, enum front_room ro
 {
     struct ph_smtp_server_options o;
     if (room == FRONT_FULL)
-        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.3.2"), PH_STR("Too many connections, try again later"));
+        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.3.2"),
+                                           PH_STR("Too many connections, try again later"));
     if (room == FRONT_FULL_FOR_ADDRESS)
-        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.7.0"), PH_STR("Too many connections from your address"));
+        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.7.0"),
+                                           PH_STR("Too many connections from your address"));
     intake_options(mx->proc, &o);
     return ph_smtp_server_new(NULL, &o);
 }
@@ -100,17 +106,24 @@ void mx_session_new(struct mx *mx, const struct front_guest *g)
         s->next->prev = s;
     mx->sessions = s;
     s->engine = engine_for(mx, g->room);
-    s->intake = (struct intake){.host = &host, .owner = s, .proc = mx->proc, .engine = s->engine, .peer = &s->peer,
-                                .tls_text = s->tls_text, .auth = "", .user = ""};
+    s->intake = (struct intake){.host = &host,
+                                .owner = s,
+                                .proc = mx->proc,
+                                .engine = s->engine,
+                                .peer = &s->peer,
+                                .tls_text = s->tls_text,
+                                .auth = "",
+                                .user = ""};
     intake_init(&s->intake);
     if (!s->engine)
         close(g->fd);
     else
-        s->pump = ph_pump_new(mx->proc->loop, g->fd,
-                              &(struct ph_pump_options){.ops = &ph_smtp_server_ops,
-                                                        .engine = s->engine,
-                                                        .tls = mx->proc->tls_server,
-                                                        .handler = {on_events, on_closed, on_secured, s}});
+        s->pump = ph_pump_new(
+            mx->proc->loop, g->fd,
+            &(struct ph_pump_options){.ops = &ph_smtp_server_ops,
+                                      .engine = s->engine,
+                                      .tls = mx->proc->tls_server,
+                                      .handler = {on_events, on_closed, on_secured, s}});
     LOG(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
     if (!s->pump)
         session_free(s);

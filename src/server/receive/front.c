@@ -1,4 +1,5 @@
-/* The front door: see front.h. Addresses are counted in a hash table whose rows live as long as someone is inside. */
+/* The front door: see front.h. Addresses are counted in a hash table whose rows live as long as
+ * someone is inside. */
 #include "front.h"
 #include "id.h"
 #include "loop.h"
@@ -49,12 +50,18 @@ static void on_pause(void *ctx)
     open_doors(ctx, PH_READ);
 }
 
-struct front *front_new(struct ph_loop *loop, unsigned instance, void (*arrived)(void *ctx, const struct front_guest *g), void *ctx)
+struct front *front_new(struct ph_loop *loop, unsigned instance,
+                        void (*arrived)(void *ctx, const struct front_guest *g), void *ctx)
 {
     struct front *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    *f = (struct front){.loop = loop, .instance = instance, .arrived = arrived, .ctx = ctx, .most = 1, .most_per_address = 1};
+    *f = (struct front){.loop = loop,
+                        .instance = instance,
+                        .arrived = arrived,
+                        .ctx = ctx,
+                        .most = 1,
+                        .most_per_address = 1};
     f->seed = ph_random_u64();
     f->pause = ph_timer_new(loop, on_pause, f);
     return f->pause ? f : front_free(f);
@@ -185,7 +192,8 @@ static void come_in(struct front *f, int service, int fd, const struct ph_addr *
     f->refused += g.room != FRONT_OK;
     t->count++;
     f->inside++;
-    if ((int64_t)f->inside > f->most + FRONT_REFUSED || (int64_t)t->count > f->most_per_address + FRONT_REFUSED) {
+    if ((int64_t)f->inside > f->most + FRONT_REFUSED ||
+        (int64_t)t->count > f->most_per_address + FRONT_REFUSED) {
         front_left(f, t);
         close(fd);
         return;

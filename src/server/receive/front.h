@@ -1,7 +1,9 @@
 /*
- * front.h - the front door of mx and access: listening sockets, how many may come in, and from where.
+ * front.h - the front door of mx and access: listening sockets, how many may come in, and from
+ * where.
  *
- * A connection above a limit is still handed over, marked so that it can be told why; far above it is closed at once.
+ * A connection above a limit is still handed over, marked so that it can be told why; far above it
+ * is closed at once.
  */
 #ifndef PH_FRONT_H
 #define PH_FRONT_H
@@ -11,9 +13,10 @@ struct ph_loop;
 struct front;
 
 enum {
-    FRONT_BATCH = 32,      /* connections accepted from one socket in one turn */
-    FRONT_PAUSE_MS = 100,  /* how long nothing is accepted when descriptors have run out */
-    FRONT_REFUSED = 64     /* connections that are being told that there is no room; more are closed unheard */
+    FRONT_BATCH = 32,     /* connections accepted from one socket in one turn */
+    FRONT_PAUSE_MS = 100, /* how long nothing is accepted when descriptors have run out */
+    FRONT_REFUSED =
+        64 /* connections that are being told that there is no room; more are closed unheard */
 };
 
 enum front_room { FRONT_OK, FRONT_FULL, FRONT_FULL_FOR_ADDRESS };
@@ -24,19 +27,20 @@ struct front_guest {
     int fd; /* the callee's */
     enum front_room room;
     struct ph_addr addr;
-    char ip[64];          /* without port and brackets */
-    char text[80];        /* "192.0.2.1:5555" */
-    char id[12];          /* of this session, for log lines: unique, see id.h */
+    char ip[64];   /* without port and brackets */
+    char text[80]; /* "192.0.2.1:5555" */
+    char id[12];   /* of this session, for log lines: unique, see id.h */
     struct front_ticket *ticket;
 };
 
-struct front *front_new(struct ph_loop *loop, unsigned instance, void (*arrived)(void *ctx, const struct front_guest *g), void *ctx);
+struct front *front_new(struct ph_loop *loop, unsigned instance,
+                        void (*arrived)(void *ctx, const struct front_guest *g), void *ctx);
 struct front *front_free(struct front *f);
 void front_limits(struct front *f, int64_t most, int64_t most_per_address);
 /* Takes over fd. 0 or -PH_ENOMEM (fd is closed). */
 int front_listen(struct front *f, int service, int fd);
 void front_left(struct front *f, struct front_ticket *ticket);
-void front_close(struct front *f); /* accepts no more */
+void front_close(struct front *f);         /* accepts no more */
 size_t front_count(const struct front *f); /* inside now */
 uint64_t front_total(const struct front *f);
 uint64_t front_refused(const struct front *f);

@@ -39,7 +39,8 @@ static void reply_verdict(struct intake *in, int verdict, ph_str text)
         [IPC_FULL] = {452, "4.3.1", "Not enough room, try again later"},
         [IPC_INVALID] = {553, "5.1.3", "The address is not acceptable"},
     };
-    size_t i = verdict >= 0 && (size_t)verdict < sizeof rows / sizeof rows[0] ? (size_t)verdict : IPC_TEMP;
+    size_t i =
+        verdict >= 0 && (size_t)verdict < sizeof rows / sizeof rows[0] ? (size_t)verdict : IPC_TEMP;
     in->refused += rows[i].code >= 400;
     if (text.n)
         ph_smtp_server_reply(in->engine, rows[i].code, rows[i].esc, "%.*s", PH_FMT(text));
@@ -81,7 +82,8 @@ void intake_done(struct intake *in)
     letter_clear(&in->letter);
 }
 
-static uint64_t ask(struct intake *in, int role, enum ipc_type answer, enum intake_pending pending, struct ipc_chan **ret_chan)
+static uint64_t ask(struct intake *in, int role, enum ipc_type answer, enum intake_pending pending,
+                    struct ipc_chan **ret_chan)
 {
     *ret_chan = proc_peer(in->proc, role);
     uint64_t req = *ret_chan ? in->host->ask(in->owner, role, answer) : 0;
@@ -105,7 +107,8 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
     struct ipc_chan *keeper;
     letter_clear(&in->letter);
     letter_from(&in->letter, ev->mailbox.address,
-                (ev->params.body == PH_SMTP_8BITMIME ? IPC_8BITMIME : 0u) | (ev->params.smtputf8 ? IPC_SMTPUTF8 : 0u));
+                (ev->params.body == PH_SMTP_8BITMIME ? IPC_8BITMIME : 0u) |
+                    (ev->params.smtputf8 ? IPC_SMTPUTF8 : 0u));
     in->began_us = ph_mono_us();
     in->failed = 0;
     if (!in->host->local_users || !ev->mailbox.address.n) {
@@ -113,7 +116,8 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
         return;
     }
     uint64_t req = ask(in, ROLE_KEEPER, IPC_SENDER_CHECKED, INTAKE_SENDER, &keeper);
-    if (req && ipc_send(keeper, SENDER_CHECK, -1, .req = req, .session = in->grant, .address = ev->mailbox.address) < 0)
+    if (req && ipc_send(keeper, SENDER_CHECK, -1, .req = req, .session = in->grant,
+                        .address = ev->mailbox.address) < 0)
         not_sent(in, req);
 }
 
@@ -134,7 +138,8 @@ static void on_rcpt(struct intake *in, const struct ph_smtp_server_event *ev)
     memcpy(in->given, address.p, address.n);
     in->given[address.n] = '\0';
     uint64_t req = ask(in, ROLE_KEEPER, IPC_RCPT_CHECKED, INTAKE_RCPT, &keeper);
-    if (req && ipc_send(keeper, RCPT_CHECK, -1, .req = req, .address = address, .local_user = in->host->local_users) < 0)
+    if (req && ipc_send(keeper, RCPT_CHECK, -1, .req = req, .address = address,
+                        .local_user = in->host->local_users) < 0)
         not_sent(in, req);
 }
 
@@ -151,8 +156,9 @@ static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
             reply(in, 550, "5.7.1", "No mail for this domain is taken here");
         else
             reply_verdict(in, m->verdict, m->verdict == IPC_NOUSER ? (ph_str){0} : m->text);
-        ph_log(PH_LOG_INFO, (ph_str){0}, "recipient-refused", "session=%s peer=%s sender=%s recipient=%s verdict=%d", in->peer->id,
-               in->peer->text, in->letter.sender, in->given, m->verdict);
+        ph_log(PH_LOG_INFO, (ph_str){0}, "recipient-refused",
+               "session=%s peer=%s sender=%s recipient=%s verdict=%d", in->peer->id, in->peer->text,
+               in->letter.sender, in->given, m->verdict);
     }
 }
 
@@ -202,14 +208,16 @@ static void on_body(struct intake *in, ph_str piece)
         letter_clear(&in->letter);
 }
 
-static void first_event(struct intake *in, const struct ph_smtp_server_info *info, struct ph_buf *rows)
+static void first_event(struct intake *in, const struct ph_smtp_server_info *info,
+                        struct ph_buf *rows)
 {
     char peer[320], note[256];
     if (!in->proc->conf->journey)
         return;
-    snprintf(peer, sizeof peer, "%.*s [%s]", PH_FMT(ph_str_sub(info->helo, 0, 200)), in->peer->text);
-    snprintf(note, sizeof note, "%s, %u recipient%s, %llu octets", info->with, in->letter.given, in->letter.given == 1 ? "" : "s",
-             (unsigned long long)in->letter.size);
+    snprintf(peer, sizeof peer, "%.*s [%s]", PH_FMT(ph_str_sub(info->helo, 0, 200)),
+             in->peer->text);
+    snprintf(note, sizeof note, "%s, %u recipient%s, %llu octets", info->with, in->letter.given,
+             in->letter.given == 1 ? "" : "s", (unsigned long long)in->letter.size);
     struct ipc_event e = {.time = ph_wall_us(),
                           .kind = (uint8_t)in->host->step,
                           .process = ph_str_c(in->host->process),
@@ -234,7 +242,10 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     ph_buf_init(&events, NULL, EVENTS_MAX);
     first_event(in, info, &events);
     int r = letter_put(&in->letter, queue,
-                       &(struct letter_put){.req = req, .events = ph_buf_str(&events), .owner = ph_str_c(in->user), .session = in->grant});
+                       &(struct letter_put){.req = req,
+                                            .events = ph_buf_str(&events),
+                                            .owner = ph_str_c(in->user),
+                                            .session = in->grant});
     if (r < 0)
         not_sent(in, req);
     ph_buf_done(&events);
@@ -265,12 +276,15 @@ static void put_done(struct intake *in, const struct ipc_QUEUE_PUT_DONE *m)
     if (m->verdict == IPC_OK) {
         in->letters++;
         ph_id_text(m->qid, id);
-        ph_log(PH_LOG_INFO, ph_str_c(l->message_id), "accepted", "session=%s qid=%s peer=%s sender=%s recipients=%u size=%llu tls=%s user=%s",
-               in->peer->id, id, in->peer->text, l->sender, l->given, (unsigned long long)l->size, in->tls_text, in->user);
+        ph_log(PH_LOG_INFO, ph_str_c(l->message_id), "accepted",
+               "session=%s qid=%s peer=%s sender=%s recipients=%u size=%llu tls=%s user=%s",
+               in->peer->id, id, in->peer->text, l->sender, l->given, (unsigned long long)l->size,
+               in->tls_text, in->user);
         ph_smtp_server_reply(in->engine, 250, "2.0.0", "Ok: queued as %s", id);
     } else {
-        ph_log(PH_LOG_WARN, ph_str_c(l->message_id), "not-accepted", "session=%s peer=%s sender=%s verdict=%d reason=%.*s", in->peer->id,
-               in->peer->text, l->sender, m->verdict, PH_FMT(m->text));
+        ph_log(PH_LOG_WARN, ph_str_c(l->message_id), "not-accepted",
+               "session=%s peer=%s sender=%s verdict=%d reason=%.*s", in->peer->id, in->peer->text,
+               l->sender, m->verdict, PH_FMT(m->text));
         reply_verdict(in, m->verdict, (ph_str){0});
     }
     letter_clear(&in->letter);
@@ -278,7 +292,8 @@ static void put_done(struct intake *in, const struct ipc_QUEUE_PUT_DONE *m)
 
 /* ---- doors -------------------------------------------------------------------------------- */
 
-bool intake_event(struct intake *in, enum ph_smtp_server_ev kind, const struct ph_smtp_server_event *ev)
+bool intake_event(struct intake *in, enum ph_smtp_server_ev kind,
+                  const struct ph_smtp_server_event *ev)
 {
     switch (kind) {
     case PH_SMTP_S_MAIL:

@@ -1,10 +1,12 @@
 /*
- * intake.h - SMTP transactions of mx and of submission: from the engine's events to keeper and queue and back to its replies.
+ * intake.h - SMTP transactions of mx and of submission: from the engine's events to keeper and
+ * queue and back to its replies.
  *
- *   MAIL --[SENDER_CHECK, submission]--> RCPT --RCPT_CHECK--> DATA --354--> BODY... --> EOM --QUEUE_PUT--> QUEUE_PUT_DONE, 250
+ *   MAIL --[SENDER_CHECK, submission]--> RCPT --RCPT_CHECK--> DATA --354--> BODY... --> EOM
+ * --QUEUE_PUT--> QUEUE_PUT_DONE, 250
  *
- * One request is under way at most; the engine keeps what the client pipelines in order behind it. The session around it owns
- * engine and pump, and lends the functions of struct intake_host.
+ * One request is under way at most; the engine keeps what the client pipelines in order behind it.
+ * The session around it owns engine and pump, and lends the functions of struct intake_host.
  */
 #ifndef PH_INTAKE_H
 #define PH_INTAKE_H
@@ -40,13 +42,14 @@ struct intake {
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
     int failed;                     /* why the body can not be kept: answered after its end */
     int64_t began_us;
-    uint64_t letters, refused;      /* for statistics; the owner reads them at the end */
+    uint64_t letters, refused; /* for statistics; the owner reads them at the end */
 };
 
 void intake_init(struct intake *in);
 void intake_done(struct intake *in);
 /* False: not an event of a transaction. */
-bool intake_event(struct intake *in, enum ph_smtp_server_ev kind, const struct ph_smtp_server_event *ev);
+bool intake_event(struct intake *in, enum ph_smtp_server_ev kind,
+                  const struct ph_smtp_server_event *ev);
 /* msg NULL: there will be no answer. */
 void intake_answer(struct intake *in, struct ipc_msg *msg);
 ph_str intake_hostname(const struct proc *p);

@@ -3,7 +3,7 @@
  *
  *   buf:  [ room ......... prologue][message]          small: all of it
  *              at ---------^
- *   buf:  [next bytes], fd: [prologue][message so far]  large: buf is written when LETTER_WRITE are in it
+ *   buf:  [next bytes]  fd: [prologue][message so far]  large: written LETTER_WRITE at a time
  */
 #include "letter.h"
 #include "file.h"
@@ -53,7 +53,8 @@ static bool has_target(ph_str rows, const struct ipc_rcpt *r)
 {
     struct ipc_rcpt one;
     while (ipc_each(rcpt, &rows, &one))
-        if (one.target == r->target && one.account == r->account && ph_str_eq(one.address, r->address))
+        if (one.target == r->target && one.account == r->account &&
+            ph_str_eq(one.address, r->address))
             return true;
     return false;
 }
@@ -192,7 +193,9 @@ int letter_finish(struct letter *l)
 int letter_put(struct letter *l, struct ipc_chan *queue, const struct letter_put *put)
 {
     ph_str body = l->fd < 0 ? ph_str_skip(ph_buf_str(&l->buf), l->at) : (ph_str){0};
-    return ipc_send(queue, QUEUE_PUT, l->fd, .req = put->req, .sender = ph_str_c(l->sender), .rcpts = ph_buf_str(&l->rcpts),
-                    .events = put->events, .skip = l->skip, .id_at = l->id_at, .message_id = ph_str_c(l->message_id), .flags = l->flags,
-                    .session = put->session, .owner = put->owner, .size = l->size, .summary = ph_buf_str(&l->summary), .body = body);
+    return ipc_send(queue, QUEUE_PUT, l->fd, .req = put->req, .sender = ph_str_c(l->sender),
+                    .rcpts = ph_buf_str(&l->rcpts), .events = put->events, .skip = l->skip,
+                    .id_at = l->id_at, .message_id = ph_str_c(l->message_id), .flags = l->flags,
+                    .session = put->session, .owner = put->owner, .size = l->size,
+                    .summary = ph_buf_str(&l->summary), .body = body);
 }

@@ -1,26 +1,28 @@
 /*
  * letter.h - a letter on its way in: its envelope, and its bytes until the queue has them.
  *
- *   letter_from -> letter_to... -> letter_begin -> letter_add... -> letter_finish -> letter_put -> letter_clear
+ *   letter_from -> letter_to... -> letter_begin -> letter_add... -> letter_finish -> letter_put ->
+ * letter_clear
  *
- * The bytes are [our prologue][the message as it came]. The prologue is Return-Path and Received, and what submission adds; it is
- * put in front when the header has been seen, without moving the message: room for it is kept. A small letter stays in memory, a
- * large one goes to a memory file as it comes.
+ * The bytes are [our prologue][the message as it came]. The prologue is Return-Path and Received,
+ * and what submission adds; it is put in front when the header has been seen, without moving the
+ * message: room for it is kept. A small letter stays in memory, a large one goes to a memory file
+ * as it comes.
  */
 #ifndef PH_LETTER_H
 #define PH_LETTER_H
 #include "ipc.h"
 
 enum {
-    LETTER_ROOM = 8192,                      /* longest prologue */
+    LETTER_ROOM = 8192,                       /* longest prologue */
     LETTER_HEADER = IPC_INLINE - LETTER_ROOM, /* longest header that submission completes */
-    LETTER_WRITE = 256 * 1024,               /* how much is written to a memory file at once */
+    LETTER_WRITE = 256 * 1024,                /* how much is written to a memory file at once */
     LETTER_ADDRESS = 1024
 };
 
 struct letter;
-/* Called once, when the message's header is in memory (or IPC_INLINE bytes of it, or all of the message): calls
- * letter_prologue. 0, or an error that letter_add or letter_finish hands on. */
+/* Called once, when the message's header is in memory (or IPC_INLINE bytes of it, or all of the
+ * message): calls letter_prologue. 0, or an error that letter_add or letter_finish hands on. */
 typedef int letter_start(void *ctx, struct letter *l);
 
 struct letter {
@@ -35,8 +37,8 @@ struct letter {
     struct ph_buf buf; /* LETTER_ROOM, then the message, or what of it is not yet in the file */
     size_t at;         /* where in buf the bytes begin */
     uint32_t skip, id_at;
-    int fd;            /* memory file, or -1 */
-    uint64_t size;     /* of all, prologue included */
+    int fd;        /* memory file, or -1 */
+    uint64_t size; /* of all, prologue included */
     bool started;
     struct ph_buf summary;
     char message_id[999];
@@ -48,8 +50,8 @@ void letter_clear(struct letter *l); /* frees all and inits */
 
 /* flags: enum ipc_flag. sender: at most LETTER_ADDRESS. */
 void letter_from(struct letter *l, ph_str sender, uint32_t flags);
-/* A recipient as given and the targets keeper answered (rows of rcpt); targets that are there already are left out. -PH_ELIMIT: no
- * room for more, -PH_ENOMEM; then nothing was added. */
+/* A recipient as given and the targets keeper answered (rows of rcpt); targets that are there
+ * already are left out. -PH_ELIMIT: no room for more, -PH_ENOMEM; then nothing was added. */
 PH_MUST_CHECK int letter_to(struct letter *l, ph_str given, ph_str targets);
 
 void letter_begin(struct letter *l, letter_start *start, void *ctx);
@@ -60,7 +62,8 @@ PH_MUST_CHECK int letter_finish(struct letter *l);
 
 /* For `start`: the message so far. */
 ph_str letter_head(const struct letter *l);
-/* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than LETTER_ROOM. */
+/* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than LETTER_ROOM.
+ */
 PH_MUST_CHECK int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at);
 
 /* What is told to the queue beside the letter. */
@@ -71,7 +74,8 @@ struct letter_put {
     uint64_t session;
 };
 /* Sends QUEUE_PUT. As ipc_chan_send. */
-PH_MUST_CHECK int letter_put(struct letter *l, struct ipc_chan *queue, const struct letter_put *put);
+PH_MUST_CHECK int letter_put(struct letter *l, struct ipc_chan *queue,
+                             const struct letter_put *put);
 
 /* ---- trace fields ------------------------------------------------------------------------- */
 
@@ -83,8 +87,10 @@ struct letter_trace {
     ph_str tls;       /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
     int64_t now_us;
 };
-/* Appends Return-Path and Received (RFC 5321 4.4) for this letter; the recipient is named only when there is one.
- * *ret_skip: octets of the Return-Path line; *ret_id_at: where the queue id belongs. */
-void letter_trace_write(const struct letter *l, const struct letter_trace *t, struct ph_buf *out, size_t *ret_skip, size_t *ret_id_at);
+/* Appends Return-Path and Received (RFC 5321 4.4) for this letter; the recipient is named only when
+ * there is one. *ret_skip: octets of the Return-Path line; *ret_id_at: where the queue id belongs.
+ */
+void letter_trace_write(const struct letter *l, const struct letter_trace *t, struct ph_buf *out,
+                        size_t *ret_skip, size_t *ret_id_at);
 
 #endif

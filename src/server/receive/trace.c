@@ -15,7 +15,8 @@ static void write_literal(struct ph_buf *out, ph_str ip)
     ph_buf_addf(out, "[%s%.*s]", is_v6(ip) ? "IPv6:" : "", PH_FMT(ip));
 }
 
-/* Whether what the client said it is may stand in the field as it is; else it would not be a Received field. */
+/* Whether what the client said it is may stand in the field as it is; else it would not be a
+ * Received field. */
 static bool is_name(ph_str helo)
 {
     struct ph_buf address, scratch;
@@ -24,15 +25,18 @@ static bool is_name(ph_str helo)
     ph_buf_init(&scratch, NULL, 1024);
     ph_buf_add(&address, PH_STR("x@"));
     ph_buf_add(&address, helo);
-    bool good = !ph_buf_err(&address) && ph_smtp_mailbox_parse(ph_buf_str(&address), 0, &scratch, &m, NULL) == 0;
+    bool good = !ph_buf_err(&address) &&
+                ph_smtp_mailbox_parse(ph_buf_str(&address), 0, &scratch, &m, NULL) == 0;
     ph_buf_done(&address);
     ph_buf_done(&scratch);
     return good;
 }
 
-void letter_trace_write(const struct letter *l, const struct letter_trace *t, struct ph_buf *out, size_t *ret_skip, size_t *ret_id_at)
+void letter_trace_write(const struct letter *l, const struct letter_trace *t, struct ph_buf *out,
+                        size_t *ret_skip, size_t *ret_id_at)
 {
-    struct ph_date date = {.time = t->now_us / 1000000, .flags = PH_DATE_TIME | PH_DATE_SECOND | PH_DATE_ZONE};
+    struct ph_date date = {.time = t->now_us / 1000000,
+                           .flags = PH_DATE_TIME | PH_DATE_SECOND | PH_DATE_ZONE};
     size_t from = out->n;
     ph_buf_addf(out, "Return-Path: <%s>\r\n", l->sender);
     *ret_skip = out->n - from;

@@ -3,11 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "line.h"
+#include <stdlib.h>
+#include <string.h>
 
 static void lines(void **state)
 {
@@ -16,8 +17,14 @@ static void lines(void **state)
         const char *in;
         const char *out; /* C: CRLF, B: bare, L: long */
     } rows[] = {
-        {"abc\r\ndef\r\n", "C(abc)C(def)"}, {"abc\ndef\r\n", "B(abc)C(def)"}, {"a\rb\r\n", "B(a\rb)"}, {"\r\n\n", "C()B()"},
-        {"12345678\r\nx\r\n", "C(12345678)C(x)"}, {"123456789\r\nx\r\n", "LC(x)"}, {"abc", ""}, {"a\r\r\n", "B(a\r)"},
+        {"abc\r\ndef\r\n", "C(abc)C(def)"},
+        {"abc\ndef\r\n", "B(abc)C(def)"},
+        {"a\rb\r\n", "B(a\rb)"},
+        {"\r\n\n", "C()B()"},
+        {"12345678\r\nx\r\n", "C(12345678)C(x)"},
+        {"123456789\r\nx\r\n", "LC(x)"},
+        {"abc", ""},
+        {"a\r\r\n", "B(a\r)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (size_t step = 1; step < 14; step++) {
@@ -39,7 +46,8 @@ static void lines(void **state)
                         ph_buf_addc(&out, 'L');
                         skipping = !ph_line_skip(&in);
                     } else {
-                        ph_buf_addf(&out, "%c(%.*s)", end == PH_LINE_CRLF ? 'C' : 'B', PH_FMT(line));
+                        ph_buf_addf(&out, "%c(%.*s)", end == PH_LINE_CRLF ? 'C' : 'B',
+                                    PH_FMT(line));
                     }
                 }
             }
@@ -60,11 +68,13 @@ static void bounded(void **state)
     assert_int_equal(ph_inbuf_add(&in, PH_STR("9")), 0);
     ph_inbuf_eat(&in, 3);
     assert_int_equal(ph_inbuf_add(&in, PH_STR("9ab")), 3);
-    assert_true(ph_str_eq(ph_inbuf_rest(&in), PH_STR("456789ab")) || ph_str_eq(ph_inbuf_rest(&in), PH_STR("456789ab")));
+    assert_true(ph_str_eq(ph_inbuf_rest(&in), PH_STR("456789ab")) ||
+                ph_str_eq(ph_inbuf_rest(&in), PH_STR("456789ab")));
     ph_inbuf_done(&in);
 }
 
-/* Reads dot-stuffed `wire` at splits of `step` (0: random); appends the text; the offset behind the end, or 0. */
+/* Reads dot-stuffed `wire` at splits of `step` (0: random); appends the text; the offset behind the
+ * end, or 0. */
 static size_t undot(ph_str wire, size_t step, struct ph_buf *text, bool *ret_bare)
 {
     struct ph_undot u;
@@ -180,7 +190,9 @@ static void strict(void **state)
     static const struct {
         const char *text;
         bool good;
-    } rows[] = {{"a\r\n.b\r\n", true}, {"a\n", false}, {"a\rb", false}, {"a\r", false}, {"", true}, {"a", true}, {"\r\r\n", false}};
+    } rows[] = {{"a\r\n.b\r\n", true}, {"a\n", false}, {"a\rb", false},
+                {"a\r", false},        {"", true},     {"a", true},
+                {"\r\r\n", false}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ph_buf out;
         struct ph_dot d;

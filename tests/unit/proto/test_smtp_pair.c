@@ -1,17 +1,19 @@
 /*
- * The SMTP client engine: against our server engine in memory at random splits, and against scripted servers.
+ * The SMTP client engine: against our server engine in memory at random splits, and against
+ * scripted servers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
+#include "sasl.h"
 #include <posthouse/smtp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "sasl.h"
 
 /* ---- pair -------------------------------------------------------------------------------- */
 
@@ -62,7 +64,9 @@ static void body(struct pair *p)
 
 static void client_events(struct pair *p)
 {
-    static const char *const names[] = {"need", "greeting", "hello", "starttls", "challenge", "auth", "mail", "rcpt", "data", "more", "sent", "command", "quit", "broken"};
+    static const char *const names[] = {"need", "greeting", "hello", "starttls", "challenge",
+                                        "auth", "mail",     "rcpt",  "data",     "more",
+                                        "sent", "command",  "quit",  "broken"};
     struct ph_smtp_client_event ev;
     enum ph_smtp_client_ev kind;
     while ((kind = ph_smtp_client_next(p->c, &ev)) != PH_SMTP_C_NEED) {
@@ -115,7 +119,8 @@ static void auth(struct pair *p, const struct ph_smtp_server_event *ev, bool fir
         return;
     }
     assert_int_equal(r, PH_SASL_DONE);
-    assert_true(ph_str_eq(p->sasl.user, PH_STR("user")) && ph_str_eq(p->sasl.password, PH_STR("pass")));
+    assert_true(ph_str_eq(p->sasl.user, PH_STR("user")) &&
+                ph_str_eq(p->sasl.password, PH_STR("pass")));
     ph_smtp_server_reply(p->s, 235, "2.7.0", "Welcome");
 }
 
@@ -203,7 +208,8 @@ static void pairs(void **state)
     srand(11);
     static char raw[200000];
     for (int k = 0; k < 60; k++) {
-        struct pair p = {.pipelining = k & 1, .lmtp = k & 2, .tls = k & 4, .login = (k & 4) && (k & 8)};
+        struct pair p = {
+            .pipelining = k & 1, .lmtp = k & 2, .tls = k & 4, .login = (k & 4) && (k & 8)};
         struct ph_smtp_client_options co;
         struct ph_smtp_server_options so;
         ph_smtp_client_defaults(&co);
@@ -219,11 +225,13 @@ static void pairs(void **state)
         ph_buf_init(&p.log, NULL, 1 << 16);
         p.c = ph_smtp_client_new(NULL, &co);
         p.s = ph_smtp_server_new(NULL, &so);
-        const char *tls = p.tls ? "starttls0:220 hello0:250 " : "", *login = p.login ? "auth0:235 hello0:250 " : "";
+        const char *tls = p.tls ? "starttls0:220 hello0:250 " : "",
+                   *login = p.login ? "auth0:235 hello0:250 " : "";
         const char *sent = p.lmtp ? "sent0:250 sent2:250 " : "sent0:250 ";
         char want[600], one[200];
         snprintf(one, sizeof one, "mail0:250 rcpt0:250 rcpt1:550 rcpt2:250 data0:354 %s", sent);
-        snprintf(want, sizeof want, "greeting0:220 hello0:250 %s%s%s%squit0:221 ", tls, login, one, one);
+        snprintf(want, sizeof want, "greeting0:220 hello0:250 %s%s%s%squit0:221 ", tls, login, one,
+                 one);
         run_pair(&p);
         assert_string_equal(ph_buf_cstr(&p.log), want);
         assert_true(ph_str_eq(ph_buf_str(&p.arrived), p.body));
@@ -236,10 +244,12 @@ static void pairs(void **state)
 
 /* ---- scripted servers -------------------------------------------------------------------- */
 
-/* The client asks at HELLO for a letter to `rcpts` recipients, then QUIT. `wire`: all that it said; `events`: kind:code. */
+/* The client asks at HELLO for a letter to `rcpts` recipients, then QUIT. `wire`: all that it said;
+ * `events`: kind:code. */
 struct script {
     const char *name;
-    const char *server; /* everything the server will say, one reply a line; given when the client has nothing to send */
+    const char *server; /* everything the server will say, one reply a line; given when the client
+                           has nothing to send */
     const char *wire;
     const char *events;
     bool all_at_once;
@@ -247,20 +257,29 @@ struct script {
 
 static const struct script scripts[] = {
     {"no pipelining: nobody accepted, no DATA", "220 x\n250 x\n250 ok\n550 no\n221 bye\n",
-     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|QUIT|", "1:220 2:250 6:250 7:550 8:554! 12:221 ", false},
-    {"no pipelining: sender refused", "220 x\n250 x\n550 no\n221 bye\n", "EHLO c.test|MAIL FROM:<a@b.test>|QUIT|",
-     "1:220 2:250 6:550 7:503! 8:554! 12:221 ", false},
-    {"pipelining: nobody accepted but 354", "220 x\n250-x\n250 PIPELINING\n250 ok\n550 no\n354 go\n554 none\n221 bye\n",
-     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|.|QUIT|", "1:220 2:250 6:250 7:550 8:554 12:221 ", false},
-    {"pipelining: nobody accepted, 354, and accepted", "220 x\n250-x\n250 PIPELINING\n250 ok\n550 no\n354 go\n250 queued\n221 bye\n",
-     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|.|QUIT|", "1:220 2:250 6:250 7:550 8:554! 12:221 ", false},
+     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|QUIT|",
+     "1:220 2:250 6:250 7:550 8:554! 12:221 ", false},
+    {"no pipelining: sender refused", "220 x\n250 x\n550 no\n221 bye\n",
+     "EHLO c.test|MAIL FROM:<a@b.test>|QUIT|", "1:220 2:250 6:550 7:503! 8:554! 12:221 ", false},
+    {"pipelining: nobody accepted but 354",
+     "220 x\n250-x\n250 PIPELINING\n250 ok\n550 no\n354 go\n554 none\n221 bye\n",
+     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|.|QUIT|",
+     "1:220 2:250 6:250 7:550 8:554 12:221 ", false},
+    {"pipelining: nobody accepted, 354, and accepted",
+     "220 x\n250-x\n250 PIPELINING\n250 ok\n550 no\n354 go\n250 queued\n221 bye\n",
+     "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|.|QUIT|",
+     "1:220 2:250 6:250 7:550 8:554! 12:221 ", false},
     {"old server", "220 x\n502 what\n250 x\n250 ok\n250 ok\n354 go\n250 sent\n221 bye\n",
-     "EHLO c.test|HELO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|..x|.|QUIT|", "1:220 2:250 6:250 7:250 8:354 10:250 12:221 ", false},
-    {"lone LF from the server", "220 x\n250-x\n250 SIZE\n250 ok\n250 ok\n354 go\n250 sent\n221 bye\n",
-     "EHLO c.test|MAIL FROM:<a@b.test> SIZE=2|RCPT TO:<c@d.test>|DATA|..x|.|QUIT|", "1:220 2:250 6:250 7:250 8:354 10:250 12:221 ", false},
+     "EHLO c.test|HELO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|DATA|..x|.|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354 10:250 12:221 ", false},
+    {"lone LF from the server",
+     "220 x\n250-x\n250 SIZE\n250 ok\n250 ok\n354 go\n250 sent\n221 bye\n",
+     "EHLO c.test|MAIL FROM:<a@b.test> SIZE=2|RCPT TO:<c@d.test>|DATA|..x|.|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354 10:250 12:221 ", false},
     {"not SMTP", "SSH-2.0\n", "", "13:0 ", false},
     {"refused at the greeting", "554 no\n", "", "1:554 ", false},
-    {"421 out of the blue", "220 x\n250 x\n421 out\n", "EHLO c.test|MAIL FROM:<a@b.test>|QUIT|", "1:220 2:250 6:421 7:503! 8:554! ", false},
+    {"421 out of the blue", "220 x\n250 x\n421 out\n", "EHLO c.test|MAIL FROM:<a@b.test>|QUIT|",
+     "1:220 2:250 6:421 7:503! 8:554! ", false},
     {"answers without questions", "220 x\n250 x\n", "", "1:220 13:250 ", true},
     {"a reply of two codes", "220-x\n250 x\n", "", "13:0 ", false},
 };
@@ -312,7 +331,8 @@ static void scripted(void **state)
         ph_str rest = ph_str_c(sc->server), line;
         while (!sc->all_at_once && ph_str_token(&rest, '\n', &line)) {
             char crlf[100];
-            snprintf(crlf, sizeof crlf, "%.*s%s\n", PH_FMT(line), strstr(sc->name, "LF") ? "" : "\r");
+            snprintf(crlf, sizeof crlf, "%.*s%s\n", PH_FMT(line),
+                     strstr(sc->name, "LF") ? "" : "\r");
             if (ph_smtp_client_feed(c, ph_str_c(crlf)) < 0)
                 break;
             take(c, &events, false);
@@ -323,8 +343,8 @@ static void scripted(void **state)
             take(c, &events, true);
         }
         if (strcmp(ph_buf_cstr(&wire), sc->wire) || strcmp(ph_buf_cstr(&events), sc->events))
-            fail_msg("%s\nwire:     %s\nexpected: %s\nevents:   %s\nexpected: %s", sc->name, ph_buf_cstr(&wire), sc->wire,
-                     ph_buf_cstr(&events), sc->events);
+            fail_msg("%s\nwire:     %s\nexpected: %s\nevents:   %s\nexpected: %s", sc->name,
+                     ph_buf_cstr(&wire), sc->wire, ph_buf_cstr(&events), sc->events);
         ph_smtp_client_free(c);
         ph_buf_done(&wire);
         ph_buf_done(&events);
@@ -342,7 +362,8 @@ static void refusals(void **state)
     o.refuse_bare = true;
     struct ph_smtp_client *c = ph_smtp_client_new(NULL, &o);
     ph_buf_init(&events, NULL, 10000);
-    assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test>\r\nRCPT TO:<x@y.test"), NULL), -PH_EINVAL);
+    assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test>\r\nRCPT TO:<x@y.test"), NULL),
+                     -PH_EINVAL);
     assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("")), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_hello(c, PH_STR("a\nb")), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_command(c, PH_STR("NOOP\r\nQUIT")), -PH_EINVAL);
@@ -358,7 +379,9 @@ static void refusals(void **state)
     assert_true(ph_smtp_client_feed(c, PH_STR("250-x\r\n250-SIZE 10\r\n250 AUTH=LOGIN\r\n")) > 0);
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_HELLO);
     assert_true(ph_smtp_client_has_auth(c, PH_STR("login")));
-    assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test"), &(struct ph_smtp_params){.size = 11}), -PH_ELIMIT);
+    assert_int_equal(
+        ph_smtp_client_mail(c, PH_STR("a@b.test"), &(struct ph_smtp_params){.size = 11}),
+        -PH_ELIMIT);
     ask_letter(c);
     assert_true(ph_smtp_client_feed(c, PH_STR("250 ok\r\n")) > 0);
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_MAIL);
@@ -417,8 +440,10 @@ static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
 /* One session with everything in it; requests that fail are not made again. */
 static void whole_session(struct ph_smtp_client *c)
 {
-    static const char *const replies[] = {"220 x\r\n", "502 no\r\n", "250 x\r\n", "250-x\r\n250-PIPELINING\r\n250 AUTH LOGIN\r\n", "334 \r\n", "334 \r\n",
-                                          "235 ok\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n", "221 bye\r\n"};
+    static const char *const replies[] = {
+        "220 x\r\n",  "502 no\r\n", "250 x\r\n",  "250-x\r\n250-PIPELINING\r\n250 AUTH LOGIN\r\n",
+        "334 \r\n",   "334 \r\n",   "235 ok\r\n", "250 ok\r\n",
+        "250 ok\r\n", "354 go\r\n", "250 ok\r\n", "221 bye\r\n"};
     struct ph_smtp_client_event ev;
     enum ph_smtp_client_ev kind;
     int failed = 0;
@@ -485,7 +510,8 @@ static void transcript(void **state)
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_HELLO);
     assert_int_equal(ph_smtp_client_login(c, PH_STR("u"), PH_STR("secret")), 0);
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_NEED);
-    assert_string_equal(ph_buf_cstr(&log), "S:220 x|C:EHLO x|S:250-x|S:250 AUTH PLAIN LOGIN|C:AUTH PLAIN ****|");
+    assert_string_equal(ph_buf_cstr(&log),
+                        "S:220 x|C:EHLO x|S:250-x|S:250 AUTH PLAIN LOGIN|C:AUTH PLAIN ****|");
     ph_smtp_client_free(c);
     ph_buf_done(&log);
 }
@@ -493,8 +519,9 @@ static void transcript(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs),       cmocka_unit_test(scripted),   cmocka_unit_test(refusals),
-        cmocka_unit_test(client_time), cmocka_unit_test(transcript), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(pairs),      cmocka_unit_test(scripted),
+        cmocka_unit_test(refusals),   cmocka_unit_test(client_time),
+        cmocka_unit_test(transcript), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,34 @@
 /*
- * The SMTP server engine against dialogues. Each is fed whole (everything pipelined), byte by byte and at random splits,
- * with the caller's replies at once and late: what the server says may depend on none of it.
+ * The SMTP server engine against dialogues. Each is fed whole (everything pipelined), byte by byte
+ * and at random splits, with the caller's replies at once and late: what the server says may depend
+ * on none of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
+#include "sasl.h"
 #include <posthouse/smtp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sasl.h"
+enum {
+    SUBMISSION = 1,
+    TLS = 2,
+    TLS_ON = 4,
+    UTF8 = 8,
+    LMTP = 16,
+    KEEP_BARE = 32,
+    SMALL = 64,
+    TRACE = 128
+};
 
-enum { SUBMISSION = 1, TLS = 2, TLS_ON = 4, UTF8 = 8, LMTP = 16, KEEP_BARE = 32, SMALL = 64, TRACE = 128 };
-
-/* C: lines are sent, S: lines are expected; \r\n is added. C~ is sent without it, with C escapes as written. `got`: what the
- * caller saw: events and bodies. */
+/* C: lines are sent, S: lines are expected; \r\n is added. C~ is sent without it, with C escapes as
+ * written. `got`: what the caller saw: events and bodies. */
 struct script {
     const char *name;
     unsigned options;
@@ -25,95 +36,172 @@ struct script {
     const char *got;
 };
 
-#define HELLO "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250 ENHANCEDSTATUSCODES\n"
-#define LETTER "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<c@d.test>\nS:250 2.1.5 Ok\nC:DATA\nS:354 Go\n"
-#define AUTHED "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 AUTH PLAIN LOGIN\n"
+#define HELLO                                                                                      \
+    "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "   \
+    "1000\nS:250-8BITMIME\nS:250 ENHANCEDSTATUSCODES\n"
+#define LETTER                                                                                     \
+    "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<c@d.test>\nS:250 2.1.5 Ok\nC:DATA\nS:354 " \
+    "Go\n"
+#define AUTHED                                                                                     \
+    "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "   \
+    "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 AUTH PLAIN LOGIN\n"
 
 static const struct script scripts[] = {
-    {"a letter", 0, HELLO LETTER "C:Subject: x\nC:\nC:..dot\nC:...\nC:.\nS:250 2.0.0 Queued\nC:QUIT\nS:221 2.0.0 Goodbye\n",
+    {"a letter", 0,
+     HELLO LETTER
+     "C:Subject: x\nC:\nC:..dot\nC:...\nC:.\nS:250 2.0.0 Queued\nC:QUIT\nS:221 2.0.0 Goodbye\n",
      "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[Subject: x\r\n\r\n.dot\r\n..\r\n]EOM;QUIT;"},
-    {"an empty letter", 0, HELLO LETTER "C:.\nS:250 2.0.0 Queued\n", "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[]EOM;"},
-    {"two letters", 0, HELLO LETTER "C:1\nC:.\nS:250 2.0.0 Queued\n" LETTER "C:2\nC:.\nS:250 2.0.0 Queued\n",
-     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[1\r\n]EOM;MAIL a@b.test;RCPT c@d.test;DATA;[2\r\n]EOM;"},
+    {"an empty letter", 0, HELLO LETTER "C:.\nS:250 2.0.0 Queued\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[]EOM;"},
+    {"two letters", 0,
+     HELLO LETTER "C:1\nC:.\nS:250 2.0.0 Queued\n" LETTER "C:2\nC:.\nS:250 2.0.0 Queued\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[1\r\n]EOM;MAIL a@b.test;RCPT "
+     "c@d.test;DATA;[2\r\n]EOM;"},
     {"HELO has no enhanced codes", 0,
-     "S:220 mx.test ESMTP Posthouse\nC:HELO c.test\nS:250 mx.test\nC:MAIL FROM:<>\nS:250 Ok\nC:RCPT TO:<Postmaster>\nS:250 Ok\n",
+     "S:220 mx.test ESMTP Posthouse\nC:HELO c.test\nS:250 mx.test\nC:MAIL FROM:<>\nS:250 "
+     "Ok\nC:RCPT TO:<Postmaster>\nS:250 Ok\n",
      "HELO c.test;MAIL ;RCPT Postmaster;RESET;"},
-    {"parameters need EHLO", 0, "S:220 mx.test ESMTP Posthouse\nC:HELO c.test\nS:250 mx.test\nC:MAIL FROM:<> SIZE=1\nS:555 unknown parameter SIZE\n",
+    {"parameters need EHLO", 0,
+     "S:220 mx.test ESMTP Posthouse\nC:HELO c.test\nS:250 mx.test\nC:MAIL FROM:<> SIZE=1\nS:555 "
+     "unknown parameter SIZE\n",
      "HELO c.test;"},
     {"order", 0,
-     "S:220 mx.test ESMTP Posthouse\nC:MAIL FROM:<a@b.test>\nS:503 Say EHLO first\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\n"
-     "S:250 ENHANCEDSTATUSCODES\nC:RCPT TO:<c@d.test>\nS:503 5.5.1 Say MAIL FROM first\nC:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:DATA\nS:554 5.5.1 No valid recipients\n"
-     "C:MAIL FROM:<a@b.test>\nS:503 5.5.1 A transaction is under way; RSET ends it\nC:RSET\nS:250 2.0.0 Forgotten\n",
+     "S:220 mx.test ESMTP Posthouse\nC:MAIL FROM:<a@b.test>\nS:503 Say EHLO first\nC:EHLO "
+     "c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\n"
+     "S:250 ENHANCEDSTATUSCODES\nC:RCPT TO:<c@d.test>\nS:503 5.5.1 Say MAIL FROM first\nC:MAIL "
+     "FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:DATA\nS:554 5.5.1 No valid recipients\n"
+     "C:MAIL FROM:<a@b.test>\nS:503 5.5.1 A transaction is under way; RSET ends it\nC:RSET\nS:250 "
+     "2.0.0 Forgotten\n",
      "HELO c.test;MAIL a@b.test;RESET;"},
-    {"nobody", 0, HELLO "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<nobody@d.test>\nS:550 5.1.1 No such user\nC:DATA\nS:554 5.5.1 No valid recipients\n",
+    {"nobody", 0,
+     HELLO "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<nobody@d.test>\nS:550 5.1.1 No such "
+           "user\nC:DATA\nS:554 5.5.1 No valid recipients\n",
      "HELO c.test;MAIL a@b.test;RCPT nobody@d.test;RESET;"},
     {"paths", 0,
-     HELLO "C:MAIL FROM:<@one.test,@two.test:\"a\"@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\"a b\\\\\\\"\"@[192.0.2.1]>\nS:250 2.1.5 Ok\n"
-           "C:RCPT TO: <x@[IPv6:2001:db8::1]>\nS:250 2.1.5 Ok\nC:RCPT TO:<x@[IPv6:::ffff:1.2.3.4]>\nS:250 2.1.5 Ok\n",
-     "HELO c.test;MAIL a@b.test;RCPT \"a b\\\\\\\"\"@[192.0.2.1];RCPT x@[IPv6:2001:db8::1];RCPT x@[IPv6:::ffff:1.2.3.4];RESET;"},
+     HELLO "C:MAIL FROM:<@one.test,@two.test:\"a\"@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\"a "
+           "b\\\\\\\"\"@[192.0.2.1]>\nS:250 2.1.5 Ok\n"
+           "C:RCPT TO: <x@[IPv6:2001:db8::1]>\nS:250 2.1.5 Ok\nC:RCPT "
+           "TO:<x@[IPv6:::ffff:1.2.3.4]>\nS:250 2.1.5 Ok\n",
+     "HELO c.test;MAIL a@b.test;RCPT \"a b\\\\\\\"\"@[192.0.2.1];RCPT x@[IPv6:2001:db8::1];RCPT "
+     "x@[IPv6:::ffff:1.2.3.4];RESET;"},
     {"bad paths", 0,
      HELLO "C:MAIL FROM:a@b.test\nS:501 5.5.4 the address is not in angle brackets\n"
-           "C:MAIL FROM:<a..b@c.test>\nS:501 5.5.4 the local part of the address is not a dot-string or quoted string\n"
+           "C:MAIL FROM:<a..b@c.test>\nS:501 5.5.4 the local part of the address is not a "
+           "dot-string or quoted string\n"
            "C:MAIL FROM:<a@b.test\nS:501 5.5.4 the address does not end in an angle bracket\n"
-           "C:MAIL FROM:<a@b..test>\nS:501 5.5.4 the domain of the address is not a domain name or address literal\n"
-           "C:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.5.4 the domain of the address is not a domain name or address literal\n"
-           "C:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.5.4 the domain of the address is not a domain name or address literal\n"
+           "C:MAIL FROM:<a@b..test>\nS:501 5.5.4 the domain of the address is not a domain name or "
+           "address literal\n"
+           "C:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.5.4 the domain of the address is not a domain "
+           "name or address literal\n"
+           "C:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.5.4 the domain of the address is not a domain "
+           "name or address literal\n"
            "C:MAIL FROM:<a>\nS:501 5.5.4 the address has no domain\n"
-           "C:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.5.4 the local part of the address is not a dot-string or quoted string\n"
+           "C:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.5.4 the local part of the address is not a "
+           "dot-string or quoted string\n"
            "C:MAIL FROM:<a@b.test>x\nS:501 5.5.4 there is more behind the address\n"
            "C:MAIL TO:<a@b.test>\nS:501 5.5.4 MAIL FROM:<address> is expected\n",
      "HELO c.test;"},
     {"parameters", 0,
-     HELLO "C:MAIL FROM:<a@b.test> SIZE=1001\nS:552 5.3.4 The message is larger than SIZE allows\n"
-           "C:MAIL FROM:<a@b.test> SIZE=x\nS:501 5.5.4 parameter SIZE has no legal value or comes twice\n"
-           "C:MAIL FROM:<a@b.test> SIZE=1 SIZE=1\nS:501 5.5.4 parameter SIZE has no legal value or comes twice\n"
-           "C:MAIL FROM:<a@b.test> X=1\nS:555 5.5.4 unknown parameter X\n"
-           "C:MAIL FROM:<a@b.test> size=1000 BODY=8bitmime\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test> NOTIFY=NEVER\nS:555 5.5.4 unknown parameter NOTIFY\n",
+     HELLO
+     "C:MAIL FROM:<a@b.test> SIZE=1001\nS:552 5.3.4 The message is larger than SIZE allows\n"
+     "C:MAIL FROM:<a@b.test> SIZE=x\nS:501 5.5.4 parameter SIZE has no legal value or comes twice\n"
+     "C:MAIL FROM:<a@b.test> SIZE=1 SIZE=1\nS:501 5.5.4 parameter SIZE has no legal value or comes "
+     "twice\n"
+     "C:MAIL FROM:<a@b.test> X=1\nS:555 5.5.4 unknown parameter X\n"
+     "C:MAIL FROM:<a@b.test> size=1000 BODY=8bitmime\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test> "
+     "NOTIFY=NEVER\nS:555 5.5.4 unknown parameter NOTIFY\n",
      "HELO c.test;MAIL a@b.test 8bit 1000;RESET;"},
     {"UTF-8", UTF8,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250-SMTPUTF8\nS:250 ENHANCEDSTATUSCODES\n"
-     "C:MAIL FROM:<\xc3\xa4@b.test>\nS:553 5.6.7 an address with UTF-8 needs the parameter SMTPUTF8\n"
-     "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\xc3\xa4@b.test>\nS:553 5.6.7 An address with UTF-8 needs SMTPUTF8 at MAIL\nC:RSET\nS:250 2.0.0 Forgotten\n"
-     "C:MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8\nS:250 2.1.0 Ok\nC:RCPT TO:<x@\xc3\xa4.test>\nS:250 2.1.5 Ok\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
+     "1000\nS:250-8BITMIME\nS:250-SMTPUTF8\nS:250 ENHANCEDSTATUSCODES\n"
+     "C:MAIL FROM:<\xc3\xa4@b.test>\nS:553 5.6.7 an address with UTF-8 needs the parameter "
+     "SMTPUTF8\n"
+     "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\xc3\xa4@b.test>\nS:553 5.6.7 An address "
+     "with UTF-8 needs SMTPUTF8 at MAIL\nC:RSET\nS:250 2.0.0 Forgotten\n"
+     "C:MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8\nS:250 2.1.0 Ok\nC:RCPT TO:<x@\xc3\xa4.test>\nS:250 "
+     "2.1.5 Ok\n",
      "HELO c.test;MAIL a@b.test;RESET;MAIL \xc3\xa4@b.test utf8;RCPT x@\xc3\xa4.test;RESET;"},
-    {"only CRLF.CRLF ends: LF.LF", 0, HELLO LETTER "C~x\\n.\\nMAIL FROM:<evil@b.test>\\r\\n\nC:.\nS:550 5.6.0 The message has a CR or LF that is not part of CRLF\n",
+    {"only CRLF.CRLF ends: LF.LF", 0,
+     HELLO LETTER "C~x\\n.\\nMAIL FROM:<evil@b.test>\\r\\n\nC:.\nS:550 5.6.0 The message has a CR "
+                  "or LF that is not part of CRLF\n",
      "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[x\n.\nMAIL FROM:<evil@b.test>\r\n]RESET;"},
-    {"only CRLF.CRLF ends: CR.CR", 0, HELLO LETTER "C~x\\r.\\rQUIT\\r\\n\nC:.\nS:550 5.6.0 The message has a CR or LF that is not part of CRLF\n",
+    {"only CRLF.CRLF ends: CR.CR", 0,
+     HELLO LETTER
+     "C~x\\r.\\rQUIT\\r\\n\nC:.\nS:550 5.6.0 The message has a CR or LF that is not part of CRLF\n",
      "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[x\r.\rQUIT\r\n]RESET;"},
-    {"only CRLF.CRLF ends: CRLF.LF", KEEP_BARE, HELLO LETTER "C~x\\r\\n.\\nQUIT\\r\\n\nC:.\nS:250 2.0.0 Queued\n",
+    {"only CRLF.CRLF ends: CRLF.LF", KEEP_BARE,
+     HELLO LETTER "C~x\\r\\n.\\nQUIT\\r\\n\nC:.\nS:250 2.0.0 Queued\n",
      "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[x\r\n\nQUIT\r\n]EOM;"},
-    {"only CRLF.CRLF ends: LF.CRLF", KEEP_BARE, HELLO LETTER "C~x\\n.\\r\\n..\\r\\r\\n.\\r.\\r\\n\nC:.\nS:250 2.0.0 Queued\n",
+    {"only CRLF.CRLF ends: LF.CRLF", KEEP_BARE,
+     HELLO LETTER "C~x\\n.\\r\\n..\\r\\r\\n.\\r.\\r\\n\nC:.\nS:250 2.0.0 Queued\n",
      "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[x\n.\r\n.\r\r\n\r.\r\n]EOM;"},
-    {"lines end in CRLF", 0, HELLO "C~NOOP\\n\nS:500 5.5.2 Lines end in CRLF and hold no other CR, LF or NUL\nC~NO\\rOP\\r\\n\nS:500 5.5.2 Lines end in CRLF and hold no other CR, LF or NUL\nC:NOOP\nS:250 2.0.0 Ok\n",
+    {"lines end in CRLF", 0,
+     HELLO "C~NOOP\\n\nS:500 5.5.2 Lines end in CRLF and hold no other CR, LF or "
+           "NUL\nC~NO\\rOP\\r\\n\nS:500 5.5.2 Lines end in CRLF and hold no other CR, LF or "
+           "NUL\nC:NOOP\nS:250 2.0.0 Ok\n",
      "HELO c.test;"},
     {"other commands", 0,
-     HELLO "C:VRFY x\nS:252 2.5.2 Not verified here; send a letter and see\nC:VRFY\nS:501 5.5.4 An address is expected\nC:EXPN x\nS:500 5.5.2 not a command of this server\nC:BDAT 1 LAST\nS:500 5.5.2 not a command of this server\n"
-           "C:DATA x\nS:501 5.5.4 this command has no argument\nC:noop  x y\nS:250 2.0.0 Ok\nC:AUTH PLAIN\nS:502 5.5.1 AUTH is not offered here\nC:STARTTLS\nS:502 5.5.1 STARTTLS is not offered here\nC:XTRACE x\nS:502 5.5.1 XTRACE is for logged-in users of submission\n"
-           "C:\nS:500 5.5.2 not a command of this server\nC:LHLO x\nS:500 5.5.1 Say EHLO: this is not LMTP\n",
+     HELLO
+     "C:VRFY x\nS:252 2.5.2 Not verified here; send a letter and see\nC:VRFY\nS:501 5.5.4 An "
+     "address is expected\nC:EXPN x\nS:500 5.5.2 not a command of this server\nC:BDAT 1 "
+     "LAST\nS:500 5.5.2 not a command of this server\n"
+     "C:DATA x\nS:501 5.5.4 this command has no argument\nC:noop  x y\nS:250 2.0.0 Ok\nC:AUTH "
+     "PLAIN\nS:502 5.5.1 AUTH is not offered here\nC:STARTTLS\nS:502 5.5.1 STARTTLS is not offered "
+     "here\nC:XTRACE x\nS:502 5.5.1 XTRACE is for logged-in users of submission\n"
+     "C:\nS:500 5.5.2 not a command of this server\nC:LHLO x\nS:500 5.5.1 Say EHLO: this is not "
+     "LMTP\n",
      "HELO c.test;"},
-    {"HTTP", 0, "S:220 mx.test ESMTP Posthouse\nC:GET / HTTP/1.1\nS:500 not a command of this server\n", "BROKEN;"},
+    {"HTTP", 0,
+     "S:220 mx.test ESMTP Posthouse\nC:GET / HTTP/1.1\nS:500 not a command of this server\n",
+     "BROKEN;"},
     {"no password in clear", SUBMISSION | TLS,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
-     "C:AUTH PLAIN AGEAYg==\nS:538 5.7.11 Use STARTTLS first: no password travels in clear here\nC:MAIL FROM:<a@b.test>\nS:530 5.7.0 Log in first\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
+     "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
+     "C:AUTH PLAIN AGEAYg==\nS:538 5.7.11 Use STARTTLS first: no password travels in clear "
+     "here\nC:MAIL FROM:<a@b.test>\nS:530 5.7.0 Log in first\n",
      "HELO c.test;"},
     {"nothing behind STARTTLS", SUBMISSION | TLS,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
-     "C!STARTTLS\\r\\nRSET\\r\\n\nS:554 5.5.1 Nothing may be sent behind STARTTLS before the handshake\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
+     "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
+     "C!STARTTLS\\r\\nRSET\\r\\n\nS:554 5.5.1 Nothing may be sent behind STARTTLS before the "
+     "handshake\n",
      "HELO c.test;BROKEN;"},
-    {"PLAIN", SUBMISSION | TLS_ON, AUTHED "C:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:AUTH PLAIN AGEAYg==\nS:503 5.5.1 You are logged in already\nC:MAIL FROM:<a@b.test> AUTH=<>\nS:250 2.1.0 Ok\n",
+    {"PLAIN", SUBMISSION | TLS_ON,
+     AUTHED "C:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:AUTH PLAIN AGEAYg==\nS:503 5.5.1 You "
+            "are logged in already\nC:MAIL FROM:<a@b.test> AUTH=<>\nS:250 2.1.0 Ok\n",
      "HELO c.test;AUTH PLAIN a b;MAIL a@b.test;RESET;"},
-    {"PLAIN after a prompt", SUBMISSION | TLS_ON, AUTHED "C:auth plain\nS:334 \nC:AGEAYg==\nS:235 2.7.0 Welcome\n", "HELO c.test;AUTH PLAIN a b;"},
-    {"LOGIN", SUBMISSION | TLS_ON, AUTHED "C:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:YQ==\nS:334 UGFzc3dvcmQ6\nC:Yg==\nS:235 2.7.0 Welcome\n", "HELO c.test;AUTH LOGIN a b;"},
-    {"LOGIN with a name", SUBMISSION | TLS_ON, AUTHED "C:AUTH LOGIN YQ==\nS:334 UGFzc3dvcmQ6\nC:Yg==\nS:235 2.7.0 Welcome\n", "HELO c.test;AUTH LOGIN a b;"},
+    {"PLAIN after a prompt", SUBMISSION | TLS_ON,
+     AUTHED "C:auth plain\nS:334 \nC:AGEAYg==\nS:235 2.7.0 Welcome\n",
+     "HELO c.test;AUTH PLAIN a b;"},
+    {"LOGIN", SUBMISSION | TLS_ON,
+     AUTHED
+     "C:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:YQ==\nS:334 UGFzc3dvcmQ6\nC:Yg==\nS:235 2.7.0 Welcome\n",
+     "HELO c.test;AUTH LOGIN a b;"},
+    {"LOGIN with a name", SUBMISSION | TLS_ON,
+     AUTHED "C:AUTH LOGIN YQ==\nS:334 UGFzc3dvcmQ6\nC:Yg==\nS:235 2.7.0 Welcome\n",
+     "HELO c.test;AUTH LOGIN a b;"},
     {"failed logins", SUBMISSION | TLS_ON,
-     AUTHED "C:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:*\nS:501 5.7.0 Login cancelled\nC:AUTH PLAIN =\nS:501 5.5.2 Malformed\nC:AUTH PLAIN !\nS:501 5.5.2 The answer is not base64\nC:AUTH PLAIN AGEAYw==\nS:535 5.7.8 No\n"
-            "C:AUTH CRAM-MD5\nS:504 5.5.4 This mechanism is not offered\nC:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:x\nS:501 5.5.2 The answer is not base64\nS:421 4.7.0 Too many failed logins\n",
+     AUTHED "C:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:*\nS:501 5.7.0 Login cancelled\nC:AUTH PLAIN "
+            "=\nS:501 5.5.2 Malformed\nC:AUTH PLAIN !\nS:501 5.5.2 The answer is not "
+            "base64\nC:AUTH PLAIN AGEAYw==\nS:535 5.7.8 No\n"
+            "C:AUTH CRAM-MD5\nS:504 5.5.4 This mechanism is not offered\nC:AUTH LOGIN\nS:334 "
+            "VXNlcm5hbWU6\nC:x\nS:501 5.5.2 The answer is not base64\nS:421 4.7.0 Too many failed "
+            "logins\n",
      "HELO c.test;AUTH PLAIN a c;BROKEN;"},
-    {"XTRACE", SUBMISSION | TLS_ON | TRACE, AUTHED "C:XTRACE <x>\nS:530 5.7.0 Log in first\nC:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 XTRACE\n"
-     "C:XTRACE <m@x>\nS:250-2.0.0 one\nS:250 2.0.0 two\n", "HELO c.test;AUTH PLAIN a b;HELO c.test;XTRACE <m@x>;"},
+    {"XTRACE", SUBMISSION | TLS_ON | TRACE,
+     AUTHED "C:XTRACE <x>\nS:530 5.7.0 Log in first\nC:AUTH PLAIN AGEAYg==\nS:235 2.7.0 "
+            "Welcome\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
+            "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 XTRACE\n"
+            "C:XTRACE <m@x>\nS:250-2.0.0 one\nS:250 2.0.0 two\n",
+     "HELO c.test;AUTH PLAIN a b;HELO c.test;XTRACE <m@x>;"},
     {"LMTP", LMTP,
-     "S:220 mx.test LMTP Posthouse\nC:EHLO x\nS:500 Say LHLO: this is LMTP\nC:LHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250 ENHANCEDSTATUSCODES\n"
-     "C:MAIL FROM:<>\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test>\nS:250 2.1.5 Ok\nC:RCPT TO:<nobody@b.test>\nS:550 5.1.1 No such user\nC:RCPT TO:<b@b.test>\nS:250 2.1.5 Ok\nC:DATA\nS:354 Go\nC:x\nC:.\nS:250 2.0.0 Queued\nS:250 2.0.0 Queued\nC:QUIT\nS:221 2.0.0 Goodbye\n",
+     "S:220 mx.test LMTP Posthouse\nC:EHLO x\nS:500 Say LHLO: this is LMTP\nC:LHLO "
+     "c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250 "
+     "ENHANCEDSTATUSCODES\n"
+     "C:MAIL FROM:<>\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test>\nS:250 2.1.5 Ok\nC:RCPT "
+     "TO:<nobody@b.test>\nS:550 5.1.1 No such user\nC:RCPT TO:<b@b.test>\nS:250 2.1.5 "
+     "Ok\nC:DATA\nS:354 Go\nC:x\nC:.\nS:250 2.0.0 Queued\nS:250 2.0.0 Queued\nC:QUIT\nS:221 2.0.0 "
+     "Goodbye\n",
      "HELO c.test;MAIL ;RCPT a@b.test;RCPT nobody@b.test;RCPT b@b.test;DATA;[x\r\n]EOM;QUIT;"},
 };
 
@@ -153,8 +241,10 @@ static void on_auth(struct caller *c, const struct ph_smtp_server_event *ev, boo
         reply(c, 501, "5.5.2", "Malformed");
     } else {
         const char *name = c->sasl.mechanism == 0 ? "PLAIN" : "LOGIN";
-        ph_buf_addf(&c->got, "AUTH %s %.*s %.*s;", name, PH_FMT(c->sasl.user), PH_FMT(c->sasl.password));
-        ph_str_eq(c->sasl.password, PH_STR("b")) ? reply(c, 235, "2.7.0", "Welcome") : reply(c, 535, "5.7.8", "No");
+        ph_buf_addf(&c->got, "AUTH %s %.*s %.*s;", name, PH_FMT(c->sasl.user),
+                    PH_FMT(c->sasl.password));
+        ph_str_eq(c->sasl.password, PH_STR("b")) ? reply(c, 235, "2.7.0", "Welcome")
+                                                 : reply(c, 535, "5.7.8", "No");
     }
 }
 
@@ -171,7 +261,8 @@ static void answer(struct caller *c)
     }
 }
 
-static void on_event(struct caller *c, enum ph_smtp_server_ev kind, const struct ph_smtp_server_event *ev, bool *in_body)
+static void on_event(struct caller *c, enum ph_smtp_server_ev kind,
+                     const struct ph_smtp_server_event *ev, bool *in_body)
 {
     struct ph_smtp_server_info info;
     ph_smtp_server_info(c->s, &info);
@@ -184,7 +275,8 @@ static void on_event(struct caller *c, enum ph_smtp_server_ev kind, const struct
         on_auth(c, ev, kind == PH_SMTP_S_AUTH);
         break;
     case PH_SMTP_S_MAIL:
-        ph_buf_addf(&c->got, "MAIL %.*s%s%s", PH_FMT(ev->mailbox.address), ev->params.body ? " 8bit" : "", ev->params.smtputf8 ? " utf8" : "");
+        ph_buf_addf(&c->got, "MAIL %.*s%s%s", PH_FMT(ev->mailbox.address),
+                    ev->params.body ? " 8bit" : "", ev->params.smtputf8 ? " utf8" : "");
         if (ev->params.size)
             ph_buf_addf(&c->got, " %d", (int)ev->params.size);
         ph_buf_addc(&c->got, ';');
@@ -192,7 +284,8 @@ static void on_event(struct caller *c, enum ph_smtp_server_ev kind, const struct
         break;
     case PH_SMTP_S_RCPT:
         ph_buf_addf(&c->got, "RCPT %.*s;", PH_FMT(ev->mailbox.address));
-        ph_str_eq(ev->mailbox.local, PH_STR("nobody")) ? reply(c, 550, "5.1.1", "No such user") : reply(c, 250, "2.1.5", "Ok");
+        ph_str_eq(ev->mailbox.local, PH_STR("nobody")) ? reply(c, 550, "5.1.1", "No such user")
+                                                       : reply(c, 250, "2.1.5", "Ok");
         break;
     case PH_SMTP_S_DATA:
         ph_buf_addf(&c->got, "DATA;");
@@ -328,8 +421,8 @@ static void run(const struct script *sc, size_t step, bool late)
     if (!ph_str_has_suffix(ph_str_c(sc->got), end) && ph_str_has_suffix(got, end))
         got.n -= end.n; /* the end of input */
     if (strcmp(ph_buf_cstr(&c.out), ph_buf_cstr(&expected)) || !ph_str_eq(got, ph_str_c(sc->got)))
-        fail_msg("%s (step %zu)\nsaid:\n%s\nexpected:\n%s\ngot:      %.*s\nexpected: %s", sc->name, step, ph_buf_cstr(&c.out),
-                 ph_buf_cstr(&expected), PH_FMT(got), sc->got);
+        fail_msg("%s (step %zu)\nsaid:\n%s\nexpected:\n%s\ngot:      %.*s\nexpected: %s", sc->name,
+                 step, ph_buf_cstr(&c.out), ph_buf_cstr(&expected), PH_FMT(got), sc->got);
     ph_smtp_server_free(c.s);
     ph_buf_done(&said);
     ph_buf_done(&expected);
@@ -404,7 +497,8 @@ static void limits(void **state)
     line[5000] = '\0';
     say(&c, line);
     say(&c, "NOOP\r\n");
-    assert_string_equal(ph_buf_cstr(&c.out), "220 mx.test ESMTP Posthouse\r\n500 The line is too long\r\n250 Ok\r\n");
+    assert_string_equal(ph_buf_cstr(&c.out),
+                        "220 mx.test ESMTP Posthouse\r\n500 The line is too long\r\n250 Ok\r\n");
     free(line);
     finish(&c, "250");
     c = session(0);
@@ -487,7 +581,8 @@ static void tls(void **state)
     assert_int_equal(ph_smtp_server_want(c.s), PH_WANT_TLS);
     ph_smtp_server_tls_started(c.s);
     say(&c, "MAIL FROM:<a@b.test>\r\nEHLO x\r\n");
-    assert_non_null(strstr(ph_buf_cstr(&c.out), "220 2.0.0 Go ahead with TLS\r\n503 Say EHLO first\r\n"));
+    assert_non_null(
+        strstr(ph_buf_cstr(&c.out), "220 2.0.0 Go ahead with TLS\r\n503 Say EHLO first\r\n"));
     finish(&c, "250 AUTH PLAIN LOGIN\r\n");
 }
 
@@ -523,7 +618,8 @@ static void out_of_memory(void **state)
         c.s = server_for(SUBMISSION | TLS_ON, &al);
         if (c.s) {
             drain(&c);
-            say(&c, "EHLO x\r\nAUTH LOGIN\r\nYQ==\r\nYg==\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<\"x\"@y.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n");
+            say(&c, "EHLO x\r\nAUTH LOGIN\r\nYQ==\r\nYg==\r\nMAIL FROM:<a@b.test>\r\nRCPT "
+                    "TO:<\"x\"@y.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n");
             drain(&c);
         }
         ph_smtp_server_free(c.s);

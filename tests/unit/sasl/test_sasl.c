@@ -3,13 +3,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
+#include "sasl.h"
 #include <stdlib.h>
 #include <string.h>
 
-#include "sasl.h"
-
-#define S(lit) {lit, sizeof(lit) - 1}
+#define S(lit)                                                                                     \
+    {                                                                                              \
+        lit, sizeof(lit) - 1                                                                       \
+    }
 
 static void plain(void **state)
 {
@@ -37,7 +41,9 @@ static void plain(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ph_str z = {0}, u = {0}, p = {0};
         assert_int_equal(ph_sasl_plain_decode(rows[i].in, &z, &u, &p), rows[i].result);
-        assert_true(ph_str_eq(z, ph_str_c(rows[i].authzid)) && ph_str_eq(u, ph_str_c(rows[i].user)) && ph_str_eq(p, ph_str_c(rows[i].password)));
+        assert_true(ph_str_eq(z, ph_str_c(rows[i].authzid)) &&
+                    ph_str_eq(u, ph_str_c(rows[i].user)) &&
+                    ph_str_eq(p, ph_str_c(rows[i].password)));
         struct ph_buf out;
         ph_buf_init(&out, NULL, 100);
         ph_sasl_plain_encode(&out, z, u, p);
@@ -53,12 +59,18 @@ static void too_long(void **state)
     ph_str z, u, p;
     memset(big + 1, 'x', PH_SASL_USER_MAX);
     memset(big + 2 + PH_SASL_USER_MAX, 'y', PH_SASL_PASSWORD_MAX);
-    assert_int_equal(ph_sasl_plain_decode((ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, &z, &u, &p), 0);
+    assert_int_equal(ph_sasl_plain_decode(
+                         (ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, &z, &u, &p),
+                     0);
     struct ph_sasl_server s;
     assert_int_equal(ph_sasl_server_init(&s, PH_STR("plain")), 0);
-    assert_int_equal(ph_sasl_server_step(&s, (ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, true), PH_SASL_DONE);
+    assert_int_equal(
+        ph_sasl_server_step(&s, (ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, true),
+        PH_SASL_DONE);
     big[2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX] = 'y';
-    assert_int_equal(ph_sasl_plain_decode((ph_str){big, 3 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, &z, &u, &p), -PH_ESYNTAX);
+    assert_int_equal(ph_sasl_plain_decode(
+                         (ph_str){big, 3 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, &z, &u, &p),
+                     -PH_ESYNTAX);
     free(big);
 }
 
@@ -70,9 +82,11 @@ static void exchanges(void **state)
         const char *mechanism, *steps;
         int result;
     } rows[] = {
-        {"LOGIN", "-|a|b", PH_SASL_DONE}, {"login", "a|b", PH_SASL_DONE},  {"LOGIN", "-", PH_SASL_MORE},
-        {"LOGIN", "-|", -PH_ESYNTAX},     {"LOGIN", "a|", -PH_ESYNTAX},    {"PLAIN", "-", PH_SASL_MORE},
-        {"PLAIN", "-|x", -PH_ESYNTAX},    {"PLAIN", "-|-", -PH_ESYNTAX},   {"LOGIN", "-|-", -PH_ESYNTAX},
+        {"LOGIN", "-|a|b", PH_SASL_DONE}, {"login", "a|b", PH_SASL_DONE},
+        {"LOGIN", "-", PH_SASL_MORE},     {"LOGIN", "-|", -PH_ESYNTAX},
+        {"LOGIN", "a|", -PH_ESYNTAX},     {"PLAIN", "-", PH_SASL_MORE},
+        {"PLAIN", "-|x", -PH_ESYNTAX},    {"PLAIN", "-|-", -PH_ESYNTAX},
+        {"LOGIN", "-|-", -PH_ESYNTAX},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ph_sasl_server s;
@@ -102,6 +116,7 @@ static void exchanges(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(too_long), cmocka_unit_test(exchanges)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(too_long),
+                                       cmocka_unit_test(exchanges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

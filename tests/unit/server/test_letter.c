@@ -1,19 +1,25 @@
-/* Letters on their way in: what lies in memory and what in a memory file; envelopes; what submission adds; journeys as JSON. */
+/* Letters on their way in: what lies in memory and what in a memory file; envelopes; what
+ * submission adds; journeys as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "file.h"
 #include "letter.h"
 #include "submission.h"
+#include <stdlib.h>
+#include <string.h>
 
 static int prologue(void *ctx, struct letter *l)
 {
-    struct letter_trace t = {.helo = PH_STR("c.test"), .ip = PH_STR("192.0.2.1"), .hostname = PH_STR("mx.test"), .with = "ESMTP", .now_us = 1000000};
+    struct letter_trace t = {.helo = PH_STR("c.test"),
+                             .ip = PH_STR("192.0.2.1"),
+                             .hostname = PH_STR("mx.test"),
+                             .with = "ESMTP",
+                             .now_us = 1000000};
     struct ph_buf fields;
     size_t skip, id_at;
     (void)ctx;
@@ -26,12 +32,15 @@ static int prologue(void *ctx, struct letter *l)
 
 static void add_target(struct ph_buf *rows, const char *address, uint64_t account)
 {
-    struct ipc_rcpt r = {.target = account ? IPC_LOCAL : IPC_REMOTE, .address = ph_str_c(address), .account = account};
+    struct ipc_rcpt r = {.target = account ? IPC_LOCAL : IPC_REMOTE,
+                         .address = ph_str_c(address),
+                         .account = account};
     ipc_add(rcpt, rows, &r);
 }
 
-#define PROLOGUE                                                                                                         \
-    "Return-Path: <a@b.test>\r\nReceived: from c.test ([192.0.2.1])\r\n\tby mx.test with ESMTP id 00000000000\r\n\t"        \
+#define PROLOGUE                                                                                   \
+    "Return-Path: <a@b.test>\r\nReceived: from c.test ([192.0.2.1])\r\n\tby mx.test with ESMTP "   \
+    "id 00000000000\r\n\t"                                                                         \
     "for <c@d.test>;\r\n\tThu, 01 Jan 1970 00:00:01 +0000\r\n"
 #define HEADER "Received: x\r\nMessage-ID: <m@x>\r\n\r\n"
 
@@ -47,11 +56,14 @@ static void begin(struct letter *l)
     ph_buf_done(&rows);
 }
 
-/* Sizes around every border, in pieces of every kind: what comes out is the prologue and what went in. */
+/* Sizes around every border, in pieces of every kind: what comes out is the prologue and what went
+ * in. */
 static void sizes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 100, 57000, 65000, 65200, IPC_INLINE - 1, IPC_INLINE, IPC_INLINE + 1, 131072, 300000, 1000000};
+    static const size_t sizes[] = {
+        0,      1,      100,    57000, 65000, 65200, IPC_INLINE - 1, IPC_INLINE, IPC_INLINE + 1,
+        131072, 300000, 1000000};
     static const size_t pieces[] = {100, 4096, 65536, 1000000};
     char *text = malloc(1000000);
     for (size_t i = 0; i < 1000000; i++)
@@ -144,12 +156,16 @@ static void traces(void **state)
         letter_init(&l);
         ph_buf_init(&out, NULL, 10000);
         letter_trace_write(&l,
-                           &(struct letter_trace){.helo = ph_str_c(rows[i].helo), .ip = ph_str_c(rows[i].ip), .hostname = PH_STR("h"), .with = "SMTP",
+                           &(struct letter_trace){.helo = ph_str_c(rows[i].helo),
+                                                  .ip = ph_str_c(rows[i].ip),
+                                                  .hostname = PH_STR("h"),
+                                                  .with = "SMTP",
                                                   .tls = PH_STR("TLSv1.3 X")},
                            &out, &skip, &id_at);
         assert_int_equal(skip, strlen("Return-Path: <>\r\n"));
         assert_non_null(strstr(ph_buf_cstr(&out), rows[i].from));
-        assert_non_null(strstr(ph_buf_cstr(&out), "with SMTP\r\n\t(TLSv1.3 X) id 00000000000;\r\n\t"));
+        assert_non_null(
+            strstr(ph_buf_cstr(&out), "with SMTP\r\n\t(TLSv1.3 X) id 00000000000;\r\n\t"));
         ph_buf_done(&out);
         letter_clear(&l);
     }
@@ -206,10 +222,12 @@ static void journeys(void **state)
     ph_buf_init(&rows, NULL, 1 << 20);
     ph_buf_init(&out, NULL, 1 << 20);
     assert_int_equal(submission_trace_write((ph_str){0}, &out), -PH_ENOENT);
-    struct ipc_event e = {.time = 5, .kind = EV_RELAYED, .reply = PH_STR("250 \"ok\"\n\xff"), .code = 250};
+    struct ipc_event e = {
+        .time = 5, .kind = EV_RELAYED, .reply = PH_STR("250 \"ok\"\n\xff"), .code = 250};
     ipc_add(event, &rows, &e);
     assert_int_equal(submission_trace_write(ph_buf_str(&rows), &out), 0);
-    assert_string_equal(ph_buf_cstr(&out), "{\"time\":5,\"step\":\"relayed\",\"code\":250,\"reply\":\"250 \\\"ok\\\"\\n?\",\"took\":0}");
+    assert_string_equal(ph_buf_cstr(&out), "{\"time\":5,\"step\":\"relayed\",\"code\":250,"
+                                           "\"reply\":\"250 \\\"ok\\\"\\n?\",\"took\":0}");
     /* More than a reply holds. */
     for (int i = 0; i < 2000; i++)
         ipc_add(event, &rows, &e);
@@ -224,7 +242,8 @@ static void journeys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(envelopes), cmocka_unit_test(traces), cmocka_unit_test(completed), cmocka_unit_test(journeys),
+        cmocka_unit_test(sizes),     cmocka_unit_test(envelopes), cmocka_unit_test(traces),
+        cmocka_unit_test(completed), cmocka_unit_test(journeys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
