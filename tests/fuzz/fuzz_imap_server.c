@@ -1,0 +1,65 @@
+/* The IMAP server engine against any client. The first byte chooses how the rest is cut, and how the handler answers. */
+#include <posthouse/imap_server.h>
+
+static void fetch(struct ph_imap_server *s, const struct ph_imap_command *k)
+{
+    ph_imap_server_fetch_begin(s, 1);
+    for (size_t i = 0; i < k->fetch.items.section_count; i++) {
+        ph_imap_server_fetch_section(s, &k->fetch.items.sections[i], 1);
+        ph_imap_server_section_data(s, PH_STR("x"));
+    }
+    ph_imap_server_fetch_end(s);
+}
+
+static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *ev, uint8_t how)
+{
+    const struct ph_imap_command *k = ev->command;
+    bool goes_on = k->verb == PH_IMAP_APPEND || k->verb == PH_IMAP_IDLE;
+    switch (ev->kind) {
+    case PH_IMAP_SRV_COMMAND:
+        if (k->verb == PH_IMAP_FETCH)
+            fetch(s, k);
+        if (k->verb == PH_IMAP_LIST)
+            for (size_t i = 0; i < k->list.pattern_count; i++)
+                ph_imap_server_list(s, &(struct ph_imap_list){.name = k->list.patterns[i], .separator = '/'});
+        if (goes_on && how & 128)
+            ph_imap_server_accept(s);
+        else if (k->verb == PH_IMAP_AUTHENTICATE && how & 64)
+            ph_imap_server_challenge(s, k->auth.mechanism);
+        else
+            ph_imap_server_done(s, goes_on ? PH_IMAP_NO : PH_IMAP_OK, NULL, "x");
+        break;
+    case PH_IMAP_SRV_DATA_END:
+    case PH_IMAP_SRV_RESPONSE:
+    case PH_IMAP_SRV_IDLE_END:
+        ph_imap_server_done(s, PH_IMAP_OK, NULL, "x");
+        break;
+    default:
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct ph_proto_ops *ops = &ph_imap_server_ops;
+    struct ph_imap_server_options o = {.struct_size = sizeof o, .secure = true, .max_bad = 1000, .command_max = 4096, .append_max = 100,
+                                       .caps = ~(uint64_t)0};
+    struct ph_imap_server *s = ph_imap_server_new(NULL, &o);
+    struct ph_imap_server_event ev;
+    ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);
+    uint8_t how = size ? data[0] : 0;
+    ops->tick(s, 0);
+    while (in.n) {
+        int64_t n = ops->feed(s, ph_str_sub(in, 0, (how & 63) + 1u));
+        if (n <= 0)
+            break;
+        in = ph_str_skip(in, (size_t)n);
+        while (ph_imap_server_next(s, &ev) != PH_IMAP_SRV_NEED)
+            handle(s, &ev, how);
+        if (ops->want(s) & PH_WANT_TLS)
+            ph_imap_server_tls_started(s);
+        ops->sent(s, ops->out(s).n);
+    }
+    ph_imap_server_free(s);
+    return 0;
+}
