@@ -157,6 +157,14 @@ class Processes(unittest.TestCase):
             self.assertEqual(s.noop()[0], 250)
         self.assertEqual(self.house.stop(), 0)
 
+    def test_one_that_hangs_does_not_hold_up_the_end(self):
+        self.house.start()
+        os.kill(self.one("store")["pid"], signal.SIGSTOP)
+        begin = time.monotonic()
+        self.assertEqual(self.house.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertIn("drain-limit", self.house.tail())
+
     def test_settings_on_the_command_line(self):
         out = self.house.admin("config", "--set", "max_hops=77", "--set", "hostname=x.test")
         self.assertIn("max_hops = 77\n", out)

@@ -50,8 +50,14 @@ static bool open_passwd(const struct scene *s)
 static bool list_root(const struct scene *s)
 {
     (void)s;
-    return works(open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) ||
-           works(open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return works(open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ||
+           works(open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static bool read_proc(const struct scene *s)
+{
+    (void)s;
+    return works(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
 }
 
 static bool make_file(const struct scene *s)
@@ -254,6 +260,7 @@ static const struct {
 } attempts[] = {
     {"open /etc/passwd", open_passwd, NEVER, false},
     {"look around in the file system", list_root, NEVER, false},
+    {"read /proc", read_proc, NEVER, true},
     {"make a file outside its folder", make_file, NEVER, false},
     {"read another process's folder", read_others, NEVER, false},
     {"write to another process's folder", write_others, NEVER, false},
