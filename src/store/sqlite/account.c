@@ -27,7 +27,7 @@ static int store_new(const struct store_options *opt, struct store **ret_store,
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     s->root = strdup(opt->root);
     s->vfs = opt->vfs ? strdup(opt->vfs) : NULL;
-    s->max_open = opt->max_open ? opt->max_open : MAILBOX_MAX_DEFAULT;
+    s->max_open = opt->max_open ? opt->max_open : OPEN_DEFAULT;
     s->max_message = opt->max_message ? opt->max_message : (uint64_t)1 << 30;
     s->flush = opt->flush;
     s->zc = ZSTD_createCCtx();

@@ -16,7 +16,7 @@ enum { PATH_ROOM = 4096 };
 
 static const char settings[] =
     "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-    "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+    "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024;"
     "PRAGMA mmap_size=268435456; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF";
 
 int64_t sq_now(void)

@@ -17,8 +17,7 @@ enum {
     CHUNK = 256,             /* messages worked on between two looks at the table */
     READS_MAX = 256,         /* "was read" marks kept in memory */
     EMAIL_RESERVE = 256,     /* email ids reserved at a time */
-    MAILBOX_MAX_DEFAULT = 128,
-    CACHE_KIB = 1024,        /* page cache of an open account */
+    OPEN_DEFAULT = 128,      /* accounts kept open; each holds up to 1 MiB of page cache (open.c) */
     CHECKPOINT_PAGES = 1000, /* -wal worth moving when idle */
     CHECKPOINT_SYNC = 4000,  /* ... and by the syncing thread under load */
     CHECKPOINT_MOST = 16000, /* ... and at the next commit, whatever the load */
