@@ -15,7 +15,7 @@
 #ifndef POSTHOUSE_MIME_H
 #define POSTHOUSE_MIME_H
 
-#include <posthouse/base.h>
+#include <posthouse/text.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -90,16 +90,6 @@ enum ph_part_kind {
     PH_PART_LEAF,      /* no children are known */
     PH_PART_MULTIPART, /* one or more children */
     PH_PART_MESSAGE    /* message/rfc822, message/global: exactly one child, the message inside */
-};
-
-enum ph_encoding {
-    PH_ENC_7BIT, /* also when the field is absent */
-    PH_ENC_8BIT,
-    PH_ENC_BINARY,
-    PH_ENC_QP,
-    PH_ENC_BASE64,
-    PH_ENC_UUENCODE,
-    PH_ENC_OTHER
 };
 
 struct ph_envelope;
@@ -310,21 +300,6 @@ PH_EXPORT PH_MUST_CHECK int ph_mime_envelope(struct ph_arena *arena, struct ph_p
 /* The bytes of the body before decoding; empty when the range does not lie in `m`. */
 PH_EXPORT ph_str ph_part_body(const struct ph_message *m, const struct ph_part *p);
 
-/* Streaming decoder of one transfer encoding. Lenient: what is no base64 is passed over, a bad
- * quoted-printable escape stays as it is. PH_ENC_7BIT, 8BIT, BINARY and OTHER copy. */
-struct ph_decoder {
-    enum ph_encoding encoding;
-    uint8_t state, held;
-    uint32_t bits;
-    char keep[80]; /* an unfinished escape, or white space that may turn out to end a line */
-    uint32_t errors;
-};
-
-PH_EXPORT void ph_decoder_init(struct ph_decoder *d, enum ph_encoding encoding);
-/* Appends what `in` yields to `out`; failures stick in `out`. */
-PH_EXPORT void ph_decoder_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out);
-PH_EXPORT void ph_decoder_end(struct ph_decoder *d, struct ph_buf *out);
-
 /* The decoded body, appended. 0, -PH_ENOMEM or -PH_ELIMIT (`out` is full). */
 PH_EXPORT PH_MUST_CHECK int ph_part_decode(const struct ph_message *m, const struct ph_part *p,
                                            struct ph_buf *out);
@@ -333,24 +308,12 @@ PH_EXPORT PH_MUST_CHECK int ph_part_decode(const struct ph_message *m, const str
 PH_EXPORT PH_MUST_CHECK int ph_part_text(const struct ph_message *m, const struct ph_part *p,
                                          struct ph_buf *out);
 
-/* `in` in the charset named (with the names mail really uses) as valid UTF-8, appended. An
- * unknown charset is read as UTF-8 where it is valid, else as windows-1252. Returns the number
- * of bytes that could not be read and became U+FFFD, or an error of `out`. */
-PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out);
-
-/* Loads the converters that mail needs, so that they work after a sandbox has closed the file
- * system. Call once, early. Memory for them is kept for the life of the process. */
-PH_EXPORT void ph_charset_preload(void);
-
 /* The part whose text a person reads first: the text/plain of an alternative, else its
  * text/html, attachments passed over. NULL when there is none. */
 PH_EXPORT const struct ph_part *ph_message_text_part(const struct ph_message *m);
 
 /* The text to read, appended as UTF-8 with LF: ph_message_text_part, HTML turned into text. */
 PH_EXPORT PH_MUST_CHECK int ph_message_text(const struct ph_message *m, struct ph_buf *out);
-
-/* HTML (UTF-8) as readable text, appended: links, lists, tables and quotes kept. */
-PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);
 
 struct ph_attachment {
     struct ph_attachment *next;

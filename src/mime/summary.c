@@ -21,6 +21,7 @@ enum {
     FULL_ARENA_MOST = 1024 * 1024 * 1024,
     LIST_MOST = 16 * 1024, /* bytes of an address list in a partial summary, about */
     TEXT_MOST = 1000,      /* bytes of a string in one */
+    PREVIEW_BYTES = PH_SUMMARY_PREVIEW * 4,
     SCRATCH = 24 * 1024
 };
 
@@ -139,32 +140,38 @@ static void put_part(struct writer *w, const struct ph_part *p)
 
 /* ---- preview (RFC 8970) ---- */
 
+static bool is_blank(uint32_t c)
+{
+    return c <= ' ' || c == 0xa0 || c == 0x34f || c == 0x200b || c == 0x200c || c == 0xfeff;
+}
+
 /* White space collapsed, controls left out, at most PH_SUMMARY_PREVIEW characters. */
 static void collapse(struct ph_buf *out, ph_str text)
 {
-    size_t chars = 0;
+    const char *p = text.p, *end = text.p + text.n;
+    char *room = ph_buf_reserve(out, PREVIEW_BYTES), *to = room;
     bool gap = false;
-    for (size_t len; text.n && chars < PH_SUMMARY_PREVIEW; text = ph_str_skip(text, len)) {
-        len = ph_utf8_step(text);
-        uint32_t c = len ? ph_utf8_point(text.p, len) : 0;
+    size_t chars = 0;
+    while (room && p < end && chars < PH_SUMMARY_PREVIEW) {
+        size_t len = (unsigned char)*p < 0x80 ? 1 : ph_utf8_step((ph_str){p, (size_t)(end - p)});
+        uint32_t c = len ? ph_utf8_point(p, len) : 0;
         len = len ? len : 1;
-        if (c <= ' ' || c == 0xa0 || c == 0x200b || c == 0x200c || c == 0xfeff || c == 0x34f) {
-            gap = out->n > 0;
-            continue;
-        }
-        if (c < 0xa0 && c >= 0x7f)
-            continue;
-        if (gap) {
-            ph_buf_addc(out, ' ');
-            if (++chars == PH_SUMMARY_PREVIEW)
+        if (is_blank(c)) {
+            gap = to > room;
+        } else if (c < 0x7f || c >= 0xa0) {
+            if (gap && ++chars == PH_SUMMARY_PREVIEW)
                 break;
+            if (gap)
+                *to++ = ' ';
+            gap = false;
+            chars++;
+            for (size_t i = 0; i < len; i++)
+                *to++ = p[i];
         }
-        gap = false;
-        chars++;
-        ph_buf_add(out, (ph_str){text.p, len});
+        p += len;
     }
-    while (out->n && out->p[out->n - 1] == ' ')
-        out->n--;
+    if (room)
+        ph_buf_commit(out, (size_t)(to - room));
 }
 
 /* From the first `most` bytes of the body. A character cut in half at their end is dropped. */
@@ -202,9 +209,10 @@ static void preview_from(const struct ph_message *m, const struct ph_part *p, si
 /* A little of the body is nearly always enough; a style sheet before the text needs more. */
 static void make_preview(const struct ph_message *m, const struct ph_part *p, struct ph_buf *out)
 {
-    enum { LITTLE = 2 * 1024, MUCH = 96 * 1024, ENOUGH = 40 };
-    preview_from(m, p, LITTLE, out);
-    if (out->n < ENOUGH && p->body.n > LITTLE)
+    enum { LITTLE = 1024, MORE = 4 * 1024, MUCH = 96 * 1024, ENOUGH = 40 };
+    size_t little = ph_part_is(p, "text", "html") ? MORE : LITTLE;
+    preview_from(m, p, little, out);
+    if (out->n < ENOUGH && p->body.n > little)
         preview_from(m, p, MUCH, out);
 }
 
@@ -255,7 +263,7 @@ static int write_parsed(struct ph_arena *arena, struct ph_message *m, size_t mos
                         struct ph_buf *out)
 {
     struct ph_buf preview;
-    ph_buf_init(&preview, NULL, PH_SUMMARY_PREVIEW * 4);
+    ph_buf_init(&preview, NULL, PREVIEW_BYTES);
     if (fill_envelopes(arena, m))
         return -PH_ENOMEM;
     const struct ph_part *text = ph__text_part(m->root);

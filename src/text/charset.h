@@ -1,4 +1,4 @@
-/* charset.h - what the rest of text needs of charset.c beside <posthouse/mime.h>. */
+/* charset.h - what the rest of text needs of charset.c beside <posthouse/text.h>. */
 #ifndef PH_TEXT_CHARSET_H
 #define PH_TEXT_CHARSET_H
 #include <posthouse/base.h>

@@ -1,10 +1,10 @@
 /*
  * codec.h - transfer encodings (RFC 2045 6): the encoding side, and the pieces of ph_decoder
- * (<posthouse/mime.h>), which is the decoding side.
+ * (<posthouse/text.h>), which is the decoding side.
  */
 #ifndef PH_TEXT_CODEC_H
 #define PH_TEXT_CODEC_H
-#include <posthouse/mime.h>
+#include <posthouse/text.h>
 
 /* Base64 in lines of 76 with CRLF, piece by piece. `col` and `held` begin as 0. */
 struct ph_b64_encoder {

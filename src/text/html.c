@@ -5,7 +5,7 @@
  * space, a new line, an empty line) and written before the next visible character, so that
  * nested blocks never pile up empty lines.
  */
-#include <posthouse/mime.h>
+#include <posthouse/text.h>
 
 #include <libxml/HTMLparser.h>
 #include <string.h>

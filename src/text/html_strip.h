@@ -1,6 +1,6 @@
 /*
  * html_strip.h - the words of an HTML text, quickly: for previews on the hot path. For text to
- * read there is ph_html_text (<posthouse/mime.h>).
+ * read there is ph_html_text (<posthouse/text.h>).
  */
 #ifndef PH_TEXT_HTML_STRIP_H
 #define PH_TEXT_HTML_STRIP_H

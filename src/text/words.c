@@ -1,5 +1,5 @@
 /* Encoded words, reading. */
-#include <posthouse/mime.h>
+#include <posthouse/text.h>
 
 #include <string.h>
 

@@ -1,0 +1,61 @@
+/*
+ * posthouse/text.h - what mail does to text and undoes again: transfer encodings (RFC 2045 6),
+ * charsets, HTML. Knows nothing of messages; <posthouse/mime.h> applies it to their parts.
+ *
+ * Any bytes may be given; the only errors are those of the buffer that takes the result:
+ * -PH_ENOMEM, and -PH_ELIMIT when it is full. All work is linear.
+ */
+#ifndef POSTHOUSE_TEXT_H
+#define POSTHOUSE_TEXT_H
+
+#include <posthouse/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- transfer encodings ------------------------------------------------------------------ */
+
+enum ph_encoding {
+    PH_ENC_7BIT, /* also when the field is absent */
+    PH_ENC_8BIT,
+    PH_ENC_BINARY,
+    PH_ENC_QP,
+    PH_ENC_BASE64,
+    PH_ENC_UUENCODE,
+    PH_ENC_OTHER
+};
+
+/* Streaming decoder of one transfer encoding. Lenient: what is no base64 is passed over, a bad
+ * quoted-printable escape stays as it is. PH_ENC_7BIT, 8BIT, BINARY and OTHER copy. */
+struct ph_decoder {
+    enum ph_encoding encoding;
+    uint8_t state, held;
+    uint32_t bits;
+    char keep[80]; /* an unfinished escape, or white space that may turn out to end a line */
+    uint32_t errors;
+};
+
+PH_EXPORT void ph_decoder_init(struct ph_decoder *d, enum ph_encoding encoding);
+/* Appends what `in` yields to `out`; failures stick in `out`. */
+PH_EXPORT void ph_decoder_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out);
+PH_EXPORT void ph_decoder_end(struct ph_decoder *d, struct ph_buf *out);
+
+/* ---- charsets and HTML ------------------------------------------------------------------- */
+
+/* `in` in the charset named (with the names mail really uses) as valid UTF-8, appended. An
+ * unknown charset is read as UTF-8 where it is valid, else as windows-1252. Returns the number
+ * of bytes that could not be read and became U+FFFD, or an error of `out`. */
+PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out);
+
+/* Loads the converters that mail needs, so that they work after a sandbox has closed the file
+ * system. Call once, early. Memory for them is kept for the life of the process. */
+PH_EXPORT void ph_charset_preload(void);
+
+/* HTML (UTF-8) as readable text, appended: links, lists, tables and quotes kept. */
+PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
