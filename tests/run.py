@@ -76,26 +76,28 @@ def rules(build, result, wanted):
             result.add(name, code == 0, seconds, output)
 
 
-def story(output, name):
-    """What unittest says of one failed test: its block between two rulers."""
-    blocks = re.split(r"^={70}$", output, flags=re.M)[1:]
-    return "\n".join(block for block in blocks if re.search(rf"^(FAIL|ERROR): {re.escape(name)}\b", block, re.M)) or output
-
-
 def e2e(build, result, wanted):
     for module in sorted((ROOT / "tests" / "e2e").glob("test_*.py")):
         if not wanted(f"e2e/{module.stem}"):
             continue
-        code, output, seconds = run([sys.executable, "-u", "-m", "unittest", "-v", module.stem], E2E_SECONDS,
+        code, output, seconds = run([sys.executable, "-u", module.parent / "one.py", module.stem], E2E_SECONDS,
                                     {"POSTHOUSE_BUILD": str(build), "PYTHONPATH": str(module.parent), "PYTHONWARNINGS": "ignore"})
-        rows = re.findall(r"^(\w+) \(([\w.]+)\)(?:.*?\n)??.*?\.\.\. (ok|FAIL|ERROR|skipped.*)$", output, re.M)
-        for name, _, verdict in rows:
-            if not verdict.startswith("skipped"):
-                result.add(f"e2e/{module.stem}: {name}", verdict == "ok", seconds, story(output, name) if verdict != "ok" else "")
-        for line in re.findall(r"^(?:skipped|counted): .*$|\.\.\. skipped .*$", output, re.M):
-            print("       " + line, flush=True)
-        if code and all(v == "ok" for _, _, v in rows):
-            result.add(f"e2e/{module.stem}", False, seconds, output)
+        told, failed = [], False
+        for line in output.splitlines():
+            verdict, _, rest = line.partition(" ")
+            name, _, more = rest.partition(" ")
+            if verdict in ("@ok", "@failed"):
+                failed = failed or verdict == "@failed"
+                result.add(f"e2e/{module.stem}: {name}", verdict == "@ok", float(more), "\n".join(told))
+                told = []
+            elif verdict == "@skipped":
+                print(f"       skipped: {rest}", flush=True)
+            elif verdict == "counted:":
+                print("       " + line, flush=True)
+            else:
+                told.append(line)
+        if code and not failed:
+            result.add(f"e2e/{module.stem}", False, seconds, "\n".join(told))
 
 
 def fuzz(build, result, wanted):

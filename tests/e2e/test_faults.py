@@ -127,10 +127,10 @@ class Faults(unittest.TestCase):
     def test_all_processes_killed_at_once(self):
         h = house.House(log_level="warn").start()
         bob = h.account("bob")
-        senders = Senders(h, LETTERS // 5, bob).start()
+        senders = Senders(h, LETTERS, bob).start()
         kills = 0
-        while any(t.is_alive() for t in senders.threads) and kills < 6:
-            time.sleep(random.uniform(0.5, 1.5))
+        while any(t.is_alive() for t in senders.threads) and kills < 8:
+            time.sleep(random.uniform(0.3, 1.2))
             h.kill()
             kills += 1
             h.start()
@@ -160,9 +160,9 @@ class Faults(unittest.TestCase):
             self.assertLessEqual(set(senders.refused), {421, 451, 452, "closed"})
             subprocess.run(["mount", "-o", "remount,size=200m", where], check=True)
             self.settle(h, bob, senders.accepted)
-            more = Senders(h, 20, bob).start()
+            more = Senders(h, 20, bob)
             more.next = senders.next + 1000
-            more.join(120)
+            more.start().join(120)
             self.settle(h, bob, senders.accepted | more.accepted)
             self.assertEqual(h.stop(), 0)
         finally:
