@@ -36,6 +36,8 @@ void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_rece
  *     envelope; where the inside was not read (transfer encoded, too deep) the type is
  *     application/octet-stream
  *   - `lines` is right for text and message parts; `language` is a comma list
+ *   - a MAILBOX address without "@" has host {NULL, 0}: to be sent as "", since a host of NIL
+ *     marks a group (RFC 9051 7.5.2)
  *   - no string holds CR, LF or NUL; they may hold bytes above 127
  *
  * partial: the structure was larger than PH_SUMMARY_MAX; `root` is then one text/plain leaf with
