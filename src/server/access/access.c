@@ -299,6 +299,7 @@ static void on_mailbox_event(struct proc *p, struct ipc_chan *from, struct ipc_m
 
 static void lose(struct session *s, const char *why)
 {
+    end_grant(s->access, s->grant); /* who is still there must not hold it, nor its POP3 lock, for ever */
     forget_grant(s);
     s->kind->gone(s, why);
     go_on(s);
