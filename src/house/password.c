@@ -20,9 +20,10 @@ static int crypt_to(ph_str password, const char *setting, char ret_hash[PH_HASH_
     memcpy(phrase, password.p, password.n);
     phrase[password.n] = '\0';
     const char *hash = crypt_rn(phrase, setting, data, sizeof *data);
-    int r = hash && *hash != '*' ? 0 : -PH_EINVAL;
+    size_t n = hash ? strlen(hash) : 0;
+    int r = n && n < PH_HASH_MAX && *hash != '*' ? 0 : -PH_EINVAL;
     if (r == 0)
-        strncpy(ret_hash, hash, PH_HASH_MAX - 1)[PH_HASH_MAX - 1] = '\0';
+        memcpy(ret_hash, hash, n + 1);
     ph_wipe(phrase, sizeof phrase);
     ph_wipe(data, sizeof *data);
     free(data);
