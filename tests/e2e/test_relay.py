@@ -1,0 +1,215 @@
+"""The relay and the queue against a server that does what a script says: refuses, waits, breaks, lies about TLS."""
+import email
+import email.policy
+
+import socketserver
+import threading
+import time
+import unittest
+from collections import Counter
+
+import house
+from house import PORTS
+
+LETTER = b"From: alice@a.test\r\nTo: x@sink.test\r\nSubject: %s\r\nMessage-ID: <%s@a.test>\r\n\r\n.dot\r\nbody\r\n"
+
+
+class Sink(socketserver.ThreadingTCPServer):
+    """Every connection is a session; what happens is in the local part of the recipient: ok, perm, temp, break."""
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, ip, starttls=False):
+        self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
+        self.down = False
+        super().__init__((ip, PORTS["mx"]), Session)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Session(socketserver.StreamRequestHandler):
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def handle(self):
+        try:
+            self.talk()
+        except (ConnectionError, OSError):
+            pass
+
+    def talk(self):
+        sink = self.server
+        sink.connections += 1
+        if sink.down:
+            self.say("421 4.3.2 not now")
+            return
+        self.say("220 sink.test ESMTP")
+        rcpts = []
+        while line := self.rfile.readline():
+            verb = line.strip().split(b" ")[0].upper().split(b":")[0]
+            if verb == b"EHLO":
+                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + "\r\n250 ENHANCEDSTATUSCODES")
+            elif verb == b"STARTTLS":
+                self.say("220 go")
+                self.request.sendall(b"this is no TLS at all\r\n" * 10)
+                return
+            elif verb == b"RCPT":
+                name = line.split(b"<")[1].split(b"@")[0].decode()
+                sink.tries[name] += 1
+                if name.startswith("perm"):
+                    self.say("550 5.1.1 no such user here")
+                elif name.startswith("temp") and sink.tries[name] < 3:
+                    self.say("450 4.2.0 grey, come back")
+                else:
+                    rcpts.append(name)
+                    self.say("250 2.1.5 ok")
+            elif verb == b"DATA":
+                if not rcpts:
+                    self.say("554 5.5.1 nobody")
+                    continue
+                self.say("354 go on")
+                body = b""
+                while (piece := self.rfile.readline()) not in (b".\r\n", b""):
+                    body += piece[1:] if piece.startswith(b".") else piece
+                if any(r.startswith("break") and sink.tries[r] < 2 for r in rcpts):
+                    return
+                sink.letters.append((rcpts, body))
+                rcpts = []
+                self.say("250 2.0.0 queued as SINK%d" % len(sink.letters))
+            elif verb == b"QUIT":
+                self.say("221 2.0.0 bye")
+                return
+            else:
+                rcpts = [] if verb in (b"MAIL", b"RSET") else rcpts
+                self.say("250 2.0.0 ok")
+
+
+class Relay(unittest.TestCase):
+    def setUp(self):
+        net = house.network()
+        self.sink_ip = net + ".9"
+        zone = house.zone(("sink.test", self.sink_ip)) + ["null.test. MX 0 .", "bare.test. A " + self.sink_ip,
+                                                          "deadfirst.test. MX 5 mx.dead.test.", "deadfirst.test. MX 10 mx.sink.test.",
+                                                          "mx.dead.test. A " + net + ".77", "dead.test. MX 5 mx.dead.test.",
+                                                          "loop.test. MX 10 mx.a.test."]
+        self.house = house.House("a.test", net + ".1", zone, retry_first="300ms", retry_most="1s", queue_lifetime="6s")
+        self.house.start()
+        self.alice = self.house.account("alice")
+
+    def tearDown(self):
+        self.assertEqual(self.house.stop(), 0)
+
+    def send(self, name, *rcpts):
+        with self.house.submit(self.alice) as s:
+            s.sendmail(self.alice, list(rcpts), LETTER % (name, name))
+        return f"<{name.decode()}@a.test>"
+
+    def sink(self, **options):
+        sink = Sink(self.sink_ip, **options)
+        self.addCleanup(sink.server_close)
+        self.addCleanup(sink.shutdown)
+        return sink
+
+    def until(self, condition, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertTrue(condition())
+
+    def reports(self, count):
+        self.assertEqual(self.house.wait_for(self.alice, count), count)
+        found = [email.message_from_bytes(m, policy=email.policy.default) for m in self.house.imap_letters(self.alice)]
+        for r in found:
+            self.assertEqual(r.get_content_type(), "multipart/report")
+            self.assertEqual(r.get_param("report-type"), "delivery-status")
+            self.assertEqual([p.get_content_type() for p in r.iter_parts()], ["text/plain", "message/delivery-status", "text/rfc822-headers"])
+            self.assertEqual(r["Auto-Submitted"], "auto-replied")
+            self.assertEqual(r.defects, [])
+        return found
+
+    def test_each_recipient_has_a_fate_of_its_own(self):
+        sink = self.sink()
+        key = self.send(b"many", "ok@sink.test", "perm@sink.test", "temp@sink.test", "ok2@sink.test", "x@bare.test", "y@deadfirst.test")
+        self.until(lambda: {"ok", "ok2", "temp", "x", "y"} <= {r for rcpts, _ in sink.letters for r in rcpts})
+        fates = Counter(r for rcpts, _ in sink.letters for r in rcpts)
+        self.assertEqual(set(fates.values()), {1}, fates)
+        for _, body in sink.letters:
+            self.assertTrue(body.startswith(b"Received:"), body[:100])
+            self.assertTrue(body.endswith(b"\r\n.dot\r\nbody\r\n"))
+        report, = self.reports(1)
+        status = report.get_payload(1).get_payload()
+        self.assertEqual(status[1]["Final-Recipient"], "rfc822; perm@sink.test")
+        self.assertEqual((status[1]["Action"], status[1]["Status"]), ("failed", "5.1.1"))
+        self.assertIn("550 5.1.1 no such user here", status[1]["Diagnostic-Code"])
+        self.assertEqual(status[1]["Remote-MTA"], "dns; mx.sink.test")
+        self.assertIn("no such user here", report.get_payload(0).get_content())
+        self.assertIn("<many@a.test>", report.get_payload(2).as_string())
+        steps = self.house.steps(key, "relayed", "bounced", "deferred")
+        self.assertTrue({"submitted", "queued", "relayed", "tried", "deferred", "bounced"} <= {s["event"] for s in steps})
+        self.assertTrue(any("queued as SINK" in s["reply"] for s in steps))
+
+    def test_connection_is_kept(self):
+        sink = self.sink()
+        for i in range(10):
+            self.send(b"keep%d" % i, "ok@sink.test")
+        self.until(lambda: len(sink.letters) == 10)
+        self.assertLess(sink.connections, 6)
+
+    def test_broken_in_the_middle_comes_again(self):
+        sink = self.sink()
+        self.send(b"cut", "break@sink.test")
+        self.until(lambda: sink.letters)
+        self.assertEqual(sink.letters[0][0], ["break"])
+
+    def test_tls_that_fails_is_left_out(self):
+        sink = self.sink(starttls=True)
+        key = self.send(b"tls", "ok@sink.test")
+        self.until(lambda: sink.letters)
+        steps = self.house.steps(key, "relayed")
+        self.assertTrue(any("once more without" in s["note"] for s in steps), steps)
+
+    def test_what_the_dns_refuses(self):
+        self.send(b"dns", "a@null.test", "b@nosuch.test", "c@loop.test")
+        codes = set()
+        for r in self.reports(3):
+            codes |= {p["Status"] for p in r.get_payload(1).get_payload()[1:]}
+        self.assertEqual(codes, {"5.1.10", "5.1.2", "5.4.6"})
+
+    def test_silence_ends_with_a_report(self):
+        key = self.send(b"silent", "a@dead.test")
+        report, = self.reports(1)
+        self.assertEqual(report.get_payload(1).get_payload()[1]["Status"], "4.4.1")
+        self.assertIn("expired", {s["event"] for s in self.house.steps(key, "expired")})
+        self.assertEqual(self.house.admin("queue", "list", "--json").strip(), "[]")
+
+    def test_waits_survive_a_crash(self):
+        self.house.settings["queue_lifetime"] = "1h"
+        self.house.stop()
+        self.house.start()
+        for i in range(5):
+            self.send(b"wait%d" % i, f"w{i}@sink.test", f"v{i}@sink.test")
+        self.house.kill()
+        self.house.start()
+        listed = self.house.admin("queue", "list")
+        self.assertIn("5 letters for 10 recipients", listed)
+        sink = self.sink()
+        self.house.admin("queue", "retry", "all")
+        self.until(lambda: len(sink.letters) >= 5)
+        self.assertEqual(sorted(r for rcpts, _ in sink.letters for r in rcpts), sorted(f"{c}{i}" for i in range(5) for c in "wv"))
+
+    def test_queue_verbs(self):
+        self.house.settings["queue_lifetime"] = "1h"
+        self.house.stop()
+        self.house.start()
+        self.send(b"one", "a@dead.test")
+        self.send(b"two", "b@dead.test")
+        self.until(lambda: "2 letters" in self.house.admin("queue", "list"))
+        first = self.house.admin("queue", "list").split()[0]
+        self.assertIn("Subject: one", self.house.admin("queue", "show", first))
+        self.until(lambda: self.house.admin("queue", "remove", first) and "1 letters" in self.house.admin("queue", "list"))
+        self.until(lambda: self.house.admin("queue", "remove", "@dead.test") and "empty" in self.house.admin("queue", "list"))
+        self.assertNotEqual(self.house.admin("queue", "show", first, check=False).returncode, 0)
+        self.assertNotEqual(self.house.admin("queue", "retry", "nonsense", check=False).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
