@@ -162,7 +162,7 @@ PH_MUST_CHECK int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint
 
 /* ---- journeys ---------------------------------------------------------------------------- */
 
-/* The ids known by a Message-ID (with its brackets), ascending, at most n. The count, or an error. */
+/* The ids known by a Message-ID (with its brackets), at most n; n is small. The count, or an error. */
 PH_MUST_CHECK int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids, size_t n);
 /* Who began it, and its Message-ID; appended. 1, 0 when not known. */
 PH_MUST_CHECK int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id, struct ph_buf *ret_owner);

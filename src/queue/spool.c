@@ -80,6 +80,7 @@ int ph__spool_failed(struct ph_spool *s, int err)
         s->state = SPOOL_DOUBT;
     ph__spool_untie(s);
     s->last_trip = 0;
+    s->indexed = s->indexed_safe;
     return err;
 }
 
@@ -250,14 +251,17 @@ int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct p
         s->empty = ph_arena_mark(s->arena);
         err = open_file(s, reterr);
     }
-    int64_t next = 0;
-    if (!err && number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0)
+    int64_t next = 0, indexed = 0;
+    if (!err && (number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0 ||
+                 number(s, "SELECT value FROM meta WHERE key = 'indexed'", &indexed) < 0))
         err = ph_fail(reterr, PH_ECORRUPT, 0, "%s: %s; move it away, or repair it with sqlite3 .recover", path, s->why);
     if (err) {
         ph_spool_close(s);
         return err;
     }
     s->reserved = s->last_id = next > 0 ? (uint64_t)next : 0;
+    s->indexed = s->indexed_safe = indexed > 0 ? (uint64_t)indexed : 0;
+    (void)ph__spool_index_open(s); /* a wrong count costs a little time only */
     *ret_spool = s;
     return 0;
 }

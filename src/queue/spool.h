@@ -38,6 +38,9 @@ struct ph_spool {
     size_t changes;
     bool tie;           /* changes made now belong to the open transaction alone */
     uint64_t last_trip; /* its row is written */
+    uint64_t indexed;   /* trips up to here are in trip_index; with an open transaction: will be */
+    uint64_t indexed_safe; /* as committed */
+    size_t unindexed;   /* trips above it, about */
 };
 
 /* The statement, reset and ready for binding; NULL when it cannot be prepared (why is filled). */
@@ -55,6 +58,10 @@ void ph__spool_untie(struct ph_spool *s); /* forgets tied changes; the rest is t
 /* Readers call it: what is pending becomes visible. */
 int ph__spool_settle(struct ph_spool *s);
 
+/* The Message-IDs of many new trips go into the index together. Before a commit. */
+int ph__spool_index(struct ph_spool *s);
+int ph__spool_index_open(struct ph_spool *s);
+int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value);
 int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e,
                            uint64_t seq);
 

@@ -1,7 +1,7 @@
 /* spool_trip.c - journeys: events, and finding and forgetting them. */
 #include "spool.h"
 
-#define DAY INT64_C(86400000000) /* microseconds: the piece of time whose Message-IDs are indexed together */
+enum { BUCKET = 4096 }; /* trips whose Message-IDs are indexed together */
 
 /* FNV-1a; only spreads Message-IDs over the index, the text is compared too. */
 static int64_t hash(ph_str v)
@@ -12,17 +12,79 @@ static int64_t hash(ph_str v)
     return (int64_t)(h >> 1);
 }
 
+/*
+ * Message-IDs come in no order; an index over all of them would write a page for each. So new trips are searched
+ * one by one, and when there are BUCKET of them, they go into the index together, sorted, as a bucket of their own: a few pages
+ * at its end. A search looks into each bucket. Bucket 0 is for trips that came behind their time.
+ */
 static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP);
+    int64_t h = hash(message_id);
     if (st) {
         sqlite3_bind_int64(st, 1, (int64_t)qid);
-        sqlite3_bind_int64(st, 2, (int64_t)qid / DAY);
-        sqlite3_bind_int64(st, 3, hash(message_id));
-        ph__bind_str(st, 4, message_id);
-        ph__bind_str(st, 5, owner);
+        sqlite3_bind_int64(st, 2, h);
+        ph__bind_str(st, 3, message_id);
+        ph__bind_str(st, 4, owner);
+    }
+    int err = ph__spool_run(s, st);
+    if (err || !sqlite3_changes(s->db))
+        return err;
+    s->unindexed++;
+    if (qid > s->indexed)
+        return 0;
+    st = ph__spool_stmt(s, SQL_TRIP_LATE);
+    if (st) {
+        sqlite3_bind_int64(st, 1, h);
+        sqlite3_bind_int64(st, 2, (int64_t)qid);
     }
     return ph__spool_run(s, st);
+}
+
+/* How far the trips go, and how many are not in the index. */
+static int count_new(struct ph_spool *s, uint64_t *ret_last)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP_LAST);
+    if (!st)
+        return -PH_EIO;
+    sqlite3_bind_int64(st, 1, (int64_t)s->indexed);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        *ret_last = (uint64_t)sqlite3_column_int64(st, 0);
+        s->unindexed = (size_t)sqlite3_column_int64(st, 1);
+    }
+    int err = rc == SQLITE_ROW ? 0 : ph__spool_error(s, rc);
+    sqlite3_reset(st);
+    return err;
+}
+
+int ph__spool_index(struct ph_spool *s)
+{
+    uint64_t last = 0;
+    if (s->unindexed < BUCKET)
+        return 0;
+    int err = count_new(s, &last);
+    if (err || s->unindexed < BUCKET)
+        return err;
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP_BUCKET);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)s->indexed);
+        sqlite3_bind_int64(st, 2, (int64_t)s->indexed + 1);
+    }
+    err = ph__spool_run(s, st);
+    if (!err)
+        err = ph__spool_meta(s, "indexed", last);
+    if (err)
+        return err;
+    s->indexed = last;
+    s->unindexed = 0;
+    return 0;
+}
+
+int ph__spool_index_open(struct ph_spool *s)
+{
+    uint64_t last;
+    return count_new(s, &last);
 }
 
 int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e, uint64_t seq)
@@ -54,16 +116,41 @@ int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, c
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static int next_day(struct ph_spool *s, int64_t after, int64_t *ret_day)
+static int next_bucket(struct ph_spool *s, int64_t after, int64_t *ret_bucket)
 {
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_DAY_NEXT);
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_BUCKET_NEXT);
     if (!st)
         return -PH_EIO;
     sqlite3_bind_int64(st, 1, after);
     int rc = sqlite3_step(st);
     int err = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : ph__spool_error(s, rc);
     if (err > 0)
-        *ret_day = sqlite3_column_int64(st, 0);
+        *ret_bucket = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return err;
+}
+
+/* In one bucket, or (SQL_TRIPS_NEW) behind all of them. */
+static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_str message_id, uint64_t *ret_qids, size_t n,
+                  size_t *got)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, which);
+    if (!st)
+        return -PH_EIO;
+    sqlite3_bind_int64(st, 1, where);
+    sqlite3_bind_int64(st, 2, hash(message_id));
+    ph__bind_str(st, 3, message_id);
+    sqlite3_bind_int64(st, 4, (int64_t)(n - *got));
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW && *got < n) {
+        uint64_t qid = (uint64_t)sqlite3_column_int64(st, 0);
+        size_t i = 0;
+        while (i < *got && ret_qids[i] != qid) /* a reader may see it in both, when it goes into the index just now */
+            i++;
+        if (i == *got)
+            ret_qids[(*got)++] = qid;
+    }
+    int err = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : ph__spool_error(s, rc);
     sqlite3_reset(st);
     return err;
 }
@@ -71,27 +158,17 @@ static int next_day(struct ph_spool *s, int64_t after, int64_t *ret_day)
 int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids, size_t n)
 {
     size_t got = 0;
-    int64_t day = -1;
+    int64_t bucket = -1;
     int err = ph__spool_settle(s);
     if (err)
         return err;
-    while (got < n && (err = next_day(s, day, &day)) > 0) {
-        sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIPS);
-        if (!st)
-            return -PH_EIO;
-        sqlite3_bind_int64(st, 1, day);
-        sqlite3_bind_int64(st, 2, hash(message_id));
-        ph__bind_str(st, 3, message_id);
-        sqlite3_bind_int64(st, 4, (int64_t)(n - got));
-        int rc;
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW && got < n)
-            ret_qids[got++] = (uint64_t)sqlite3_column_int64(st, 0);
-        if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-            err = ph__spool_error(s, rc);
-        sqlite3_reset(st);
-        if (err < 0)
+    while (got < n && (err = next_bucket(s, bucket, &bucket)) > 0) {
+        err = search(s, SQL_TRIPS, bucket, message_id, ret_qids, n, &got);
+        if (err)
             return err;
     }
+    if (!err)
+        err = search(s, SQL_TRIPS_NEW, (int64_t)s->indexed, message_id, ret_qids, n, &got);
     return err < 0 ? err : (int)got;
 }
 
@@ -170,6 +247,8 @@ int ph_spool_prune(struct ph_spool *s, int64_t before, int most)
         if (rc == SQLITE_DONE)
             return n;
         err = rc == SQLITE_ROW ? forget(s, SQL_PRUNE_EVENTS, qid) : ph__spool_error(s, rc);
+        if (!err)
+            err = forget(s, SQL_PRUNE_INDEX, qid);
         if (!err)
             err = forget(s, SQL_PRUNE_TRIP, qid);
     }

@@ -69,11 +69,13 @@ bool ph_spool_is_open(const struct ph_spool *s)
     return s->state == SPOOL_OPEN;
 }
 
-static int reserve_ids(struct ph_spool *s)
+int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value)
 {
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_NEXT_SET);
-    if (st)
-        sqlite3_bind_int64(st, 1, (int64_t)s->reserved);
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_META_SET);
+    if (st) {
+        ph__bind_str(st, 1, ph_str_c(key));
+        sqlite3_bind_int64(st, 2, (int64_t)value);
+    }
     return ph__spool_run(s, st);
 }
 
@@ -87,13 +89,16 @@ int ph_spool_commit(struct ph_spool *s)
     if (err)
         return err;
     if (s->reserve_pending)
-        err = reserve_ids(s);
+        err = ph__spool_meta(s, "next", s->reserved);
+    if (!err)
+        err = ph__spool_index(s);
     if (!err)
         err = ph__spool_step(s, SQL_COMMIT);
     if (err)
         return ph__spool_failed(s, err);
     s->state = SPOOL_IDLE;
     s->reserve_pending = false;
+    s->indexed_safe = s->indexed;
     s->first = NULL;
     s->last = s->unapplied = &s->first;
     s->changes = 0;

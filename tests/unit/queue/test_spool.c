@@ -243,6 +243,44 @@ static void journeys(void **state)
     ph_spool_close(s);
 }
 
+static void many_journeys_are_found(void **state)
+{
+    enum { MANY = 9000 };
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t *qids = calloc(MANY, sizeof *qids), found[4];
+    char mid[40];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(mid, sizeof mid, "<%u@a.test>", (unsigned)i * 2654435761u);
+        struct ph_spool_event e = {.qid = qids[i] = ph_spool_id(s, NOW), .time = NOW, .kind = 1};
+        assert_int_equal(ph_spool_event(s, ph_str_c(mid), PH_STR("a@a.test"), &e), 0);
+        if (i % 500 == 0)
+            assert_int_equal(ph_spool_commit(s), 0);
+        if (i == 5000)
+            ph_spool_close(s), s = open_spool();
+    }
+    struct ph_spool_event late = {.qid = qids[0] - 1, .time = NOW, .kind = 1};
+    assert_int_equal(ph_spool_event(s, PH_STR("<late@a.test>"), (ph_str){0}, &late), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    for (int round = 0; round < 2; round++, ph_spool_close(s), s = open_spool()) {
+        for (int i = 0; i < MANY; i += 97) {
+            snprintf(mid, sizeof mid, "<%u@a.test>", (unsigned)i * 2654435761u);
+            assert_int_equal(ph_spool_trips(s, ph_str_c(mid), found, 4), 1);
+            assert_int_equal(found[0], qids[i]);
+        }
+        assert_int_equal(ph_spool_trips(s, PH_STR("<late@a.test>"), found, 4), 1);
+    }
+    int gone = 0, n;
+    while ((n = ph_spool_prune(s, NOW + INT64_C(600000000), 1000)) > 0)
+        gone += n;
+    assert_int_equal(n, 0);
+    assert_int_equal(gone, MANY + 1);
+    assert_int_equal(ph_spool_commit(s), 0);
+    assert_int_equal(ph_spool_trips(s, PH_STR("<0@a.test>"), found, 4), 0);
+    free(qids);
+    ph_spool_close(s);
+}
+
 /* ---- kills ------------------------------------------------------------------------------- */
 
 struct told {
@@ -565,6 +603,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(due_in_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(journeys, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_journeys_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
         cmocka_unit_test_setup_teardown(disk_fails_once, setup, teardown),
         cmocka_unit_test_setup_teardown(disk_fails_for_good, setup, teardown),
