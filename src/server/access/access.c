@@ -11,6 +11,7 @@
  */
 #include "log.h"
 #include "session.h"
+#include <posthouse/text.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,6 +354,14 @@ static void reload(struct proc *p)
     front_limits(a->front, p->conf->max_connections, p->conf->max_connections_per_address);
 }
 
+/* The C library's charset modules are files: loaded while files can still be opened. */
+static int setup(struct proc *p, struct ph_error *reterr)
+{
+    (void)p, (void)reterr;
+    ph_charset_preload();
+    return 0;
+}
+
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
 {
     struct access *a = calloc(1, sizeof *a);
@@ -429,6 +438,7 @@ const struct proc_def proc_access = {
     .role = ROLE_ACCESS,
     .handlers = handlers,
     .sandbox = sandbox,
+    .setup = setup,
     .opened = opened,
     .listen = listen_on,
     .peer_down = peer_down,

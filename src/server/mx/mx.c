@@ -3,6 +3,7 @@
  */
 #include "log.h"
 #include "mx_int.h"
+#include <posthouse/text.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,6 +44,14 @@ static void reload(struct proc *p)
 {
     struct mx *mx = p->state;
     front_limits(mx->front, p->conf->max_connections, p->conf->max_connections_per_address);
+}
+
+/* The C library's charset modules are files: loaded while files can still be opened. */
+static int setup(struct proc *p, struct ph_error *reterr)
+{
+    (void)p, (void)reterr;
+    ph_charset_preload();
+    return 0;
 }
 
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
@@ -110,6 +119,7 @@ const struct proc_def proc_mx = {
     .role = ROLE_MX,
     .handlers = handlers,
     .sandbox = sandbox,
+    .setup = setup,
     .opened = opened,
     .listen = listen_on,
     .peer_down = peer_down,
