@@ -1,9 +1,11 @@
 /*
- * posthouse/imap.h - IMAP4rev1 (RFC 3501) with the extensions listed below: the values that both roles speak of, and the
- * client engine. The server engine is in imap_server.h. No I/O: see proto.h for how an engine is driven.
+ * posthouse/imap.h - IMAP4rev1 (RFC 3501) with the extensions listed below: the values that both
+ * roles speak of, and the client engine. The server engine is in imap_server.h. No I/O: see proto.h
+ * for how an engine is driven.
  *
- * Text: mailbox names are UTF-8 here and modified UTF-7 on the wire (RFC 3501 5.1.3) unless UTF-8 was enabled. A name is
- * "INBOX" in exactly this case when it is the inbox. NIL is a slice with p == NULL; "" has p != NULL.
+ * Text: mailbox names are UTF-8 here and modified UTF-7 on the wire (RFC 3501 5.1.3) unless UTF-8
+ * was enabled. A name is "INBOX" in exactly this case when it is the inbox. NIL is a slice with p
+ * == NULL; "" has p != NULL.
  */
 #ifndef POSTHOUSE_IMAP_H
 #define POSTHOUSE_IMAP_H
@@ -16,15 +18,34 @@ extern "C" {
 /* ---- capabilities -------------------------------------------------------------------------- */
 
 #define PH_IMAP_CAPS(X)                                                                            \
-    X(IMAP4REV1, "IMAP4rev1") X(IMAP4REV2, "IMAP4rev2") X(STARTTLS, "STARTTLS")                    \
-    X(LOGINDISABLED, "LOGINDISABLED") X(AUTH_PLAIN, "AUTH=PLAIN") X(SASL_IR, "SASL-IR")            \
-    X(LITERAL_PLUS, "LITERAL+") X(LITERAL_MINUS, "LITERAL-") X(ID, "ID") X(ENABLE, "ENABLE")       \
-    X(IDLE, "IDLE") X(NAMESPACE, "NAMESPACE") X(CHILDREN, "CHILDREN") X(UIDPLUS, "UIDPLUS")        \
-    X(UNSELECT, "UNSELECT") X(MOVE, "MOVE") X(SPECIAL_USE, "SPECIAL-USE")                          \
-    X(CREATE_SPECIAL_USE, "CREATE-SPECIAL-USE") X(LIST_EXTENDED, "LIST-EXTENDED")                  \
-    X(LIST_STATUS, "LIST-STATUS") X(STATUS_SIZE, "STATUS=SIZE") X(ESEARCH, "ESEARCH")              \
-    X(SEARCHRES, "SEARCHRES") X(CONDSTORE, "CONDSTORE") X(QRESYNC, "QRESYNC") X(BINARY, "BINARY")  \
-    X(UTF8_ACCEPT, "UTF8=ACCEPT") X(COMPRESS, "COMPRESS=DEFLATE")
+    X(IMAP4REV1, "IMAP4rev1")                                                                      \
+    X(IMAP4REV2, "IMAP4rev2")                                                                      \
+    X(STARTTLS, "STARTTLS")                                                                        \
+    X(LOGINDISABLED, "LOGINDISABLED")                                                              \
+    X(AUTH_PLAIN, "AUTH=PLAIN")                                                                    \
+    X(SASL_IR, "SASL-IR")                                                                          \
+    X(LITERAL_PLUS, "LITERAL+")                                                                    \
+    X(LITERAL_MINUS, "LITERAL-")                                                                   \
+    X(ID, "ID")                                                                                    \
+    X(ENABLE, "ENABLE")                                                                            \
+    X(IDLE, "IDLE")                                                                                \
+    X(NAMESPACE, "NAMESPACE")                                                                      \
+    X(CHILDREN, "CHILDREN")                                                                        \
+    X(UIDPLUS, "UIDPLUS")                                                                          \
+    X(UNSELECT, "UNSELECT")                                                                        \
+    X(MOVE, "MOVE")                                                                                \
+    X(SPECIAL_USE, "SPECIAL-USE")                                                                  \
+    X(CREATE_SPECIAL_USE, "CREATE-SPECIAL-USE")                                                    \
+    X(LIST_EXTENDED, "LIST-EXTENDED")                                                              \
+    X(LIST_STATUS, "LIST-STATUS")                                                                  \
+    X(STATUS_SIZE, "STATUS=SIZE")                                                                  \
+    X(ESEARCH, "ESEARCH")                                                                          \
+    X(SEARCHRES, "SEARCHRES")                                                                      \
+    X(CONDSTORE, "CONDSTORE")                                                                      \
+    X(QRESYNC, "QRESYNC")                                                                          \
+    X(BINARY, "BINARY")                                                                            \
+    X(UTF8_ACCEPT, "UTF8=ACCEPT")                                                                  \
+    X(COMPRESS, "COMPRESS=DEFLATE")
 
 enum ph_imap_cap_index {
 #define PH_IMAP_CAP_ENUM(sym, wire) PH_IMAP_CAPX_##sym,
@@ -36,7 +57,12 @@ enum ph_imap_cap_index {
 
 /* ---- commands, conditions, response codes -------------------------------------------------- */
 
-enum ph_imap_state { PH_IMAP_NOT_AUTH = 1, PH_IMAP_AUTH = 2, PH_IMAP_SELECTED = 4, PH_IMAP_LOGOUT_STATE = 8 };
+enum ph_imap_state {
+    PH_IMAP_NOT_AUTH = 1,
+    PH_IMAP_AUTH = 2,
+    PH_IMAP_SELECTED = 4,
+    PH_IMAP_LOGOUT_STATE = 8
+};
 
 enum ph_imap_verb {
 #define C(sym, wire, states, cap, grammar, after, rfc) PH_IMAP_##sym,
@@ -49,19 +75,44 @@ enum ph_imap_cond { PH_IMAP_OK, PH_IMAP_NO, PH_IMAP_BAD, PH_IMAP_BYE, PH_IMAP_PR
 
 /* Response codes (RFC 9051 7.1, RFC 5530). OTHER: one we do not know, its text in `text`. */
 #define PH_IMAP_CODES(X)                                                                           \
-    X(ALERT, "ALERT") X(BADCHARSET, "BADCHARSET") X(CAPABILITY, "CAPABILITY") X(PARSE, "PARSE")    \
-    X(PERMANENTFLAGS, "PERMANENTFLAGS") X(READ_ONLY, "READ-ONLY") X(READ_WRITE, "READ-WRITE")      \
-    X(TRYCREATE, "TRYCREATE") X(UIDNEXT, "UIDNEXT") X(UIDVALIDITY, "UIDVALIDITY")                  \
-    X(UNSEEN, "UNSEEN") X(APPENDUID, "APPENDUID") X(COPYUID, "COPYUID")                            \
-    X(UIDNOTSTICKY, "UIDNOTSTICKY") X(UNAVAILABLE, "UNAVAILABLE")                                  \
-    X(AUTHENTICATIONFAILED, "AUTHENTICATIONFAILED") X(AUTHORIZATIONFAILED, "AUTHORIZATIONFAILED")  \
-    X(EXPIRED, "EXPIRED") X(PRIVACYREQUIRED, "PRIVACYREQUIRED") X(CONTACTADMIN, "CONTACTADMIN")    \
-    X(NOPERM, "NOPERM") X(INUSE, "INUSE") X(EXPUNGEISSUED, "EXPUNGEISSUED")                        \
-    X(CORRUPTION, "CORRUPTION") X(SERVERBUG, "SERVERBUG") X(CLIENTBUG, "CLIENTBUG")                \
-    X(CANNOT, "CANNOT") X(LIMIT, "LIMIT") X(OVERQUOTA, "OVERQUOTA")                                \
-    X(ALREADYEXISTS, "ALREADYEXISTS") X(NONEXISTENT, "NONEXISTENT") X(HASCHILDREN, "HASCHILDREN")  \
-    X(CLOSED, "CLOSED") X(TOOBIG, "TOOBIG") X(HIGHESTMODSEQ, "HIGHESTMODSEQ")                      \
-    X(NOMODSEQ, "NOMODSEQ") X(MODIFIED, "MODIFIED") X(NOTSAVED, "NOTSAVED")
+    X(ALERT, "ALERT")                                                                              \
+    X(BADCHARSET, "BADCHARSET")                                                                    \
+    X(CAPABILITY, "CAPABILITY")                                                                    \
+    X(PARSE, "PARSE")                                                                              \
+    X(PERMANENTFLAGS, "PERMANENTFLAGS")                                                            \
+    X(READ_ONLY, "READ-ONLY")                                                                      \
+    X(READ_WRITE, "READ-WRITE")                                                                    \
+    X(TRYCREATE, "TRYCREATE")                                                                      \
+    X(UIDNEXT, "UIDNEXT")                                                                          \
+    X(UIDVALIDITY, "UIDVALIDITY")                                                                  \
+    X(UNSEEN, "UNSEEN")                                                                            \
+    X(APPENDUID, "APPENDUID")                                                                      \
+    X(COPYUID, "COPYUID")                                                                          \
+    X(UIDNOTSTICKY, "UIDNOTSTICKY")                                                                \
+    X(UNAVAILABLE, "UNAVAILABLE")                                                                  \
+    X(AUTHENTICATIONFAILED, "AUTHENTICATIONFAILED")                                                \
+    X(AUTHORIZATIONFAILED, "AUTHORIZATIONFAILED")                                                  \
+    X(EXPIRED, "EXPIRED")                                                                          \
+    X(PRIVACYREQUIRED, "PRIVACYREQUIRED")                                                          \
+    X(CONTACTADMIN, "CONTACTADMIN")                                                                \
+    X(NOPERM, "NOPERM")                                                                            \
+    X(INUSE, "INUSE")                                                                              \
+    X(EXPUNGEISSUED, "EXPUNGEISSUED")                                                              \
+    X(CORRUPTION, "CORRUPTION")                                                                    \
+    X(SERVERBUG, "SERVERBUG")                                                                      \
+    X(CLIENTBUG, "CLIENTBUG")                                                                      \
+    X(CANNOT, "CANNOT")                                                                            \
+    X(LIMIT, "LIMIT")                                                                              \
+    X(OVERQUOTA, "OVERQUOTA")                                                                      \
+    X(ALREADYEXISTS, "ALREADYEXISTS")                                                              \
+    X(NONEXISTENT, "NONEXISTENT")                                                                  \
+    X(HASCHILDREN, "HASCHILDREN")                                                                  \
+    X(CLOSED, "CLOSED")                                                                            \
+    X(TOOBIG, "TOOBIG")                                                                            \
+    X(HIGHESTMODSEQ, "HIGHESTMODSEQ")                                                              \
+    X(NOMODSEQ, "NOMODSEQ")                                                                        \
+    X(MODIFIED, "MODIFIED")                                                                        \
+    X(NOTSAVED, "NOTSAVED")
 
 enum ph_imap_code_kind {
     PH_IMAP_CODE_NONE,
@@ -74,8 +125,13 @@ enum ph_imap_code_kind {
 
 /* System flags as bits; keywords are space-separated. ANY is "\*" of PERMANENTFLAGS. */
 enum {
-    PH_IMAP_SEEN = 1, PH_IMAP_ANSWERED = 2, PH_IMAP_FLAGGED = 4, PH_IMAP_DELETED = 8, PH_IMAP_DRAFT = 16,
-    PH_IMAP_RECENT = 32, PH_IMAP_ANY_KEYWORD = 64
+    PH_IMAP_SEEN = 1,
+    PH_IMAP_ANSWERED = 2,
+    PH_IMAP_FLAGGED = 4,
+    PH_IMAP_DELETED = 8,
+    PH_IMAP_DRAFT = 16,
+    PH_IMAP_RECENT = 32,
+    PH_IMAP_ANY_KEYWORD = 64
 };
 struct ph_imap_flags {
     unsigned bits;
@@ -84,15 +140,17 @@ struct ph_imap_flags {
 
 struct ph_imap_code {
     enum ph_imap_code_kind kind;
-    uint64_t n;                 /* UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ; UIDVALIDITY of APPENDUID and COPYUID */
+    uint64_t
+        n; /* UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ; UIDVALIDITY of APPENDUID and COPYUID */
     ph_str from, to;            /* COPYUID: both sets; APPENDUID: `to` */
     struct ph_imap_flags flags; /* PERMANENTFLAGS */
-    ph_str text;                /* OTHER and BADCHARSET: the code as it stands; CAPABILITY: the names */
+    ph_str text; /* OTHER and BADCHARSET: the code as it stands; CAPABILITY: the names */
 };
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-/* A sequence set (RFC 9051 9): ranges as given, lo and hi in any order; UINT32_MAX stands for "*". */
+/* A sequence set (RFC 9051 9): ranges as given, lo and hi in any order; UINT32_MAX stands for "*".
+ */
 struct ph_imap_range {
     uint32_t lo, hi;
 };
@@ -103,7 +161,8 @@ struct ph_imap_set {
 /* Is `value` in the set, "*" being `star`? Linear in the number of ranges. */
 PH_EXPORT bool ph_imap_set_has(const struct ph_imap_set *s, uint32_t value, uint32_t star);
 /* Reads "1:5,7,9:*"; ranges live in the arena given. -PH_ESYNTAX, -PH_ENOMEM. */
-PH_EXPORT PH_MUST_CHECK int ph_imap_set_parse(struct ph_arena *a, ph_str text, struct ph_imap_set *ret_set);
+PH_EXPORT PH_MUST_CHECK int ph_imap_set_parse(struct ph_arena *a, ph_str text,
+                                              struct ph_imap_set *ret_set);
 
 struct ph_imap_address {
     ph_str name, route, mailbox, host; /* RFC 9051 7.5.2: host NIL begins or ends a group */
@@ -125,8 +184,8 @@ struct ph_imap_params {
     const struct ph_imap_param *p;
     size_t n; /* 0 is NIL */
 };
-/* One node of a body structure (RFC 9051 7.5.2). A multipart has its parts in child, child->next...; a message/rfc822 has
- * its envelope and its one body in child. */
+/* One node of a body structure (RFC 9051 7.5.2). A multipart has its parts in child,
+ * child->next...; a message/rfc822 has its envelope and its one body in child. */
 struct ph_imap_body {
     bool multipart, message;
     bool brief; /* read from BODY: the extension data from md5 on were not given */
@@ -145,12 +204,22 @@ struct ph_imap_body {
 
 enum { PH_IMAP_PART_DEPTH = 64 };
 enum ph_imap_section_kind {
-    PH_IMAP_SEC_BODY, PH_IMAP_SEC_HEADER, PH_IMAP_SEC_FIELDS, PH_IMAP_SEC_FIELDS_NOT, PH_IMAP_SEC_TEXT, PH_IMAP_SEC_MIME
+    PH_IMAP_SEC_BODY,
+    PH_IMAP_SEC_HEADER,
+    PH_IMAP_SEC_FIELDS,
+    PH_IMAP_SEC_FIELDS_NOT,
+    PH_IMAP_SEC_TEXT,
+    PH_IMAP_SEC_MIME
 };
 /* BODY[part.kind (fields)]<from.count>. as: how it was asked for, which the answer repeats. */
 struct ph_imap_section {
     enum ph_imap_section_kind kind;
-    enum { PH_IMAP_AS_BODY, PH_IMAP_AS_RFC822, PH_IMAP_AS_RFC822_HEADER, PH_IMAP_AS_RFC822_TEXT } as;
+    enum {
+        PH_IMAP_AS_BODY,
+        PH_IMAP_AS_RFC822,
+        PH_IMAP_AS_RFC822_HEADER,
+        PH_IMAP_AS_RFC822_TEXT
+    } as;
     bool peek, partial;
     uint32_t from, count; /* with partial; an answer has `from` alone */
     const uint32_t *part;
@@ -160,8 +229,14 @@ struct ph_imap_section {
 };
 
 enum { /* what FETCH asks for beside sections */
-    PH_IMAP_F_UID = 1, PH_IMAP_F_FLAGS = 2, PH_IMAP_F_INTERNALDATE = 4, PH_IMAP_F_SIZE = 8, PH_IMAP_F_ENVELOPE = 16,
-    PH_IMAP_F_BODY = 32, PH_IMAP_F_BODYSTRUCTURE = 64, PH_IMAP_F_MODSEQ = 128
+       PH_IMAP_F_UID = 1,
+       PH_IMAP_F_FLAGS = 2,
+       PH_IMAP_F_INTERNALDATE = 4,
+       PH_IMAP_F_SIZE = 8,
+       PH_IMAP_F_ENVELOPE = 16,
+       PH_IMAP_F_BODY = 32,
+       PH_IMAP_F_BODYSTRUCTURE = 64,
+       PH_IMAP_F_MODSEQ = 128
 };
 struct ph_imap_items {
     unsigned mask;
@@ -170,8 +245,14 @@ struct ph_imap_items {
 };
 
 enum { /* STATUS items */
-    PH_IMAP_ST_MESSAGES = 1, PH_IMAP_ST_RECENT = 2, PH_IMAP_ST_UIDNEXT = 4, PH_IMAP_ST_UIDVALIDITY = 8,
-    PH_IMAP_ST_UNSEEN = 16, PH_IMAP_ST_DELETED = 32, PH_IMAP_ST_SIZE = 64, PH_IMAP_ST_HIGHESTMODSEQ = 128
+       PH_IMAP_ST_MESSAGES = 1,
+       PH_IMAP_ST_RECENT = 2,
+       PH_IMAP_ST_UIDNEXT = 4,
+       PH_IMAP_ST_UIDVALIDITY = 8,
+       PH_IMAP_ST_UNSEEN = 16,
+       PH_IMAP_ST_DELETED = 32,
+       PH_IMAP_ST_SIZE = 64,
+       PH_IMAP_ST_HIGHESTMODSEQ = 128
 };
 struct ph_imap_status {
     ph_str name;
@@ -180,11 +261,22 @@ struct ph_imap_status {
 };
 
 enum { /* attributes of a mailbox name in LIST and LSUB (RFC 9051 7.3.1, RFC 6154) */
-    PH_IMAP_MB_NOINFERIORS = 1, PH_IMAP_MB_NOSELECT = 2, PH_IMAP_MB_MARKED = 4, PH_IMAP_MB_UNMARKED = 8,
-    PH_IMAP_MB_HASCHILDREN = 16, PH_IMAP_MB_HASNOCHILDREN = 32, PH_IMAP_MB_SUBSCRIBED = 64, PH_IMAP_MB_NONEXISTENT = 128,
-    PH_IMAP_MB_ALL = 256, PH_IMAP_MB_ARCHIVE = 512, PH_IMAP_MB_DRAFTS = 1024, PH_IMAP_MB_FLAGGED = 2048,
-    PH_IMAP_MB_JUNK = 4096, PH_IMAP_MB_SENT = 8192, PH_IMAP_MB_TRASH = 16384,
-    PH_IMAP_MB_SPECIAL = 256 | 512 | 1024 | 2048 | 4096 | 8192 | 16384
+       PH_IMAP_MB_NOINFERIORS = 1,
+       PH_IMAP_MB_NOSELECT = 2,
+       PH_IMAP_MB_MARKED = 4,
+       PH_IMAP_MB_UNMARKED = 8,
+       PH_IMAP_MB_HASCHILDREN = 16,
+       PH_IMAP_MB_HASNOCHILDREN = 32,
+       PH_IMAP_MB_SUBSCRIBED = 64,
+       PH_IMAP_MB_NONEXISTENT = 128,
+       PH_IMAP_MB_ALL = 256,
+       PH_IMAP_MB_ARCHIVE = 512,
+       PH_IMAP_MB_DRAFTS = 1024,
+       PH_IMAP_MB_FLAGGED = 2048,
+       PH_IMAP_MB_JUNK = 4096,
+       PH_IMAP_MB_SENT = 8192,
+       PH_IMAP_MB_TRASH = 16384,
+       PH_IMAP_MB_SPECIAL = 256 | 512 | 1024 | 2048 | 4096 | 8192 | 16384
 };
 struct ph_imap_list {
     ph_str name;
@@ -196,26 +288,30 @@ struct ph_imap_list {
 PH_EXPORT unsigned ph_imap_mailbox_bit(ph_str attribute);
 PH_EXPORT ph_str ph_imap_mailbox_bit_name(unsigned bit);
 
-/* Does a LIST pattern ("*" and "%", RFC 9051 6.3.9) match a name? Linear in name times pattern; INBOX in any case. */
+/* Does a LIST pattern ("*" and "%", RFC 9051 6.3.9) match a name? Linear in name times pattern;
+ * INBOX in any case. */
 PH_EXPORT bool ph_imap_list_match(ph_str pattern, ph_str name, char separator);
 
-/* Mailbox names: modified UTF-7 to UTF-8 and back. Decoding refuses what is not canonical: -PH_ESYNTAX. */
+/* Mailbox names: modified UTF-7 to UTF-8 and back. Decoding refuses what is not canonical:
+ * -PH_ESYNTAX. */
 PH_EXPORT PH_MUST_CHECK int ph_imap_utf7_decode(ph_str wire, struct ph_buf *out);
 PH_EXPORT void ph_imap_utf7_encode(ph_str utf8, struct ph_buf *out);
 
 /* ---- client engine -------------------------------------------------------------------------
  *
- *   new -> GREETING -> starttls? -> login -> RESULT -> select ... -> logout -> BYE, RESULT -> CLOSED
+ *   new -> GREETING -> starttls? -> login -> RESULT -> select ... -> logout -> BYE, RESULT ->
+ * CLOSED
  *
- * Every command function queues one command and returns its id (> 0), found again in the event RESULT; or -PH_EORDER (not
- * in this state), -PH_EINVAL (an argument cannot be sent: text says why), -PH_ELIMIT (too many under way), -PH_ENOTIMPL (the
- * server does not offer it), -PH_ENOMEM. Several may be under way (pipelining); answers come in the server's order.
- * Argument slices are copied. Literals: LITERAL+ or LITERAL- when offered, else the engine waits for "+".
+ * Every command function queues one command and returns its id (> 0), found again in the event
+ * RESULT; or -PH_EORDER (not in this state), -PH_EINVAL (an argument cannot be sent: text says
+ * why), -PH_ELIMIT (too many under way), -PH_ENOTIMPL (the server does not offer it), -PH_ENOMEM.
+ * Several may be under way (pipelining); answers come in the server's order. Argument slices are
+ * copied. Literals: LITERAL+ or LITERAL- when offered, else the engine waits for "+".
  */
 struct ph_imap_client;
 
-/* All limits have defaults when 0. trace: every line in both directions, passwords and message bodies masked by the engine
- * (dir 'C' or 'S'; no CRLF; borrowed until it returns); may be NULL. */
+/* All limits have defaults when 0. trace: every line in both directions, passwords and message
+ * bodies masked by the engine (dir 'C' or 'S'; no CRLF; borrowed until it returns); may be NULL. */
 struct ph_imap_client_options {
     size_t struct_size;
     size_t line_max;      /* one response without streamed literals; 1 MiB */
@@ -226,66 +322,77 @@ struct ph_imap_client_options {
     void *trace_ctx;
 };
 
-PH_EXPORT struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al, const struct ph_imap_client_options *opt);
+PH_EXPORT struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al,
+                                                    const struct ph_imap_client_options *opt);
 PH_EXPORT struct ph_imap_client *ph_imap_client_free(struct ph_imap_client *c);
 PH_EXPORT extern const struct ph_proto_ops ph_imap_client_ops;
 
 PH_EXPORT enum ph_imap_state ph_imap_client_state(const struct ph_imap_client *c);
-PH_EXPORT uint64_t ph_imap_client_caps(const struct ph_imap_client *c);    /* 0: not known yet */
-PH_EXPORT void ph_imap_client_tls_started(struct ph_imap_client *c);       /* after WANT_TLS */
-PH_EXPORT const struct ph_error *ph_imap_client_error(const struct ph_imap_client *c); /* of the last refusal or BROKEN */
+PH_EXPORT uint64_t ph_imap_client_caps(const struct ph_imap_client *c); /* 0: not known yet */
+PH_EXPORT void ph_imap_client_tls_started(struct ph_imap_client *c);    /* after WANT_TLS */
+PH_EXPORT const struct ph_error *
+ph_imap_client_error(const struct ph_imap_client *c); /* of the last refusal or BROKEN */
 
 PH_EXPORT int ph_imap_client_capability(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_noop(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_starttls(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str version);
 PH_EXPORT int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password);
-PH_EXPORT int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user, ph_str password);
-PH_EXPORT int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern, bool subscribed);
+PH_EXPORT int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user,
+                                        ph_str password);
+PH_EXPORT int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern,
+                                  bool subscribed);
 PH_EXPORT int ph_imap_client_namespace(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_select(struct ph_imap_client *c, ph_str mailbox, bool read_only);
 PH_EXPORT int ph_imap_client_status(struct ph_imap_client *c, ph_str mailbox, unsigned items);
 /* verb: CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE, or RENAME with `to`. */
-PH_EXPORT int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb, ph_str mailbox, ph_str to);
+PH_EXPORT int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb,
+                                     ph_str mailbox, ph_str to);
 /* verb without arguments: CHECK, CLOSE, UNSELECT, EXPUNGE, IDLE, LOGOUT. */
 PH_EXPORT int ph_imap_client_simple(struct ph_imap_client *c, enum ph_imap_verb verb);
 /* items: "(UID FLAGS BODY.PEEK[])" as on the wire; uid: `set` holds UIDs. */
 PH_EXPORT int ph_imap_client_fetch(struct ph_imap_client *c, bool uid, ph_str set, ph_str items);
 /* op: '+', '-' or '='. */
-PH_EXPORT int ph_imap_client_store(struct ph_imap_client *c, bool uid, ph_str set, char op, bool silent,
-                                   const struct ph_imap_flags *flags);
-PH_EXPORT int ph_imap_client_copy(struct ph_imap_client *c, bool uid, ph_str set, ph_str mailbox, bool move);
+PH_EXPORT int ph_imap_client_store(struct ph_imap_client *c, bool uid, ph_str set, char op,
+                                   bool silent, const struct ph_imap_flags *flags);
+PH_EXPORT int ph_imap_client_copy(struct ph_imap_client *c, bool uid, ph_str set, ph_str mailbox,
+                                  bool move);
 PH_EXPORT int ph_imap_client_uid_expunge(struct ph_imap_client *c, ph_str set);
-/* criteria: search keys as on the wire, strings quoted; values not in ASCII: give charset "UTF-8". */
-PH_EXPORT int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset, ph_str criteria);
-/* Then the message itself, `size` bytes in all: append_data takes as much as there is room for (result >= 0; 0: send what is
- * in `out` first, or the server has not said "+" yet: event CONTINUE) or -PH_EREFUSED once the server has answered already.
- * date: seconds since 1970 and `zone` minutes east, or INT64_MIN for none. */
-PH_EXPORT int ph_imap_client_append(struct ph_imap_client *c, ph_str mailbox, const struct ph_imap_flags *flags,
-                                    int64_t date, int zone, uint64_t size);
+/* criteria: search keys as on the wire, strings quoted; values not in ASCII: give charset "UTF-8".
+ */
+PH_EXPORT int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset,
+                                    ph_str criteria);
+/* Then the message itself, `size` bytes in all: append_data takes as much as there is room for
+ * (result >= 0; 0: send what is in `out` first, or the server has not said "+" yet: event CONTINUE)
+ * or -PH_EREFUSED once the server has answered already. date: seconds since 1970 and `zone` minutes
+ * east, or INT64_MIN for none. */
+PH_EXPORT int ph_imap_client_append(struct ph_imap_client *c, ph_str mailbox,
+                                    const struct ph_imap_flags *flags, int64_t date, int zone,
+                                    uint64_t size);
 PH_EXPORT int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str more);
 /* After CONTINUE of an IDLE: end it. Its RESULT follows. */
 PH_EXPORT int ph_imap_client_idle_done(struct ph_imap_client *c);
 
 enum ph_imap_client_ev {
-    PH_IMAP_NEED,       /* nothing more until there is more input */
-    PH_IMAP_GREETING,   /* cond OK, PREAUTH or BYE */
-    PH_IMAP_RESULT,     /* a command ended: id, verb, cond OK/NO/BAD, code, text */
-    PH_IMAP_CONTINUE,   /* IDLE has begun, or APPEND may send: id */
-    PH_IMAP_CONDITION,  /* untagged OK, NO, BAD, BYE: code, text */
-    PH_IMAP_CAPS_EV,    /* new capabilities: caps, text */
-    PH_IMAP_LIST_EV,    /* list (also LSUB) */
-    PH_IMAP_STATUS_EV,  /* status */
-    PH_IMAP_FLAGS_EV,   /* flags of the mailbox */
-    PH_IMAP_EXISTS,     /* n */
-    PH_IMAP_RECENT_EV,  /* n */
-    PH_IMAP_EXPUNGED,   /* n: sequence number */
-    PH_IMAP_FOUND,      /* SEARCH: numbers, count */
-    PH_IMAP_CHUNK,      /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
-    PH_IMAP_FETCHED,    /* fetch: all attributes of one message */
-    PH_IMAP_OTHER,      /* any other untagged response (NAMESPACE, ID, ENABLED...): text is the line without "* " */
-    PH_IMAP_CLOSED,     /* the server closed after BYE */
-    PH_IMAP_BROKEN      /* protocol error or connection lost: ph_imap_client_error */
+    PH_IMAP_NEED,      /* nothing more until there is more input */
+    PH_IMAP_GREETING,  /* cond OK, PREAUTH or BYE */
+    PH_IMAP_RESULT,    /* a command ended: id, verb, cond OK/NO/BAD, code, text */
+    PH_IMAP_CONTINUE,  /* IDLE has begun, or APPEND may send: id */
+    PH_IMAP_CONDITION, /* untagged OK, NO, BAD, BYE: code, text */
+    PH_IMAP_CAPS_EV,   /* new capabilities: caps, text */
+    PH_IMAP_LIST_EV,   /* list (also LSUB) */
+    PH_IMAP_STATUS_EV, /* status */
+    PH_IMAP_FLAGS_EV,  /* flags of the mailbox */
+    PH_IMAP_EXISTS,    /* n */
+    PH_IMAP_RECENT_EV, /* n */
+    PH_IMAP_EXPUNGED,  /* n: sequence number */
+    PH_IMAP_FOUND,     /* SEARCH: numbers, count */
+    PH_IMAP_CHUNK,     /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
+    PH_IMAP_FETCHED,   /* fetch: all attributes of one message */
+    PH_IMAP_OTHER,     /* any other untagged response (NAMESPACE, ID, ENABLED...): text is the line
+                          without "* " */
+    PH_IMAP_CLOSED,    /* the server closed after BYE */
+    PH_IMAP_BROKEN     /* protocol error or connection lost: ph_imap_client_error */
 };
 
 /* What one FETCH response told. mask: PH_IMAP_F_ of what is filled. */
@@ -300,9 +407,9 @@ struct ph_imap_fetched {
     const struct ph_imap_body *body; /* of BODY or BODYSTRUCTURE */
     const struct ph_imap_part {
         struct ph_imap_section section;
-        ph_str value;   /* NIL, or all of it; for a streamed one p == NULL, and n tells its size */
+        ph_str value; /* NIL, or all of it; for a streamed one p == NULL, and n tells its size */
         bool streamed;
-    } *parts;
+    } * parts;
     size_t part_count;
 };
 
@@ -329,8 +436,10 @@ struct ph_imap_client_event {
     struct ph_imap_fetched fetch;
 };
 
-/* The next event, or NEED. Everything it points to is borrowed from the engine until the next call of next or feed. */
-PH_EXPORT enum ph_imap_client_ev ph_imap_client_next(struct ph_imap_client *c, struct ph_imap_client_event *ret_ev);
+/* The next event, or NEED. Everything it points to is borrowed from the engine until the next call
+ * of next or feed. */
+PH_EXPORT enum ph_imap_client_ev ph_imap_client_next(struct ph_imap_client *c,
+                                                     struct ph_imap_client_event *ret_ev);
 
 #ifdef __cplusplus
 }

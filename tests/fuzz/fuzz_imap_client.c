@@ -19,7 +19,8 @@ static void ask(struct ph_imap_client *c, uint8_t how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct ph_proto_ops *ops = &ph_imap_client_ops;
-    struct ph_imap_client_options o = {.struct_size = sizeof o, .allow_plaintext = true, .line_max = 8192};
+    struct ph_imap_client_options o = {
+        .struct_size = sizeof o, .allow_plaintext = true, .line_max = 8192};
     struct ph_imap_client *c = ph_imap_client_new(NULL, &o);
     struct ph_imap_client_event ev;
     ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);

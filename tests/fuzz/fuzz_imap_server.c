@@ -1,4 +1,5 @@
-/* The IMAP server engine against any client. The first byte chooses how the rest is cut, and how the handler answers. */
+/* The IMAP server engine against any client. The first byte chooses how the rest is cut, and how
+ * the handler answers. */
 #include <posthouse/imap_server.h>
 
 static void fetch(struct ph_imap_server *s, const struct ph_imap_command *k)
@@ -21,7 +22,8 @@ static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *
             fetch(s, k);
         if (k->verb == PH_IMAP_LIST)
             for (size_t i = 0; i < k->list.pattern_count; i++)
-                ph_imap_server_list(s, &(struct ph_imap_list){.name = k->list.patterns[i], .separator = '/'});
+                ph_imap_server_list(
+                    s, &(struct ph_imap_list){.name = k->list.patterns[i], .separator = '/'});
         if (goes_on && how & 128)
             ph_imap_server_accept(s);
         else if (k->verb == PH_IMAP_AUTHENTICATE && how & 64)
@@ -42,7 +44,11 @@ static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct ph_proto_ops *ops = &ph_imap_server_ops;
-    struct ph_imap_server_options o = {.struct_size = sizeof o, .secure = true, .max_bad = 1000, .command_max = 4096, .append_max = 100,
+    struct ph_imap_server_options o = {.struct_size = sizeof o,
+                                       .secure = true,
+                                       .max_bad = 1000,
+                                       .command_max = 4096,
+                                       .append_max = 100,
                                        .caps = ~(uint64_t)0};
     struct ph_imap_server *s = ph_imap_server_new(NULL, &o);
     struct ph_imap_server_event ev;

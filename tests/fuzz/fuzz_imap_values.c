@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct ph_buf again;
         ph_buf_init(&again, NULL, 1 << 20);
         ph_imap_utf7_encode(ph_buf_str(&utf8), &wire);
-        if (ph_imap_utf7_decode(ph_buf_str(&wire), &again) != 0 || !ph_str_eq(ph_buf_str(&again), ph_buf_str(&utf8)))
+        if (ph_imap_utf7_decode(ph_buf_str(&wire), &again) != 0 ||
+            !ph_str_eq(ph_buf_str(&again), ph_buf_str(&utf8)))
             abort();
         ph_buf_done(&again);
     }

@@ -1,18 +1,27 @@
 /*
- * The client engine: what may be sent now, which answer belongs to which command, and the stream of responses.
+ * The client engine: what may be sent now, which answer belongs to which command, and the stream of
+ * responses.
  *
- *   greeting -> NOT_AUTH --LOGIN/AUTHENTICATE OK (or PREAUTH)--> AUTH <--CLOSE, UNSELECT, failed SELECT-- SELECTED
- *                  ^ STARTTLS OK -> securing -> tls_started         --SELECT/EXAMINE OK--------------------^
- *   BYE, then the end of the stream: CLOSED; anything against the grammar, or an end without BYE: BROKEN
+ *   greeting -> NOT_AUTH --LOGIN/AUTHENTICATE OK (or PREAUTH)--> AUTH <--CLOSE, UNSELECT, failed
+ * SELECT-- SELECTED ^ STARTTLS OK -> securing -> tls_started         --SELECT/EXAMINE
+ * OK--------------------^ BYE, then the end of the stream: CLOSED; anything against the grammar, or
+ * an end without BYE: BROKEN
  *
  * Output is one stream with stops in it: behind a stop nothing is sent until the server says "+".
  */
 #include "client_int.h"
 #include <string.h>
 
-enum { IN_MAX = 256 * 1024, IN_SOFT = 64 * 1024, OUT_MAX = 8 * 1024 * 1024, OUT_SOFT = 256 * 1024, PROBE_MAX = 64 * 1024 };
+enum {
+    IN_MAX = 256 * 1024,
+    IN_SOFT = 64 * 1024,
+    OUT_MAX = 8 * 1024 * 1024,
+    OUT_SOFT = 256 * 1024,
+    PROBE_MAX = 64 * 1024
+};
 
-struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al, const struct ph_imap_client_options *opt)
+struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al,
+                                          const struct ph_imap_client_options *opt)
 {
     struct ph_imap_client *c = ph_new0(al, sizeof *c);
     if (!c)
@@ -82,7 +91,8 @@ uint64_t ph__imap_client_sent(const struct ph_imap_client *c)
     return c->out_base + c->out_at;
 }
 
-/* ---- the pump's side -------------------------------------------------------------------------------- */
+/* ---- the pump's side
+ * -------------------------------------------------------------------------------- */
 
 static int64_t client_feed(void *engine, ph_str in)
 {
@@ -155,10 +165,12 @@ static void client_tick(void *engine, int64_t now_ms)
 }
 
 const struct ph_proto_ops ph_imap_client_ops = {
-    client_feed, client_feed_eof, client_out, client_sent, client_want, client_deadline, client_tick,
+    client_feed, client_feed_eof, client_out,  client_sent,
+    client_want, client_deadline, client_tick,
 };
 
-/* ---- APPEND's message --------------------------------------------------------------------------------- */
+/* ---- APPEND's message
+ * --------------------------------------------------------------------------------- */
 
 int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str more)
 {
@@ -182,13 +194,16 @@ int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str more)
     return (int64_t)take.n;
 }
 
-/* ---- input ---------------------------------------------------------------------------------------------- */
+/* ---- input
+ * ---------------------------------------------------------------------------------------------- */
 
 static void trace_text(struct ph_imap_client *c)
 {
     if (c->opt.trace && c->text.n >= c->shown) {
         ph_str line = ph_str_skip(ph_buf_str(&c->text), c->shown);
-        c->opt.trace(c->opt.trace_ctx, 'S', ph_str_has_suffix(line, PH_STR("\r\n")) ? ph_str_sub(line, 0, line.n - 2) : line);
+        c->opt.trace(c->opt.trace_ctx, 'S',
+                     ph_str_has_suffix(line, PH_STR("\r\n")) ? ph_str_sub(line, 0, line.n - 2)
+                                                             : line);
     }
     c->shown = c->text.n;
 }
@@ -199,7 +214,8 @@ static void on_literal(struct ph_imap_client *c)
     struct ph_imap_fetched f = {0};
     struct ph__imap_probe probe = {0};
     ph_str t = ph_buf_str(&c->text);
-    struct ph__imap_cur cur = {.at = t.p, .begin = t.p, .end = t.p + t.n, .arena = c->arena, .lenient = true};
+    struct ph__imap_cur cur = {
+        .at = t.p, .begin = t.p, .end = t.p + t.n, .arena = c->arena, .lenient = true};
     uint64_t seq;
     ph_str word;
     trace_text(c);
@@ -208,8 +224,9 @@ static void on_literal(struct ph_imap_client *c)
         return;
     }
     bool fetch = t.n <= PROBE_MAX && ph__imap_take(&cur, '*') && ph__imap_take(&cur, ' ') &&
-                 ph__imap_number(&cur, UINT32_MAX, &seq) && ph__imap_take(&cur, ' ') && ph__imap_word(&cur, &word) &&
-                 ph_str_ieq(word, PH_STR("FETCH")) && ph__imap_take(&cur, ' ');
+                 ph__imap_number(&cur, UINT32_MAX, &seq) && ph__imap_take(&cur, ' ') &&
+                 ph__imap_word(&cur, &word) && ph_str_ieq(word, PH_STR("FETCH")) &&
+                 ph__imap_take(&cur, ' ');
     if (fetch && !ph__imap_resp_fetch(&cur, &f, &probe) && probe.hit) {
         c->chunk.chunk.seq = (uint32_t)seq;
         c->chunk.chunk.uid = f.uid;
@@ -242,7 +259,8 @@ static void advance(struct ph_imap_client *c, struct ph_imap_client_event *ev)
 {
     size_t used = 0;
     ph_str in = ph_str_skip(ph_buf_str(&c->in), c->in_at), piece = {0};
-    enum ph__imap_step step = ph__imap_frame_step(&c->frame, in, &used, &c->text, c->opt.line_max, &piece);
+    enum ph__imap_step step =
+        ph__imap_frame_step(&c->frame, in, &used, &c->text, c->opt.line_max, &piece);
     c->in_at += used;
     switch (step) {
     case IMAP_STEP_LITERAL:
@@ -262,7 +280,8 @@ static void advance(struct ph_imap_client *c, struct ph_imap_client_event *ev)
         trace_text(c);
         c->text_done = true;
         if (c->frame.overflow || ph_buf_err(&c->text))
-            ph__imap_client_break(c, PH_ELIMIT, "a response of the server is longer than the limit");
+            ph__imap_client_break(c, PH_ELIMIT,
+                                  "a response of the server is longer than the limit");
         else if (c->frame.nul)
             ph__imap_client_break(c, PH_ESYNTAX, "the server sent a NUL");
         else
@@ -285,7 +304,8 @@ static enum ph_imap_client_ev at_end(struct ph_imap_client *c, struct ph_imap_cl
     return ev->kind = PH_IMAP_BROKEN;
 }
 
-enum ph_imap_client_ev ph_imap_client_next(struct ph_imap_client *c, struct ph_imap_client_event *ret_ev)
+enum ph_imap_client_ev ph_imap_client_next(struct ph_imap_client *c,
+                                           struct ph_imap_client_event *ret_ev)
 {
     *ret_ev = (struct ph_imap_client_event){.kind = PH_IMAP_NEED};
     while (!c->broken && !c->securing) {
@@ -295,7 +315,8 @@ enum ph_imap_client_ev ph_imap_client_next(struct ph_imap_client *c, struct ph_i
             break;
         advance(c, ret_ev);
         if (c->securing && c->in_at < c->in.n)
-            ph__imap_client_break(c, PH_ESYNTAX, "the server sent more behind its answer to STARTTLS");
+            ph__imap_client_break(c, PH_ESYNTAX,
+                                  "the server sent more behind its answer to STARTTLS");
         if (!c->broken && ret_ev->kind != PH_IMAP_NEED)
             return ret_ev->kind;
     }

@@ -28,12 +28,15 @@ static struct draft draft_new(struct ph_imap_client *c, enum ph_imap_verb verb, 
     if (c->broken || c->bye || c->securing)
         d.err = refuse(c, PH_EORDER, "the connection is not usable any more");
     else if (!(row->states & c->state))
-        d.err = refuse(c, PH_EORDER, c->state == PH_IMAP_NOT_AUTH ? "log in first" : "select a mailbox first");
+        d.err = refuse(c, PH_EORDER,
+                       c->state == PH_IMAP_NOT_AUTH ? "log in first" : "select a mailbox first");
     else if (c->append_id || c->idling)
         d.err = refuse(c, PH_EORDER, "another command must be finished first");
     else if (c->slot_count == CLIENT_COMMANDS_MAX)
         d.err = refuse(c, PH_ELIMIT, "too many commands are under way");
-    else if (c->caps && !offers(c, row->cap | (row->cap == PH_IMAP_CAP(IMAP4REV1) ? PH_IMAP_CAP(IMAP4REV2) : 0)))
+    else if (c->caps &&
+             !offers(c,
+                     row->cap | (row->cap == PH_IMAP_CAP(IMAP4REV1) ? PH_IMAP_CAP(IMAP4REV2) : 0)))
         d.err = refuse(c, PH_ENOTIMPL, "the server does not offer this command");
     if (d.err)
         return d;
@@ -87,7 +90,8 @@ static bool needs_literal(ph_str s)
 /* The head of a literal: true when the server must say "+" first. */
 static bool literal_head(struct draft *d, uint64_t size)
 {
-    bool plus = offers(d->c, PH_IMAP_CAP(LITERAL_PLUS)) || (offers(d->c, PH_IMAP_CAP(LITERAL_MINUS)) && size <= 4096);
+    bool plus = offers(d->c, PH_IMAP_CAP(LITERAL_PLUS)) ||
+                (offers(d->c, PH_IMAP_CAP(LITERAL_MINUS)) && size <= 4096);
     char head[32];
     int n = snprintf(head, sizeof head, "{%llu%s}\r\n", (unsigned long long)size, plus ? "+" : "");
     if (d->err)
@@ -136,7 +140,8 @@ static int draft_end(struct draft *d, enum ph_imap_verb verb, bool open)
     if (!d->err && !open)
         ph_buf_add(&c->out, PH_STR("\r\n"));
     if (!d->err && ph_buf_err(&c->out))
-        d->err = refuse(c, ph_buf_err(&c->out) == -PH_ELIMIT ? PH_ELIMIT : PH_ENOMEM, "no room for another command");
+        d->err = refuse(c, ph_buf_err(&c->out) == -PH_ELIMIT ? PH_ELIMIT : PH_ENOMEM,
+                        "no room for another command");
     if (d->err) {
         if (c->out.n > d->begin)
             c->out.n = d->begin;
@@ -146,7 +151,8 @@ static int draft_end(struct draft *d, enum ph_imap_verb verb, bool open)
     }
     if (c->opt.trace)
         c->opt.trace(c->opt.trace_ctx, 'C', ph_buf_str(&c->show));
-    c->slots[c->slot_count++] = (struct ph__imap_slot){++c->last_id, verb, open ? UINT64_MAX : c->out_base + c->out.n};
+    c->slots[c->slot_count++] =
+        (struct ph__imap_slot){++c->last_id, verb, open ? UINT64_MAX : c->out_base + c->out.n};
     if (c->slot_count == 1)
         c->active = c->now;
     return c->last_id;
@@ -161,8 +167,9 @@ static int simple(struct ph_imap_client *c, enum ph_imap_verb verb)
 int ph_imap_client_simple(struct ph_imap_client *c, enum ph_imap_verb verb)
 {
     static const bool bare[PH_IMAP_VERB_COUNT] = {
-        [PH_IMAP_CHECK] = true, [PH_IMAP_CLOSE] = true, [PH_IMAP_UNSELECT] = true, [PH_IMAP_EXPUNGE] = true,
-        [PH_IMAP_IDLE] = true,  [PH_IMAP_LOGOUT] = true, [PH_IMAP_NOOP] = true,
+        [PH_IMAP_CHECK] = true,   [PH_IMAP_CLOSE] = true, [PH_IMAP_UNSELECT] = true,
+        [PH_IMAP_EXPUNGE] = true, [PH_IMAP_IDLE] = true,  [PH_IMAP_LOGOUT] = true,
+        [PH_IMAP_NOOP] = true,
     };
     if (!bare[verb])
         return refuse(c, PH_EINVAL, "this command takes arguments");
@@ -214,7 +221,8 @@ int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str version)
     return draft_end(&d, PH_IMAP_ID, false);
 }
 
-/* ---- login ------------------------------------------------------------------------------------------- */
+/* ---- login
+ * ------------------------------------------------------------------------------------------- */
 
 static int may_log_in(struct ph_imap_client *c)
 {
@@ -235,7 +243,8 @@ int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password)
     return draft_end(&d, PH_IMAP_LOGIN, false);
 }
 
-int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user, ph_str password)
+int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user,
+                              ph_str password)
 {
     struct ph_buf plain, b64;
     if (may_log_in(c) < 0)
@@ -273,7 +282,8 @@ int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str u
     return draft_end(&d, PH_IMAP_AUTHENTICATE, false);
 }
 
-/* ---- mailboxes ------------------------------------------------------------------------------------------ */
+/* ---- mailboxes
+ * ------------------------------------------------------------------------------------------ */
 
 int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern, bool subscribed)
 {
@@ -314,8 +324,8 @@ int ph_imap_client_status(struct ph_imap_client *c, ph_str name, unsigned items)
 int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb, ph_str name, ph_str to)
 {
     struct draft d = draft_new(c, verb, false);
-    if (verb != PH_IMAP_CREATE && verb != PH_IMAP_DELETE && verb != PH_IMAP_SUBSCRIBE && verb != PH_IMAP_UNSUBSCRIBE &&
-        verb != PH_IMAP_RENAME && !d.err)
+    if (verb != PH_IMAP_CREATE && verb != PH_IMAP_DELETE && verb != PH_IMAP_SUBSCRIBE &&
+        verb != PH_IMAP_UNSUBSCRIBE && verb != PH_IMAP_RENAME && !d.err)
         d.err = refuse(c, PH_EINVAL, "not a command on mailboxes");
     mailbox(&d, name);
     if (verb == PH_IMAP_RENAME)
@@ -323,7 +333,8 @@ int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb, ph_
     return draft_end(&d, verb, false);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * -------------------------------------------------------------------------------------------- */
 
 int ph_imap_client_fetch(struct ph_imap_client *c, bool uid, ph_str set, ph_str items)
 {
@@ -344,7 +355,8 @@ static void flags(struct draft *d, const struct ph_imap_flags *f)
     ph_buf_done(&b);
 }
 
-int ph_imap_client_store(struct ph_imap_client *c, bool uid, ph_str set, char op, bool silent, const struct ph_imap_flags *f)
+int ph_imap_client_store(struct ph_imap_client *c, bool uid, ph_str set, char op, bool silent,
+                         const struct ph_imap_flags *f)
 {
     struct draft d = draft_new(c, PH_IMAP_STORE, uid);
     wire(&d, set);
@@ -383,8 +395,8 @@ int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset, ph
     return draft_end(&d, PH_IMAP_SEARCH, false);
 }
 
-int ph_imap_client_append(struct ph_imap_client *c, ph_str name, const struct ph_imap_flags *f, int64_t date, int zone,
-                          uint64_t size)
+int ph_imap_client_append(struct ph_imap_client *c, ph_str name, const struct ph_imap_flags *f,
+                          int64_t date, int zone, uint64_t size)
 {
     struct draft d = draft_new(c, PH_IMAP_APPEND, false);
     mailbox(&d, name);

@@ -22,19 +22,20 @@ struct ph_imap_client {
     struct ph_buf in, text;
     size_t in_at, shown; /* text before `shown` was traced */
     struct ph__imap_frame frame;
-    bool text_done;      /* text was given as an event: cleared at the next `next` */
-    struct ph_imap_client_event chunk; /* what is the same in every piece of the literal being streamed */
+    bool text_done; /* text was given as an event: cleared at the next `next` */
+    struct ph_imap_client_event
+        chunk; /* what is the same in every piece of the literal being streamed */
     uint64_t chunk_at;
 
     struct ph_buf out, show; /* show: the line as it is traced, secrets masked */
     size_t out_at;
-    uint64_t out_base;       /* place of out.p[0] in the stream */
+    uint64_t out_base;                /* place of out.p[0] in the stream */
     uint64_t stops[CLIENT_STOPS_MAX]; /* places at which the server's "+" is waited for */
     size_t stop_count;
     struct ph__imap_slot slots[CLIENT_COMMANDS_MAX];
     size_t slot_count;
     int last_id;
-    int append_id;           /* 0: none under way */
+    int append_id; /* 0: none under way */
     bool append_sync, append_wait;
     uint64_t append_left;
 
@@ -47,8 +48,8 @@ struct ph_imap_client {
 int ph__imap_client_break(struct ph_imap_client *c, int code, const char *why);
 uint64_t ph__imap_client_sent(const struct ph_imap_client *c); /* place of the next byte to send */
 
-/* resp.c: a whole response in text; false: the line breaks the protocol, with c->error set. *ret_ev is NEED when the line
- * needs no event. */
+/* resp.c: a whole response in text; false: the line breaks the protocol, with c->error set. *ret_ev
+ * is NEED when the line needs no event. */
 bool ph__imap_client_response(struct ph_imap_client *c, struct ph_imap_client_event *ret_ev);
 
 /* resp_fetch.c */
@@ -57,7 +58,8 @@ struct ph__imap_probe {
     struct ph_imap_section section;
     uint64_t size;
 };
-bool ph__imap_resp_fetch(struct ph__imap_cur *c, struct ph_imap_fetched *ret_f, struct ph__imap_probe *probe);
+bool ph__imap_resp_fetch(struct ph__imap_cur *c, struct ph_imap_fetched *ret_f,
+                         struct ph__imap_probe *probe);
 bool ph__imap_skip_value(struct ph__imap_cur *c);
 
 /* resp_body.c */

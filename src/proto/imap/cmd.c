@@ -22,8 +22,8 @@ const struct ph__imap_row ph__imap_rows[PH_IMAP_VERB_COUNT] = {
 static bool read_tag(struct ph__imap_cur *c, ph_str *ret_tag)
 {
     ph_str tag;
-    if (ph__imap_peek(c, '"') || ph__imap_peek(c, '{') || !ph__imap_astring(c, &tag) || tag.n > IMAP_TAG_MAX ||
-        ph_str_chr(tag, '+') != PH_NPOS) {
+    if (ph__imap_peek(c, '"') || ph__imap_peek(c, '{') || !ph__imap_astring(c, &tag) ||
+        tag.n > IMAP_TAG_MAX || ph_str_chr(tag, '+') != PH_NPOS) {
         c->why = NULL;
         return ph__imap_bad(c, "a command begins with a tag");
     }
@@ -50,8 +50,8 @@ int ph__imap_verb_read(struct ph__imap_cur *c, ph_str *ret_tag, bool *ret_uid)
     for (int i = 0; i < PH_IMAP_VERB_COUNT; i++) {
         if (!ph_str_ieq(word, ph__imap_rows[i].name))
             continue;
-        bool may_uid = i == PH_IMAP_FETCH || i == PH_IMAP_STORE || i == PH_IMAP_COPY || i == PH_IMAP_MOVE ||
-                       i == PH_IMAP_SEARCH || i == PH_IMAP_EXPUNGE;
+        bool may_uid = i == PH_IMAP_FETCH || i == PH_IMAP_STORE || i == PH_IMAP_COPY ||
+                       i == PH_IMAP_MOVE || i == PH_IMAP_SEARCH || i == PH_IMAP_EXPUNGE;
         if (*ret_uid && !may_uid)
             break;
         return i;

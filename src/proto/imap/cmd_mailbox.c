@@ -27,14 +27,16 @@ bool ph__imap_cmd_create(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         return false;
     if (ph__imap_at_end(c))
         return true;
-    if (!ph__imap_sp(c) || !ph__imap_char(c, '(') || !keyword(c, PH_STR("USE")) || !ph__imap_sp(c) || !ph__imap_char(c, '('))
+    if (!ph__imap_sp(c) || !ph__imap_char(c, '(') || !keyword(c, PH_STR("USE")) ||
+        !ph__imap_sp(c) || !ph__imap_char(c, '('))
         return ph__imap_bad(c, "expected (USE (\\Attribute))");
     do {
         const char *from = c->at;
         ph_str word;
         if (!ph__imap_take(c, '\\') || !ph__imap_word(c, &word))
             return ph__imap_bad(c, "expected a special use such as \\Sent");
-        unsigned bit = ph_imap_mailbox_bit((ph_str){from, (size_t)(c->at - from)}) & PH_IMAP_MB_SPECIAL;
+        unsigned bit =
+            ph_imap_mailbox_bit((ph_str){from, (size_t)(c->at - from)}) & PH_IMAP_MB_SPECIAL;
         if (!bit)
             return ph__imap_bad(c, "there is no such special use");
         cmd->mailbox.special |= bit;
@@ -54,13 +56,17 @@ static const struct {
     ph_str name;
     unsigned bit;
 } list_options[] = {
-    {PH_STR_INIT("SUBSCRIBED"), PH_IMAP_LIST_SUBSCRIBED}, {PH_STR_INIT("REMOTE"), PH_IMAP_LIST_REMOTE},
-    {PH_STR_INIT("RECURSIVEMATCH"), PH_IMAP_LIST_RECURSIVE}, {PH_STR_INIT("SPECIAL-USE"), PH_IMAP_LIST_SPECIAL},
-    {PH_STR_INIT("CHILDREN"), PH_IMAP_LIST_CHILDREN}, {PH_STR_INIT("STATUS"), PH_IMAP_LIST_STATUS},
+    {PH_STR_INIT("SUBSCRIBED"), PH_IMAP_LIST_SUBSCRIBED},
+    {PH_STR_INIT("REMOTE"), PH_IMAP_LIST_REMOTE},
+    {PH_STR_INIT("RECURSIVEMATCH"), PH_IMAP_LIST_RECURSIVE},
+    {PH_STR_INIT("SPECIAL-USE"), PH_IMAP_LIST_SPECIAL},
+    {PH_STR_INIT("CHILDREN"), PH_IMAP_LIST_CHILDREN},
+    {PH_STR_INIT("STATUS"), PH_IMAP_LIST_STATUS},
 };
 
 /* Behind "(": options up to ")". */
-static bool options(struct ph__imap_cur *c, unsigned allowed, unsigned *ret_bits, unsigned *ret_status)
+static bool options(struct ph__imap_cur *c, unsigned allowed, unsigned *ret_bits,
+                    unsigned *ret_status)
 {
     unsigned bits = 0;
     while (!ph__imap_take(c, ')')) {
@@ -124,14 +130,17 @@ bool ph__imap_cmd_list(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         cmd->list.extended = true;
         if (!keyword(c, PH_STR("RETURN")) || !ph__imap_sp(c) || !ph__imap_char(c, '('))
             return ph__imap_bad(c, "expected RETURN (...)");
-        if (!options(c, PH_IMAP_LIST_SUBSCRIBED | PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_CHILDREN | PH_IMAP_LIST_STATUS,
+        if (!options(c,
+                     PH_IMAP_LIST_SUBSCRIBED | PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_CHILDREN |
+                         PH_IMAP_LIST_STATUS,
                      &cmd->list.ret, &cmd->list.status))
             return false;
     }
     return ph__imap_end(c);
 }
 
-/* ---- APPEND: up to the head of the message's literal (RFC 9051 6.3.12) -------------------------- */
+/* ---- APPEND: up to the head of the message's literal (RFC 9051 6.3.12) --------------------------
+ */
 
 bool ph__imap_cmd_append(struct ph__imap_cur *c, struct ph_imap_command *cmd)
 {
@@ -148,6 +157,7 @@ bool ph__imap_cmd_append(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     if (!ph__imap_take(c, '{') || !ph__imap_number(c, UINT64_MAX, &cmd->append.size))
         return ph__imap_bad(c, "expected the message as a literal");
     ph__imap_take(c, '+');
-    return (ph__imap_take(c, '}') && ph__imap_take(c, '\r') && ph__imap_take(c, '\n') && ph__imap_at_end(c)) ||
+    return (ph__imap_take(c, '}') && ph__imap_take(c, '\r') && ph__imap_take(c, '\n') &&
+            ph__imap_at_end(c)) ||
            ph__imap_bad(c, "expected the message as a literal");
 }

@@ -8,7 +8,8 @@ static bool sp_set(struct ph__imap_cur *c, struct ph_imap_set *set)
 
 bool ph__imap_cmd_copy(struct ph__imap_cur *c, struct ph_imap_command *cmd)
 {
-    return sp_set(c, &cmd->copy.set) && ph__imap_sp(c) && ph__imap_mailbox(c, &cmd->copy.name) && ph__imap_end(c);
+    return sp_set(c, &cmd->copy.set) && ph__imap_sp(c) && ph__imap_mailbox(c, &cmd->copy.name) &&
+           ph__imap_end(c);
 }
 
 /* EXPUNGE, or UID EXPUNGE set (RFC 4315 2.1). */
@@ -32,7 +33,8 @@ bool ph__imap_cmd_store(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     return ph__imap_sp(c) && ph__imap_flags_bare(c, &cmd->store.flags) && ph__imap_end(c);
 }
 
-/* ---- FETCH (RFC 9051 6.4.5, RFC 3501 6.4.5) ---------------------------------------------------- */
+/* ---- FETCH (RFC 9051 6.4.5, RFC 3501 6.4.5) ----------------------------------------------------
+ */
 
 enum { BODY = PH_IMAP_F_BODY };
 static const struct {
@@ -42,9 +44,14 @@ static const struct {
     enum ph_imap_section_kind kind;
     bool peek, macro;
 } items[] = {
-    {PH_STR_INIT("ALL"), PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE | PH_IMAP_F_ENVELOPE, -1, 0, false, true},
-    {PH_STR_INIT("FAST"), PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE, -1, 0, false, true},
-    {PH_STR_INIT("FULL"), PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE | PH_IMAP_F_ENVELOPE | BODY, -1, 0, false, true},
+    {PH_STR_INIT("ALL"),
+     PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE | PH_IMAP_F_ENVELOPE, -1, 0, false,
+     true},
+    {PH_STR_INIT("FAST"), PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE, -1, 0, false,
+     true},
+    {PH_STR_INIT("FULL"),
+     PH_IMAP_F_FLAGS | PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SIZE | PH_IMAP_F_ENVELOPE | BODY, -1, 0,
+     false, true},
     {PH_STR_INIT("UID"), PH_IMAP_F_UID, -1, 0, false, false},
     {PH_STR_INIT("FLAGS"), PH_IMAP_F_FLAGS, -1, 0, false, false},
     {PH_STR_INIT("INTERNALDATE"), PH_IMAP_F_INTERNALDATE, -1, 0, false, false},
@@ -58,7 +65,8 @@ static const struct {
 };
 enum { ITEMS = sizeof items / sizeof items[0] };
 
-static bool add_section(struct ph__imap_cur *c, struct ph_imap_items *f, struct ph_imap_section **room, const struct ph_imap_section *s)
+static bool add_section(struct ph__imap_cur *c, struct ph_imap_items *f,
+                        struct ph_imap_section **room, const struct ph_imap_section *s)
 {
     if (f->section_count == IMAP_SECTIONS_MAX)
         return ph__imap_bad(c, "too many sections");
@@ -77,13 +85,15 @@ static bool add_section(struct ph__imap_cur *c, struct ph_imap_items *f, struct 
     return true;
 }
 
-static bool item(struct ph__imap_cur *c, struct ph_imap_items *f, struct ph_imap_section **room, bool single)
+static bool item(struct ph__imap_cur *c, struct ph_imap_items *f, struct ph_imap_section **room,
+                 bool single)
 {
     ph_str word, name;
     const char *from = c->at;
     struct ph_imap_section sec = {0};
-    while (c->at < c->end && ((*c->at >= 'A' && *c->at <= 'Z') || (*c->at >= 'a' && *c->at <= 'z') || *c->at == '.' ||
-                              (*c->at >= '0' && *c->at <= '9')))
+    while (c->at < c->end &&
+           ((*c->at >= 'A' && *c->at <= 'Z') || (*c->at >= 'a' && *c->at <= 'z') || *c->at == '.' ||
+            (*c->at >= '0' && *c->at <= '9')))
         c->at++;
     word = name = (ph_str){from, (size_t)(c->at - from)};
     bool peek = ph_str_ieq(word, PH_STR("BODY.PEEK"));

@@ -1,7 +1,17 @@
 /* SEARCH (RFC 9051 6.4.4): the whole grammar of keys, into a tree of bounded depth. */
 #include "imap_int.h"
 
-enum arg { ARG_NONE, ARG_TEXT, ARG_DATE, ARG_NUMBER, ARG_FIELD, ARG_ATOM, ARG_SET, ARG_KEY, ARG_KEYS };
+enum arg {
+    ARG_NONE,
+    ARG_TEXT,
+    ARG_DATE,
+    ARG_NUMBER,
+    ARG_FIELD,
+    ARG_ATOM,
+    ARG_SET,
+    ARG_KEY,
+    ARG_KEYS
+};
 
 static const struct {
     ph_str name;
@@ -60,7 +70,8 @@ static bool argument(struct ph__imap_cur *c, unsigned depth, enum arg arg, struc
     case ARG_NUMBER:
         return ph__imap_sp(c) && ph__imap_number(c, INT64_MAX, &s->number);
     case ARG_FIELD:
-        return ph__imap_sp(c) && ph__imap_astring(c, &s->field) && ph__imap_sp(c) && ph__imap_astring(c, &s->value);
+        return ph__imap_sp(c) && ph__imap_astring(c, &s->field) && ph__imap_sp(c) &&
+               ph__imap_astring(c, &s->value);
     case ARG_ATOM:
         return ph__imap_sp(c) && ph__imap_word(c, &s->value);
     case ARG_SET:

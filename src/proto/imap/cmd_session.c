@@ -16,11 +16,13 @@ bool ph__imap_cmd_id(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     if (!ph__imap_sp(c))
         return false;
     if (!ph__imap_take(c, '('))
-        return ph__imap_nstring(c, &value) && (!value.p || ph__imap_bad(c, "expected NIL or a list")) && ph__imap_end(c);
+        return ph__imap_nstring(c, &value) &&
+               (!value.p || ph__imap_bad(c, "expected NIL or a list")) && ph__imap_end(c);
     for (int pairs = 0; !ph__imap_take(c, ')'); pairs++) {
         if (pairs == 30)
             return ph__imap_bad(c, "at most 30 pairs are allowed");
-        if ((pairs && !ph__imap_sp(c)) || !ph__imap_string(c, &name) || !ph__imap_sp(c) || !ph__imap_nstring(c, &value))
+        if ((pairs && !ph__imap_sp(c)) || !ph__imap_string(c, &name) || !ph__imap_sp(c) ||
+            !ph__imap_nstring(c, &value))
             return false;
     }
     return ph__imap_end(c);

@@ -54,8 +54,8 @@ static bool digits(struct ph__imap_cur *c, unsigned count, unsigned max, unsigne
 static bool day_month_year(struct ph__imap_cur *c, unsigned day_digits, int64_t *ret_days)
 {
     unsigned d = 0, m = 1, y = 0;
-    if (!digits(c, day_digits, 31, &d) || !ph__imap_char(c, '-') || !month(c, &m) || !ph__imap_char(c, '-') ||
-        !digits(c, 4, 9999, &y))
+    if (!digits(c, day_digits, 31, &d) || !ph__imap_char(c, '-') || !month(c, &m) ||
+        !ph__imap_char(c, '-') || !digits(c, 4, 9999, &y))
         return false;
     if (d == 0)
         return ph__imap_bad(c, "a date is out of range");
@@ -84,9 +84,9 @@ bool ph__imap_date_time(struct ph__imap_cur *c, int64_t *ret_seconds, int *ret_z
         return ph__imap_bad(c, "expected a date and time in quotes");
     bool padded = ph__imap_take(c, ' ');
     bool one = !padded && c->lenient && c->end - c->at >= 2 && c->at[1] == '-';
-    if (!day_month_year(c, padded || one ? 1 : 2, &days) || !ph__imap_char(c, ' ') || !digits(c, 2, 23, &h) ||
-        !ph__imap_char(c, ':') || !digits(c, 2, 59, &m) || !ph__imap_char(c, ':') || !digits(c, 2, 60, &s) ||
-        !ph__imap_char(c, ' '))
+    if (!day_month_year(c, padded || one ? 1 : 2, &days) || !ph__imap_char(c, ' ') ||
+        !digits(c, 2, 23, &h) || !ph__imap_char(c, ':') || !digits(c, 2, 59, &m) ||
+        !ph__imap_char(c, ':') || !digits(c, 2, 60, &s) || !ph__imap_char(c, ' '))
         return false;
     bool west = ph__imap_take(c, '-');
     if (!west && !ph__imap_take(c, '+'))
@@ -110,6 +110,7 @@ void ph__imap_date_time_write(struct ph_buf *out, int64_t seconds, int zone)
         return;
     }
     unsigned z = (unsigned)(zone < 0 ? -zone : zone);
-    ph_buf_addf(out, "\"%02u-%.3s-%04u %02u:%02u:%02u %c%02u%02u\"", d, months + 3 * (size_t)(m - 1), (unsigned)y, left / 3600,
-                left / 60 % 60, left % 60, zone < 0 ? '-' : '+', z / 60, z % 60);
+    ph_buf_addf(out, "\"%02u-%.3s-%04u %02u:%02u:%02u %c%02u%02u\"", d,
+                months + 3 * (size_t)(m - 1), (unsigned)y, left / 3600, left / 60 % 60, left % 60,
+                zone < 0 ? '-' : '+', z / 60, z % 60);
 }

@@ -45,7 +45,8 @@ static bool flags_until(struct ph__imap_cur *c, bool paren, struct ph_imap_flags
             ok = ph__imap_bad(c, "expected a flag");
     }
     if (ok && keywords.n) {
-        f.keywords = ph_buf_err(&keywords) ? (ph_str){0} : ph_arena_copy(c->arena, ph_buf_str(&keywords));
+        f.keywords =
+            ph_buf_err(&keywords) ? (ph_str){0} : ph_arena_copy(c->arena, ph_buf_str(&keywords));
         ok = f.keywords.p || ph__imap_bad(c, "too many keywords");
     }
     ph_buf_done(&keywords);
@@ -61,7 +62,8 @@ bool ph__imap_flags_list(struct ph__imap_cur *c, struct ph_imap_flags *ret_flags
 
 bool ph__imap_flags_bare(struct ph__imap_cur *c, struct ph_imap_flags *ret_flags)
 {
-    return ph__imap_peek(c, '(') ? ph__imap_flags_list(c, ret_flags) : flags_until(c, false, ret_flags);
+    return ph__imap_peek(c, '(') ? ph__imap_flags_list(c, ret_flags)
+                                 : flags_until(c, false, ret_flags);
 }
 
 /* ---- sections (RFC 9051 6.4.5.1) ------------------------------------------------------------ */

@@ -5,11 +5,13 @@
  *   +--> IN_LINE --"{n}" CRLF--> LITERAL? --KEEP----> IN_KEPT ----+
  *   |      | CRLF                   |-------STREAM--> IN_STREAM --+ n bytes
  *   |      v                        |-------SKIP----> IN_SKIP ----+
- *   |    LINE: whole                +-------REFUSED-> the message is over (the peer waits for "+" in vain)
+ *   |    LINE: whole                +-------REFUSED-> the message is over (the peer waits for "+"
+ * in vain)
  *   +-------------------------------------------------------------+
  *
- * A message that outgrows its maximum is followed to its end all the same (overflow), literals included, so that the
- * stream stays in step. LF alone ends a line too; text always gets CRLF behind a literal's head.
+ * A message that outgrows its maximum is followed to its end all the same (overflow), literals
+ * included, so that the stream stays in step. LF alone ends a line too; text always gets CRLF
+ * behind a literal's head.
  */
 #include "imap_int.h"
 #include <string.h>
@@ -95,7 +97,8 @@ static enum ph__imap_step line_done(struct ph__imap_frame *f, struct ph_buf *tex
     return IMAP_STEP_LITERAL;
 }
 
-static enum ph__imap_step in_line(struct ph__imap_frame *f, ph_str in, size_t *ret_used, struct ph_buf *text, size_t max)
+static enum ph__imap_step in_line(struct ph__imap_frame *f, ph_str in, size_t *ret_used,
+                                  struct ph_buf *text, size_t max)
 {
     const char *lf = in.n ? memchr(in.p, '\n', in.n) : NULL;
     ph_str s = {in.p, lf ? (size_t)(lf - in.p) : in.n};
@@ -113,8 +116,8 @@ void ph__imap_frame_literal(struct ph__imap_frame *f, enum ph__imap_literal what
     f->left = what == IMAP_LITERAL_REFUSED ? 0 : f->size;
 }
 
-enum ph__imap_step ph__imap_frame_step(struct ph__imap_frame *f, ph_str in, size_t *ret_used, struct ph_buf *text, size_t max,
-                                       ph_str *ret_chunk)
+enum ph__imap_step ph__imap_frame_step(struct ph__imap_frame *f, ph_str in, size_t *ret_used,
+                                       struct ph_buf *text, size_t max, ph_str *ret_chunk)
 {
     if (f->mode == IMAP_IN_LINE)
         return in_line(f, in, ret_used, text, max);

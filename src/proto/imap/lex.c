@@ -63,7 +63,8 @@ bool ph__imap_sp(struct ph__imap_cur *c)
     return true;
 }
 
-/* atom-specials of RFC 9051 9: ( ) { SP CTL % * " \ ] ; 8-bit bytes are not atom characters either. */
+/* atom-specials of RFC 9051 9: ( ) { SP CTL % * " \ ] ; 8-bit bytes are not atom characters either.
+ */
 static bool is_atom_char(unsigned char ch)
 {
     return ch > 0x20 && ch < 0x7f && !strchr("(){%*\"\\]", ch);
@@ -95,7 +96,8 @@ bool ph__imap_word(struct ph__imap_cur *c, ph_str *ret_atom)
     return run(c, is_atom_char, ret_atom);
 }
 
-/* Behind the opening quote; `escapes` counted by a first pass so that most strings are not copied. */
+/* Behind the opening quote; `escapes` counted by a first pass so that most strings are not copied.
+ */
 static bool quoted(struct ph__imap_cur *c, ph_str *ret_s)
 {
     const char *from = c->at;
@@ -129,7 +131,8 @@ static bool quoted(struct ph__imap_cur *c, ph_str *ret_s)
     return true;
 }
 
-/* "{n}", "{n+}" or, streamed away, "{n\0}"; *ret_kind is '}', '+' or NUL. Stands behind CRLF afterwards. */
+/* "{n}", "{n+}" or, streamed away, "{n\0}"; *ret_kind is '}', '+' or NUL. Stands behind CRLF
+ * afterwards. */
 static bool literal_head(struct ph__imap_cur *c, uint64_t *ret_size, char *ret_kind)
 {
     if (!ph__imap_number(c, UINT64_MAX, ret_size))
@@ -231,7 +234,8 @@ static bool set_number(struct ph__imap_cur *c, uint32_t *ret_n)
 bool ph__imap_set(struct ph__imap_cur *c, struct ph_imap_set *ret_set)
 {
     size_t count = 1;
-    for (const char *p = c->at; p < c->end && (*p == ',' || *p == ':' || *p == '*' || (*p >= '0' && *p <= '9')); p++)
+    for (const char *p = c->at;
+         p < c->end && (*p == ',' || *p == ':' || *p == '*' || (*p >= '0' && *p <= '9')); p++)
         count += *p == ',';
     struct ph_imap_range *r = ph_arena_array(c->arena, count, sizeof *r);
     if (!r)
@@ -272,7 +276,8 @@ bool ph__imap_mailbox_name(struct ph__imap_cur *c, ph_str wire, ph_str *ret_name
     } else if (c->lenient) {
         *ret_name = wire;
     } else {
-        ok = ph__imap_bad(c, r == -PH_ESYNTAX ? "a mailbox name must be in modified UTF-7" : "a mailbox name is too long");
+        ok = ph__imap_bad(c, r == -PH_ESYNTAX ? "a mailbox name must be in modified UTF-7"
+                                              : "a mailbox name is too long");
     }
     ph_buf_done(&b);
     return ok;
@@ -287,6 +292,7 @@ bool ph__imap_mailbox(struct ph__imap_cur *c, ph_str *ret_name)
 bool ph__imap_pattern(struct ph__imap_cur *c, ph_str *ret_pattern)
 {
     ph_str wire;
-    bool ok = ph__imap_peek(c, '"') || ph__imap_peek(c, '{') ? ph__imap_string(c, &wire) : run(c, is_pattern_char, &wire);
+    bool ok = ph__imap_peek(c, '"') || ph__imap_peek(c, '{') ? ph__imap_string(c, &wire)
+                                                             : run(c, is_pattern_char, &wire);
     return ok && ph__imap_mailbox_name(c, wire, ret_pattern);
 }

@@ -13,20 +13,28 @@ const ph_str ph__imap_code_names[PH_IMAP_CODE_COUNT] = {
 #define X(sym, wire) PH_STR_INIT(wire),
     PH_IMAP_CODES(X)
 #undef X
-    {NULL, 0},
+        {NULL, 0},
 };
 
 const ph_str ph__imap_flag_names[7] = {
-    PH_STR_INIT("\\Seen"),  PH_STR_INIT("\\Answered"), PH_STR_INIT("\\Flagged"), PH_STR_INIT("\\Deleted"),
-    PH_STR_INIT("\\Draft"), PH_STR_INIT("\\Recent"),   PH_STR_INIT("\\*"),
+    PH_STR_INIT("\\Seen"),    PH_STR_INIT("\\Answered"), PH_STR_INIT("\\Flagged"),
+    PH_STR_INIT("\\Deleted"), PH_STR_INIT("\\Draft"),    PH_STR_INIT("\\Recent"),
+    PH_STR_INIT("\\*"),
 };
 
-#define ITEM(sym, wire, field) {PH_IMAP_ST_##sym, PH_STR_INIT(wire), offsetof(struct ph_imap_status, field)}
+#define ITEM(sym, wire, field)                                                                     \
+    {                                                                                              \
+        PH_IMAP_ST_##sym, PH_STR_INIT(wire), offsetof(struct ph_imap_status, field)                \
+    }
 const struct ph__imap_status_item ph__imap_status_items[8] = {
-    ITEM(MESSAGES, "MESSAGES", messages),          ITEM(RECENT, "RECENT", recent),
-    ITEM(UIDNEXT, "UIDNEXT", uidnext),             ITEM(UIDVALIDITY, "UIDVALIDITY", uidvalidity),
-    ITEM(UNSEEN, "UNSEEN", unseen),                ITEM(DELETED, "DELETED", deleted),
-    ITEM(SIZE, "SIZE", size),                      ITEM(HIGHESTMODSEQ, "HIGHESTMODSEQ", highestmodseq),
+    ITEM(MESSAGES, "MESSAGES", messages),
+    ITEM(RECENT, "RECENT", recent),
+    ITEM(UIDNEXT, "UIDNEXT", uidnext),
+    ITEM(UIDVALIDITY, "UIDVALIDITY", uidvalidity),
+    ITEM(UNSEEN, "UNSEEN", unseen),
+    ITEM(DELETED, "DELETED", deleted),
+    ITEM(SIZE, "SIZE", size),
+    ITEM(HIGHESTMODSEQ, "HIGHESTMODSEQ", highestmodseq),
 };
 
 static const struct {
@@ -140,8 +148,8 @@ static bool same_char(ph_str name, size_t at, char a, char b)
     return inbox && a >= 'a' && a <= 'z' && a - 'a' + 'A' == b;
 }
 
-/* The greedy matcher with one way back per kind of wildcard: "%" may not cross a separator, so when its way back is used
- * up the last "*" before it takes one more. */
+/* The greedy matcher with one way back per kind of wildcard: "%" may not cross a separator, so when
+ * its way back is used up the last "*" before it takes one more. */
 bool ph_imap_list_match(ph_str pattern, ph_str name, char separator)
 {
     size_t p = 0, n = 0;

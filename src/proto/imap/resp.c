@@ -1,9 +1,11 @@
-/* One response of the server into one event (RFC 9051 7). Untagged responses that cannot be read are given as OTHER. */
+/* One response of the server into one event (RFC 9051 7). Untagged responses that cannot be read
+ * are given as OTHER. */
 #include "client_int.h"
 
 static bool condition_word(ph_str word, enum ph_imap_cond *ret_cond)
 {
-    static const ph_str names[] = {PH_STR_INIT("OK"), PH_STR_INIT("NO"), PH_STR_INIT("BAD"), PH_STR_INIT("BYE"), PH_STR_INIT("PREAUTH")};
+    static const ph_str names[] = {PH_STR_INIT("OK"), PH_STR_INIT("NO"), PH_STR_INIT("BAD"),
+                                   PH_STR_INIT("BYE"), PH_STR_INIT("PREAUTH")};
     for (int i = 0; i < 5; i++) {
         if (ph_str_ieq(word, names[i])) {
             *ret_cond = (enum ph_imap_cond)i;
@@ -27,7 +29,8 @@ static bool code_arguments(struct ph__imap_cur *a, struct ph_imap_code *code)
         return ph__imap_sp(a) && ph__imap_flags_list(a, &code->flags);
     case PH_IMAP_CODE_APPENDUID:
     case PH_IMAP_CODE_COPYUID:
-        if (!ph__imap_sp(a) || !ph__imap_number(a, UINT32_MAX, &code->n) || !ph__imap_sp(a) || !ph__imap_word(a, &word))
+        if (!ph__imap_sp(a) || !ph__imap_number(a, UINT32_MAX, &code->n) || !ph__imap_sp(a) ||
+            !ph__imap_word(a, &word))
             return false;
         code->to = word;
         if (code->kind == PH_IMAP_CODE_APPENDUID)
@@ -57,7 +60,9 @@ static void code_and_text(struct ph__imap_cur *c, struct ph_imap_client_event *e
     for (int i = 1; i < PH_IMAP_CODE_OTHER; i++)
         if (ph_str_ieq(word, ph__imap_code_names[i]))
             ev->code.kind = (enum ph_imap_code_kind)i;
-    ev->code.text = ev->code.kind == PH_IMAP_CODE_OTHER ? inside : ph_str_trim((ph_str){a.at, (size_t)(a.end - a.at)});
+    ev->code.text = ev->code.kind == PH_IMAP_CODE_OTHER
+                        ? inside
+                        : ph_str_trim((ph_str){a.at, (size_t)(a.end - a.at)});
     if (!code_arguments(&a, &ev->code))
         ev->code = (struct ph_imap_code){.kind = PH_IMAP_CODE_OTHER, .text = inside};
     ev->text = ph_str_trim(ph_str_skip(rest, close + 1));
@@ -69,7 +74,8 @@ static void learn(struct ph_imap_client *c, const struct ph_imap_client_event *e
         c->caps = ph__imap_caps_read(ev->code.text);
 }
 
-/* ---- tagged ----------------------------------------------------------------------------------------- */
+/* ---- tagged
+ * ----------------------------------------------------------------------------------------- */
 
 /* What the command still holds back behind a stop will never be asked for. */
 static void drop_unsent(struct ph_imap_client *c, const struct ph__imap_slot *slot)
@@ -112,19 +118,23 @@ static void apply_result(struct ph_imap_client *c, const struct ph_imap_client_e
     learn(c, ev);
 }
 
-static bool tagged(struct ph_imap_client *c, struct ph__imap_cur *cur, struct ph_imap_client_event *ev)
+static bool tagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
+                   struct ph_imap_client_event *ev)
 {
     uint64_t id;
     ph_str word;
-    if (!ph__imap_take(cur, 'A') || !ph__imap_number(cur, INT32_MAX, &id) || !ph__imap_take(cur, ' ') ||
-        !ph__imap_word(cur, &word) || !condition_word(word, &ev->cond) || ev->cond > PH_IMAP_BAD)
-        return ph__imap_client_break(c, PH_ESYNTAX, "the server sent a line that is no response") == 0;
+    if (!ph__imap_take(cur, 'A') || !ph__imap_number(cur, INT32_MAX, &id) ||
+        !ph__imap_take(cur, ' ') || !ph__imap_word(cur, &word) ||
+        !condition_word(word, &ev->cond) || ev->cond > PH_IMAP_BAD)
+        return ph__imap_client_break(c, PH_ESYNTAX, "the server sent a line that is no response") ==
+               0;
     ph__imap_take(cur, ' ');
     size_t i = 0;
     while (i < c->slot_count && (uint64_t)c->slots[i].id != id)
         i++;
     if (i == c->slot_count)
-        return ph__imap_client_break(c, PH_ESYNTAX, "the server answered a command that was not given") == 0;
+        return ph__imap_client_break(c, PH_ESYNTAX,
+                                     "the server answered a command that was not given") == 0;
     struct ph__imap_slot slot = c->slots[i];
     c->slot_count--;
     for (; i < c->slot_count; i++)
@@ -138,7 +148,9 @@ static bool tagged(struct ph_imap_client *c, struct ph__imap_cur *cur, struct ph
     return true;
 }
 
-/* ---- "+" ------------------------------------------------------------------------------------------------ */
+/* ---- "+"
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool go_on(struct ph_imap_client *c, struct ph_imap_client_event *ev)
 {
@@ -166,10 +178,12 @@ static bool go_on(struct ph_imap_client *c, struct ph_imap_client_event *ev)
         ev->verb = PH_IMAP_IDLE;
         return true;
     }
-    return ph__imap_client_break(c, PH_ESYNTAX, "the server said \"+\" although nothing waits for it") == 0;
+    return ph__imap_client_break(c, PH_ESYNTAX,
+                                 "the server said \"+\" although nothing waits for it") == 0;
 }
 
-/* ---- untagged -------------------------------------------------------------------------------------------- */
+/* ---- untagged
+ * -------------------------------------------------------------------------------------------- */
 
 static bool list(struct ph__imap_cur *c, struct ph_imap_client_event *ev, bool lsub)
 {
@@ -184,7 +198,8 @@ static bool list(struct ph__imap_cur *c, struct ph_imap_client_event *ev, bool l
         ev->list.bits |= ph_imap_mailbox_bit((ph_str){from, (size_t)(c->at - from)});
         ph__imap_take(c, ' ');
     }
-    if (!ph__imap_sp(c) || !ph__imap_nstring(c, &separator) || !ph__imap_sp(c) || !ph__imap_mailbox(c, &ev->list.name))
+    if (!ph__imap_sp(c) || !ph__imap_nstring(c, &separator) || !ph__imap_sp(c) ||
+        !ph__imap_mailbox(c, &ev->list.name))
         return false;
     ev->list.separator = separator.n ? separator.p[0] : '\0';
     ev->list.lsub = lsub;
@@ -237,7 +252,9 @@ static bool numbered(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
     static const struct {
         ph_str name;
         enum ph_imap_client_ev kind;
-    } counts[] = {{PH_STR_INIT("EXISTS"), PH_IMAP_EXISTS}, {PH_STR_INIT("RECENT"), PH_IMAP_RECENT_EV}, {PH_STR_INIT("EXPUNGE"), PH_IMAP_EXPUNGED}};
+    } counts[] = {{PH_STR_INIT("EXISTS"), PH_IMAP_EXISTS},
+                  {PH_STR_INIT("RECENT"), PH_IMAP_RECENT_EV},
+                  {PH_STR_INIT("EXPUNGE"), PH_IMAP_EXPUNGED}};
     uint64_t n;
     ph_str word;
     if (!ph__imap_number(c, UINT32_MAX, &n) || !ph__imap_sp(c) || !ph__imap_word(c, &word))
@@ -249,14 +266,16 @@ static bool numbered(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
             return true;
         }
     }
-    if (!ph_str_ieq(word, PH_STR("FETCH")) || !ph__imap_sp(c) || !ph__imap_resp_fetch(c, &ev->fetch, NULL))
+    if (!ph_str_ieq(word, PH_STR("FETCH")) || !ph__imap_sp(c) ||
+        !ph__imap_resp_fetch(c, &ev->fetch, NULL))
         return false;
     ev->fetch.seq = ev->n;
     ev->kind = PH_IMAP_FETCHED;
     return true;
 }
 
-static bool condition(struct ph_imap_client *c, struct ph__imap_cur *cur, struct ph_imap_client_event *ev)
+static bool condition(struct ph_imap_client *c, struct ph__imap_cur *cur,
+                      struct ph_imap_client_event *ev)
 {
     ph__imap_take(cur, ' ');
     code_and_text(cur, ev);
@@ -272,7 +291,8 @@ static bool condition(struct ph_imap_client *c, struct ph__imap_cur *cur, struct
     return true;
 }
 
-static bool untagged(struct ph_imap_client *c, struct ph__imap_cur *cur, struct ph_imap_client_event *ev)
+static bool untagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
+                     struct ph_imap_client_event *ev)
 {
     ph_str word;
     if (cur->at < cur->end && *cur->at >= '0' && *cur->at <= '9')
@@ -304,7 +324,8 @@ bool ph__imap_client_response(struct ph_imap_client *c, struct ph_imap_client_ev
 {
     ph_str t = ph_buf_str(&c->text);
     const char *p = t.n ? t.p : "";
-    struct ph__imap_cur cur = {.at = p, .begin = p, .end = p + t.n, .arena = c->arena, .lenient = true};
+    struct ph__imap_cur cur = {
+        .at = p, .begin = p, .end = p + t.n, .arena = c->arena, .lenient = true};
     *ret_ev = (struct ph_imap_client_event){.kind = PH_IMAP_NEED};
     if (ph__imap_take(&cur, '+'))
         return go_on(c, ret_ev);
@@ -318,7 +339,8 @@ bool ph__imap_client_response(struct ph_imap_client *c, struct ph_imap_client_ev
         return ph__imap_client_break(c, PH_ESYNTAX, "the server's first line is no greeting") == 0;
     }
     if (cur.nomem)
-        return ph__imap_client_break(c, PH_ELIMIT, "a response of the server is longer than the limit") == 0;
+        return ph__imap_client_break(c, PH_ELIMIT,
+                                     "a response of the server is longer than the limit") == 0;
     *ret_ev = (struct ph_imap_client_event){.kind = PH_IMAP_OTHER, .text = ph_str_skip(t, 2)};
     return true;
 }

@@ -22,8 +22,8 @@ static bool sp_nstring(struct ph__imap_cur *c, ph_str *ret_s)
 
 static bool one_address(struct ph__imap_cur *c, struct ph_imap_address *a)
 {
-    return ph__imap_char(c, '(') && ph__imap_nstring(c, &a->name) && sp_nstring(c, &a->route) && sp_nstring(c, &a->mailbox) &&
-           sp_nstring(c, &a->host) && ph__imap_char(c, ')');
+    return ph__imap_char(c, '(') && ph__imap_nstring(c, &a->name) && sp_nstring(c, &a->route) &&
+           sp_nstring(c, &a->mailbox) && sp_nstring(c, &a->host) && ph__imap_char(c, ')');
 }
 
 static bool addresses(struct ph__imap_cur *c, struct ph_imap_addresses *ret_l)
@@ -38,7 +38,8 @@ static bool addresses(struct ph__imap_cur *c, struct ph_imap_addresses *ret_l)
         return false;
     while (!ph__imap_take(c, ')')) {
         if (n == room) {
-            struct ph_imap_address *more = ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
+            struct ph_imap_address *more =
+                ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
             if (!more)
                 return no_memory(c);
             for (size_t i = 0; i < n; i++)
@@ -60,9 +61,10 @@ bool ph__imap_resp_envelope(struct ph__imap_cur *c, struct ph_imap_envelope **re
     if (!e)
         return no_memory(c);
     *ret_e = e;
-    return ph__imap_char(c, '(') && ph__imap_nstring(c, &e->date) && sp_nstring(c, &e->subject) && addresses(c, &e->from) &&
-           addresses(c, &e->sender) && addresses(c, &e->reply_to) && addresses(c, &e->to) && addresses(c, &e->cc) &&
-           addresses(c, &e->bcc) && sp_nstring(c, &e->in_reply_to) && sp_nstring(c, &e->message_id) && ph__imap_char(c, ')');
+    return ph__imap_char(c, '(') && ph__imap_nstring(c, &e->date) && sp_nstring(c, &e->subject) &&
+           addresses(c, &e->from) && addresses(c, &e->sender) && addresses(c, &e->reply_to) &&
+           addresses(c, &e->to) && addresses(c, &e->cc) && addresses(c, &e->bcc) &&
+           sp_nstring(c, &e->in_reply_to) && sp_nstring(c, &e->message_id) && ph__imap_char(c, ')');
 }
 
 static bool params(struct ph__imap_cur *c, struct ph_imap_params *ret_l)
@@ -75,7 +77,8 @@ static bool params(struct ph__imap_cur *c, struct ph_imap_params *ret_l)
         return false;
     while (!ph__imap_take(c, ')')) {
         if (n == room) {
-            struct ph_imap_param *more = ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
+            struct ph_imap_param *more =
+                ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
             if (!more)
                 return no_memory(c);
             for (size_t i = 0; i < n; i++)
@@ -92,12 +95,14 @@ static bool params(struct ph__imap_cur *c, struct ph_imap_params *ret_l)
     return true;
 }
 
-/* SP disposition SP language SP location, each of which may be missing at the end, then anything up to ")". */
+/* SP disposition SP language SP location, each of which may be missing at the end, then anything up
+ * to ")". */
 static bool extension(struct ph__imap_cur *c, struct ph_imap_body *b)
 {
     if (ph__imap_take(c, ' ')) {
-        if (!take_nil(c) && (!ph__imap_char(c, '(') || !ph__imap_nstring(c, &b->disposition) || !ph__imap_sp(c) ||
-                             !params(c, &b->disposition_params) || !ph__imap_char(c, ')')))
+        if (!take_nil(c) &&
+            (!ph__imap_char(c, '(') || !ph__imap_nstring(c, &b->disposition) || !ph__imap_sp(c) ||
+             !params(c, &b->disposition_params) || !ph__imap_char(c, ')')))
             return false;
     }
     if (ph__imap_take(c, ' ')) {
@@ -146,14 +151,18 @@ static bool leaf(struct ph__imap_cur *c, unsigned depth, struct ph_imap_body *b)
 {
     struct ph_imap_envelope *e;
     uint64_t n;
-    if (!ph__imap_nstring(c, &b->type) || !sp_nstring(c, &b->subtype) || !ph__imap_sp(c) || !params(c, &b->params) ||
-        !sp_nstring(c, &b->id) || !sp_nstring(c, &b->description) || !sp_nstring(c, &b->encoding) || !ph__imap_sp(c) ||
+    if (!ph__imap_nstring(c, &b->type) || !sp_nstring(c, &b->subtype) || !ph__imap_sp(c) ||
+        !params(c, &b->params) || !sp_nstring(c, &b->id) || !sp_nstring(c, &b->description) ||
+        !sp_nstring(c, &b->encoding) || !ph__imap_sp(c) ||
         !ph__imap_number(c, UINT64_MAX, &b->size))
         return false;
-    /* message/rfc822 has an envelope next; other servers leave it away for message parts they do not look into. */
-    b->message = ph_str_ieq(b->type, PH_STR("MESSAGE")) && c->end - c->at > 1 && c->at[0] == ' ' && c->at[1] == '(';
+    /* message/rfc822 has an envelope next; other servers leave it away for message parts they do
+     * not look into. */
+    b->message = ph_str_ieq(b->type, PH_STR("MESSAGE")) && c->end - c->at > 1 && c->at[0] == ' ' &&
+                 c->at[1] == '(';
     if (b->message) {
-        if (!ph__imap_sp(c) || !ph__imap_resp_envelope(c, &e) || !ph__imap_sp(c) || !ph__imap_resp_body(c, depth + 1, &b->child))
+        if (!ph__imap_sp(c) || !ph__imap_resp_envelope(c, &e) || !ph__imap_sp(c) ||
+            !ph__imap_resp_body(c, depth + 1, &b->child))
             return false;
         b->envelope = e;
     }
@@ -176,5 +185,6 @@ bool ph__imap_resp_body(struct ph__imap_cur *c, unsigned depth, struct ph_imap_b
         return ph__imap_bad(c, "a body structure is nested too deeply");
     if (!ph__imap_char(c, '('))
         return false;
-    return (ph__imap_peek(c, '(') ? multipart(c, depth, b) : leaf(c, depth, b)) && ph__imap_char(c, ')');
+    return (ph__imap_peek(c, '(') ? multipart(c, depth, b) : leaf(c, depth, b)) &&
+           ph__imap_char(c, ')');
 }

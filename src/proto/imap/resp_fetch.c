@@ -35,10 +35,12 @@ static bool at_last_literal(const struct ph__imap_cur *c, uint64_t *ret_size)
     if (!ph__imap_take(&probe, '{') || !ph__imap_number(&probe, UINT64_MAX, ret_size))
         return false;
     ph__imap_take(&probe, '+');
-    return ph__imap_take(&probe, '}') && ph__imap_take(&probe, '\r') && ph__imap_take(&probe, '\n') && ph__imap_at_end(&probe);
+    return ph__imap_take(&probe, '}') && ph__imap_take(&probe, '\r') &&
+           ph__imap_take(&probe, '\n') && ph__imap_at_end(&probe);
 }
 
-static bool add_part(struct ph__imap_cur *c, struct ph_imap_fetched *f, const struct ph_imap_part *part)
+static bool add_part(struct ph__imap_cur *c, struct ph_imap_fetched *f,
+                     const struct ph_imap_part *part)
 {
     size_t n = f->part_count;
     struct ph_imap_part *parts = (struct ph_imap_part *)(uintptr_t)f->parts;
@@ -56,7 +58,8 @@ static bool add_part(struct ph__imap_cur *c, struct ph_imap_fetched *f, const st
     return true;
 }
 
-static bool section_value(struct ph__imap_cur *c, struct ph_imap_fetched *f, struct ph_imap_part *part, struct ph__imap_probe *probe)
+static bool section_value(struct ph__imap_cur *c, struct ph_imap_fetched *f,
+                          struct ph_imap_part *part, struct ph__imap_probe *probe)
 {
     uint64_t size;
     if (!ph__imap_sp(c))
@@ -81,7 +84,8 @@ static bool number_attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, 
     if (!ph__imap_sp(c))
         return false;
     bool paren = bit == PH_IMAP_F_MODSEQ && ph__imap_take(c, '(');
-    if (!ph__imap_number(c, bit == PH_IMAP_F_UID ? UINT32_MAX : UINT64_MAX, &n) || (paren && !ph__imap_take(c, ')')))
+    if (!ph__imap_number(c, bit == PH_IMAP_F_UID ? UINT32_MAX : UINT64_MAX, &n) ||
+        (paren && !ph__imap_take(c, ')')))
         return false;
     if (bit == PH_IMAP_F_UID)
         f->uid = (uint32_t)n;
@@ -117,7 +121,8 @@ static bool plain_attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, u
     return true;
 }
 
-static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, struct ph__imap_probe *probe)
+static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f,
+                      struct ph__imap_probe *probe)
 {
     static const struct {
         ph_str name;
@@ -125,10 +130,14 @@ static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, struct 
         int as;
         enum ph_imap_section_kind kind;
     } table[] = {
-        {PH_STR_INIT("UID"), PH_IMAP_F_UID, 0, 0}, {PH_STR_INIT("FLAGS"), PH_IMAP_F_FLAGS, 0, 0},
-        {PH_STR_INIT("INTERNALDATE"), PH_IMAP_F_INTERNALDATE, 0, 0}, {PH_STR_INIT("RFC822.SIZE"), PH_IMAP_F_SIZE, 0, 0},
-        {PH_STR_INIT("ENVELOPE"), PH_IMAP_F_ENVELOPE, 0, 0}, {PH_STR_INIT("BODY"), PH_IMAP_F_BODY, 0, 0},
-        {PH_STR_INIT("BODYSTRUCTURE"), PH_IMAP_F_BODYSTRUCTURE, 0, 0}, {PH_STR_INIT("MODSEQ"), PH_IMAP_F_MODSEQ, 0, 0},
+        {PH_STR_INIT("UID"), PH_IMAP_F_UID, 0, 0},
+        {PH_STR_INIT("FLAGS"), PH_IMAP_F_FLAGS, 0, 0},
+        {PH_STR_INIT("INTERNALDATE"), PH_IMAP_F_INTERNALDATE, 0, 0},
+        {PH_STR_INIT("RFC822.SIZE"), PH_IMAP_F_SIZE, 0, 0},
+        {PH_STR_INIT("ENVELOPE"), PH_IMAP_F_ENVELOPE, 0, 0},
+        {PH_STR_INIT("BODY"), PH_IMAP_F_BODY, 0, 0},
+        {PH_STR_INIT("BODYSTRUCTURE"), PH_IMAP_F_BODYSTRUCTURE, 0, 0},
+        {PH_STR_INIT("MODSEQ"), PH_IMAP_F_MODSEQ, 0, 0},
         {PH_STR_INIT("RFC822"), 0, PH_IMAP_AS_RFC822, PH_IMAP_SEC_BODY},
         {PH_STR_INIT("RFC822.HEADER"), 0, PH_IMAP_AS_RFC822_HEADER, PH_IMAP_SEC_HEADER},
         {PH_STR_INIT("RFC822.TEXT"), 0, PH_IMAP_AS_RFC822_TEXT, PH_IMAP_SEC_TEXT},
@@ -139,8 +148,9 @@ static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, struct 
         c->at++;
     ph_str name = {from, (size_t)(c->at - from)};
     if (ph__imap_peek(c, '['))
-        return ph_str_ieq(name, PH_STR("BODY")) ? ph__imap_section(c, &part.section) && section_value(c, f, &part, probe)
-                                                : ph__imap_bad(c, "unknown section");
+        return ph_str_ieq(name, PH_STR("BODY"))
+                   ? ph__imap_section(c, &part.section) && section_value(c, f, &part, probe)
+                   : ph__imap_bad(c, "unknown section");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (!ph_str_ieq(name, table[i].name))
             continue;
@@ -155,7 +165,8 @@ static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f, struct 
     return name.n > 0 && ph__imap_sp(c) && ph__imap_skip_value(c);
 }
 
-bool ph__imap_resp_fetch(struct ph__imap_cur *c, struct ph_imap_fetched *ret_f, struct ph__imap_probe *probe)
+bool ph__imap_resp_fetch(struct ph__imap_cur *c, struct ph_imap_fetched *ret_f,
+                         struct ph__imap_probe *probe)
 {
     if (!ph__imap_char(c, '('))
         return false;

@@ -8,9 +8,11 @@
  *      |                       COMMAND --> HANDLER --accept()-----> IDLING --idle_line()--> HANDLER
  *      +--LITERAL of an APPEND--> COMMAND, ASKING --accept()--> APPENDING --append_end()--> HANDLER
  *                                         \--done(NO)--> READING
- *   any --bye(), LOGOUT, time-out, no memory--> CLOSING        STARTTLS --> SECURING --tls_started()--> READING
+ *   any --bye(), LOGOUT, time-out, no memory--> CLOSING        STARTTLS --> SECURING
+ * --tls_started()--> READING
  *
- * While `discard` is set the rest of a command that was answered already is followed to its end and dropped.
+ * While `discard` is set the rest of a command that was answered already is followed to its end and
+ * dropped.
  */
 #include "b64.h"
 #include "server_int.h"
@@ -29,7 +31,8 @@ static void put(struct ph_imap_server *s, ph_str t)
 
 uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
 {
-    uint64_t caps = s->opt.caps | PH_IMAP_CAP(IMAP4REV1) | PH_IMAP_CAP(LITERAL_PLUS) | PH_IMAP_CAP(ID) | PH_IMAP_CAP(ENABLE);
+    uint64_t caps = s->opt.caps | PH_IMAP_CAP(IMAP4REV1) | PH_IMAP_CAP(LITERAL_PLUS) |
+                    PH_IMAP_CAP(ID) | PH_IMAP_CAP(ENABLE);
     if (s->state != PH_IMAP_NOT_AUTH)
         return caps;
     caps |= PH_IMAP_CAP(SASL_IR);
@@ -45,9 +48,11 @@ static void put_caps_code(struct ph_imap_server *s)
     put(s, PH_STR("] "));
 }
 
-static const ph_str conds[] = {PH_STR_INIT("OK "), PH_STR_INIT("NO "), PH_STR_INIT("BAD "), PH_STR_INIT("BYE "), PH_STR_INIT("PREAUTH ")};
+static const ph_str conds[] = {PH_STR_INIT("OK "), PH_STR_INIT("NO "), PH_STR_INIT("BAD "),
+                               PH_STR_INIT("BYE "), PH_STR_INIT("PREAUTH ")};
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ------------------------------------------------------------------------------------------- */
 
 static void defaults(struct ph_imap_server_options *o)
 {
@@ -60,7 +65,8 @@ static void defaults(struct ph_imap_server_options *o)
     o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 30 * 60 * 1000;
 }
 
-struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al, const struct ph_imap_server_options *opt)
+struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
+                                          const struct ph_imap_server_options *opt)
 {
     struct ph_imap_server *s = ph_new0(al, sizeof *s);
     if (!s)
@@ -74,7 +80,8 @@ struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al, const struc
     ph_buf_init(&s->text, al, s->opt.command_max);
     ph_buf_init(&s->out, al, s->opt.out_max);
     ph_buf_init(&s->greeting_id, al, 1024);
-    ph__imap_put_string(&s->greeting_id, opt->product.n ? opt->product : PH_STR("Posthouse"), false);
+    ph__imap_put_string(&s->greeting_id, opt->product.n ? opt->product : PH_STR("Posthouse"),
+                        false);
     put(s, PH_STR("* OK "));
     put_caps_code(s);
     ph__imap_put_text(&s->out, opt->greeting.n ? opt->greeting : PH_STR("IMAP ready."));
@@ -141,7 +148,8 @@ struct ph_arena *ph_imap_server_arena(struct ph_imap_server *s)
     return s->arena;
 }
 
-/* ---- ending commands ---------------------------------------------------------------------------------- */
+/* ---- ending commands
+ * ---------------------------------------------------------------------------------- */
 
 void ph__imap_server_close(struct ph_imap_server *s)
 {
@@ -173,7 +181,8 @@ void ph__imap_server_next_command(struct ph_imap_server *s)
     s->phase = READING;
 }
 
-/* The command was answered before its end was reached: what the frame still holds of it is dropped. */
+/* The command was answered before its end was reached: what the frame still holds of it is dropped.
+ */
 void ph__imap_server_drop_rest(struct ph_imap_server *s, bool at_literal)
 {
     if (at_literal && s->frame.sync) {
@@ -190,7 +199,8 @@ void ph__imap_server_drop_rest(struct ph_imap_server *s, bool at_literal)
         ph_imap_server_bye(s, PH_IMAP_CODE_NONE, "Too much was sent before login.");
 }
 
-void ph__imap_server_tagged(struct ph_imap_server *s, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text)
+void ph__imap_server_tagged(struct ph_imap_server *s, enum ph_imap_cond cond,
+                            const struct ph_imap_code *code, const char *text)
 {
     put(s, s->tag[0] ? ph_str_c(s->tag) : PH_STR("*"));
     put(s, PH_STR(" "));
@@ -214,11 +224,13 @@ static void after_done(struct ph_imap_server *s, enum ph_imap_cond cond)
     unsigned after = ph__imap_rows[verb].after;
     if (cond == PH_IMAP_OK && after && s->state != PH_IMAP_LOGOUT_STATE)
         s->state = (enum ph_imap_state)after;
-    else if (cond == PH_IMAP_NO && (verb == PH_IMAP_SELECT || verb == PH_IMAP_EXAMINE) && s->state == PH_IMAP_SELECTED)
+    else if (cond == PH_IMAP_NO && (verb == PH_IMAP_SELECT || verb == PH_IMAP_EXAMINE) &&
+             s->state == PH_IMAP_SELECTED)
         s->state = PH_IMAP_AUTH; /* RFC 9051 6.3.2: a failed SELECT leaves no mailbox selected */
 }
 
-void ph_imap_server_done(struct ph_imap_server *s, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text)
+void ph_imap_server_done(struct ph_imap_server *s, enum ph_imap_cond cond,
+                         const struct ph_imap_code *code, const char *text)
 {
     if (s->phase == CLOSING)
         return;
@@ -273,11 +285,14 @@ void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data)
     ph__imap_frame_reset(&s->frame);
 }
 
-/* ---- next ------------------------------------------------------------------------------------------------------- */
+/* ---- next
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static size_t text_max(const struct ph_imap_server *s)
 {
-    return s->state == PH_IMAP_NOT_AUTH || s->phase == IDLING ? s->opt.preauth_max : s->opt.command_max;
+    return s->state == PH_IMAP_NOT_AUTH || s->phase == IDLING ? s->opt.preauth_max
+                                                              : s->opt.command_max;
 }
 
 /* Idle connections are many: give back what they do not need. */
@@ -297,7 +312,8 @@ static enum ph_imap_server_ev advance(struct ph_imap_server *s, struct ph_imap_s
 {
     size_t used = 0;
     ph_str in = ph_str_skip(ph_buf_str(&s->in), s->in_at);
-    enum ph__imap_step step = ph__imap_frame_step(&s->frame, in, &used, &s->text, text_max(s), &ev->data);
+    enum ph__imap_step step =
+        ph__imap_frame_step(&s->frame, in, &used, &s->text, text_max(s), &ev->data);
     s->in_at += used;
     if (s->frame.skipped > (s->state == PH_IMAP_NOT_AUTH ? s->opt.preauth_max : SKIP_MAX)) {
         ph_imap_server_bye(s, PH_IMAP_CODE_LIMIT, "The command is too long.");
@@ -315,7 +331,8 @@ static enum ph_imap_server_ev advance(struct ph_imap_server *s, struct ph_imap_s
     }
 }
 
-enum ph_imap_server_ev ph_imap_server_next(struct ph_imap_server *s, struct ph_imap_server_event *ret_ev)
+enum ph_imap_server_ev ph_imap_server_next(struct ph_imap_server *s,
+                                           struct ph_imap_server_event *ret_ev)
 {
     *ret_ev = (struct ph_imap_server_event){.command = &s->command};
     if (ph_buf_err(&s->out))
@@ -339,7 +356,8 @@ enum ph_imap_server_ev ph_imap_server_next(struct ph_imap_server *s, struct ph_i
     return ret_ev->kind = PH_IMAP_SRV_NEED;
 }
 
-/* ---- the pump's side ---------------------------------------------------------------------------------------------- */
+/* ---- the pump's side
+ * ---------------------------------------------------------------------------------------------- */
 
 static int64_t server_feed(void *engine, ph_str in)
 {
@@ -399,7 +417,8 @@ static int64_t server_deadline(const void *engine)
     const struct ph_imap_server *s = engine;
     if (!s->timed || s->phase == CLOSING)
         return PH_NEVER;
-    return s->state == PH_IMAP_NOT_AUTH ? s->began + s->opt.login_timeout_ms : s->active + s->opt.idle_timeout_ms;
+    return s->state == PH_IMAP_NOT_AUTH ? s->began + s->opt.login_timeout_ms
+                                        : s->active + s->opt.idle_timeout_ms;
 }
 
 static void server_tick(void *engine, int64_t now_ms)
@@ -411,11 +430,14 @@ static void server_tick(void *engine, int64_t now_ms)
         s->began = s->active = now_ms;
     }
     if (now_ms >= server_deadline(s))
-        ph_imap_server_bye(s, PH_IMAP_CODE_NONE, s->state == PH_IMAP_NOT_AUTH ? "No login in time." : "Silent for too long.");
+        ph_imap_server_bye(s, PH_IMAP_CODE_NONE,
+                           s->state == PH_IMAP_NOT_AUTH ? "No login in time."
+                                                        : "Silent for too long.");
 }
 
 const struct ph_proto_ops ph_imap_server_ops = {
-    server_feed, server_feed_eof, server_out, server_sent, server_want, server_deadline, server_tick,
+    server_feed, server_feed_eof, server_out,  server_sent,
+    server_want, server_deadline, server_tick,
 };
 
 size_t ph_imap_server_backlog(const struct ph_imap_server *s)
@@ -429,9 +451,11 @@ void ph_imap_server_when_drained(struct ph_imap_server *s, size_t low)
     s->drain_low = low;
 }
 
-/* ---- responses that need the engine's own state ---------------------------------------------------------------------- */
+/* ---- responses that need the engine's own state
+ * ---------------------------------------------------------------------- */
 
-void ph_imap_server_condition(struct ph_imap_server *s, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text)
+void ph_imap_server_condition(struct ph_imap_server *s, enum ph_imap_cond cond,
+                              const struct ph_imap_code *code, const char *text)
 {
     struct ph_buf *out = ph__imap_server_out(s);
     ph_buf_add(out, PH_STR("* "));
@@ -441,7 +465,8 @@ void ph_imap_server_condition(struct ph_imap_server *s, enum ph_imap_cond cond, 
     ph_buf_add(out, PH_STR("\r\n"));
 }
 
-void ph_imap_server_fetch_section(struct ph_imap_server *s, const struct ph_imap_section *sec, uint64_t size)
+void ph_imap_server_fetch_section(struct ph_imap_server *s, const struct ph_imap_section *sec,
+                                  uint64_t size)
 {
     struct ph_buf *out = ph__imap_server_out(s);
     if (!s->first)

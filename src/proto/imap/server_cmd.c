@@ -1,4 +1,5 @@
-/* The server engine: what is done with a whole line or an announced literal, phase by phase (drawn in server.c). */
+/* The server engine: what is done with a whole line or an announced literal, phase by phase (drawn
+ * in server.c). */
 #include "b64.h"
 #include "server_int.h"
 #include <string.h>
@@ -8,7 +9,8 @@ static void put(struct ph_imap_server *s, ph_str t)
     ph_buf_add(&s->out, t);
 }
 
-/* ---- commands that need no mail -------------------------------------------------------------------------- */
+/* ---- commands that need no mail
+ * -------------------------------------------------------------------------- */
 
 static void do_starttls(struct ph_imap_server *s)
 {
@@ -18,7 +20,8 @@ static void do_starttls(struct ph_imap_server *s)
         ph__imap_server_bad(s, PH_IMAP_CODE_NONE, "TLS is not available.");
     } else if (s->in_at < s->in.n) {
         /* Plaintext behind STARTTLS would be taken for commands given under TLS. */
-        ph_imap_server_bye(s, PH_IMAP_CODE_CLIENTBUG, "Nothing may follow STARTTLS before the handshake.");
+        ph_imap_server_bye(s, PH_IMAP_CODE_CLIENTBUG,
+                           "Nothing may follow STARTTLS before the handshake.");
     } else {
         ph__imap_server_tagged(s, PH_IMAP_OK, NULL, "Begin TLS negotiation now.");
         ph__imap_server_next_command(s);
@@ -69,7 +72,9 @@ static bool own_command(struct ph_imap_server *s)
     case PH_IMAP_AUTHENTICATE:
         if (s->secure)
             return false;
-        ph__imap_server_tagged(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_PRIVACYREQUIRED}, "Log in under TLS only.");
+        ph__imap_server_tagged(s, PH_IMAP_NO,
+                               &(struct ph_imap_code){.kind = PH_IMAP_CODE_PRIVACYREQUIRED},
+                               "Log in under TLS only.");
         return true;
     default:
         return false;
@@ -91,7 +96,8 @@ static struct ph__imap_cur cursor(struct ph_imap_server *s)
 {
     ph_str t = ph_buf_str(&s->text);
     const char *p = t.n ? t.p : "";
-    return (struct ph__imap_cur){.at = p, .begin = p, .end = p + t.n, .arena = ph_imap_server_arena(s), .utf8 = s->utf8};
+    return (struct ph__imap_cur){
+        .at = p, .begin = p, .end = p + t.n, .arena = ph_imap_server_arena(s), .utf8 = s->utf8};
 }
 
 static void complain(struct ph_imap_server *s, const struct ph__imap_cur *c, int verb)
@@ -100,12 +106,14 @@ static void complain(struct ph_imap_server *s, const struct ph__imap_cur *c, int
     struct ph_buf b;
     ph_buf_init(&b, NULL, sizeof text);
     if (c->nomem) {
-        ph__imap_server_tagged(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_LIMIT}, "The command is too large.");
+        ph__imap_server_tagged(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_LIMIT},
+                               "The command is too large.");
         return;
     }
     if (verb >= 0)
         ph_buf_addf(&b, "%.*s: ", PH_FMT(ph__imap_rows[verb].name));
-    ph_buf_addf(&b, "%s, at character %zu.", c->why ? c->why : "not well-formed", (size_t)(c->at - c->begin) + 1);
+    ph_buf_addf(&b, "%s, at character %zu.", c->why ? c->why : "not well-formed",
+                (size_t)(c->at - c->begin) + 1);
     ph__imap_server_bad(s, PH_IMAP_CODE_NONE, ph_buf_cstr(&b));
     ph_buf_done(&b);
 }
@@ -150,7 +158,8 @@ static bool options_offered(struct ph_imap_server *s)
     if (k->verb != PH_IMAP_LIST || !k->list.extended)
         return true;
     unsigned all = k->list.select | k->list.ret;
-    if (!(caps & PH_IMAP_CAP(LIST_EXTENDED)) && (all & ~(unsigned)(PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_STATUS)))
+    if (!(caps & PH_IMAP_CAP(LIST_EXTENDED)) &&
+        (all & ~(unsigned)(PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_STATUS)))
         return false;
     return (!(all & PH_IMAP_LIST_STATUS) || caps & PH_IMAP_CAP(LIST_STATUS)) &&
            (!(all & PH_IMAP_LIST_SPECIAL) || caps & PH_IMAP_CAP(SPECIAL_USE));
@@ -180,7 +189,8 @@ static enum ph_imap_server_ev command(struct ph_imap_server *s)
         } else if (verb == PH_IMAP_APPEND) {
             ph__imap_server_bad(s, PH_IMAP_CODE_NONE, "APPEND: expected the message as a literal.");
         } else if (!options_offered(s)) {
-            ph__imap_server_bad(s, PH_IMAP_CODE_NONE, "An option of this command is not implemented here.");
+            ph__imap_server_bad(s, PH_IMAP_CODE_NONE,
+                                "An option of this command is not implemented here.");
         } else {
             s->bad = 0;
             if (!own_command(s)) {
@@ -194,9 +204,12 @@ static enum ph_imap_server_ev command(struct ph_imap_server *s)
     return PH_IMAP_SRV_NEED;
 }
 
-/* ---- literals ------------------------------------------------------------------------------------------------ */
+/* ---- literals
+ * ------------------------------------------------------------------------------------------------
+ */
 
-/* An APPEND whose message is announced: its values are copied out of text, which the message's end needs. */
+/* An APPEND whose message is announced: its values are copied out of text, which the message's end
+ * needs. */
 static enum ph_imap_server_ev append_begin(struct ph_imap_server *s)
 {
     struct ph_imap_command *k = &s->command;
@@ -205,11 +218,13 @@ static enum ph_imap_server_ev append_begin(struct ph_imap_server *s)
         k->append.flags.keywords = ph_arena_copy(s->arena, k->append.flags.keywords);
     s->phase = ASKING;
     if (!k->append.name.p || (k->append.flags.keywords.n && !k->append.flags.keywords.p)) {
-        ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_UNAVAILABLE}, "Out of memory.");
+        ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_UNAVAILABLE},
+                            "Out of memory.");
         return PH_IMAP_SRV_NEED;
     }
     if (k->append.size > s->opt.append_max) {
-        ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_TOOBIG}, "The message is too large.");
+        ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_TOOBIG},
+                            "The message is too large.");
         return PH_IMAP_SRV_NEED;
     }
     s->bad = 0;
@@ -235,7 +250,8 @@ static enum ph_imap_server_ev literal_in_command(struct ph_imap_server *s)
     }
     int verb = ph__imap_verb_read(&c, &tag, &uid);
     set_tag(s, tag);
-    if (verb == PH_IMAP_APPEND && !uid && !s->frame.overflow && s->state & ph__imap_rows[verb].states) {
+    if (verb == PH_IMAP_APPEND && !uid && !s->frame.overflow &&
+        s->state & ph__imap_rows[verb].states) {
         s->command = (struct ph_imap_command){.verb = PH_IMAP_APPEND};
         if (ph__imap_cmd_append(&c, &s->command))
             return append_begin(s);
@@ -264,11 +280,14 @@ enum ph_imap_server_ev ph__imap_server_literal(struct ph_imap_server *s)
     }
     if (s->phase == READING)
         return literal_in_command(s);
-    literal_refused(s, PH_IMAP_CODE_NONE, s->phase == APPENDING ? "APPEND: one message at a time." : "A literal is not expected here.");
+    literal_refused(s, PH_IMAP_CODE_NONE,
+                    s->phase == APPENDING ? "APPEND: one message at a time."
+                                          : "A literal is not expected here.");
     return PH_IMAP_SRV_ABORT;
 }
 
-/* ---- lines by phase ------------------------------------------------------------------------------------------ */
+/* ---- lines by phase
+ * ------------------------------------------------------------------------------------------ */
 
 static enum ph_imap_server_ev abort_command(struct ph_imap_server *s, const char *why)
 {
@@ -314,7 +333,8 @@ static enum ph_imap_server_ev append_end(struct ph_imap_server *s)
     return PH_IMAP_SRV_DATA_END;
 }
 
-enum ph_imap_server_ev ph__imap_server_line(struct ph_imap_server *s, struct ph_imap_server_event *ev)
+enum ph_imap_server_ev ph__imap_server_line(struct ph_imap_server *s,
+                                            struct ph_imap_server_event *ev)
 {
     if (ph_buf_err(&s->text)) {
         ph_imap_server_bye(s, PH_IMAP_CODE_UNAVAILABLE, "Out of memory.");

@@ -4,9 +4,9 @@
 #include "imap_int.h"
 
 enum {
-    IN_SOFT = 32 * 1024,             /* above it no more is asked for */
-    IN_MAX = 256 * 1024,             /* and above this nothing more is taken */
-    SKIP_MAX = 256 * 1024 * 1024     /* of one command that is thrown away, after login */
+    IN_SOFT = 32 * 1024,         /* above it no more is asked for */
+    IN_MAX = 256 * 1024,         /* and above this nothing more is taken */
+    SKIP_MAX = 256 * 1024 * 1024 /* of one command that is thrown away, after login */
 };
 enum phase { READING, HANDLER, ASKING, APPENDING, AUTH, IDLING, SECURING, CLOSING };
 
@@ -33,16 +33,19 @@ struct ph_imap_server {
 /* server.c */
 uint64_t ph__imap_server_caps(const struct ph_imap_server *s); /* what is offered in this state */
 void ph__imap_server_close(struct ph_imap_server *s);
-void ph__imap_server_next_command(struct ph_imap_server *s); /* everything of the command under way is given back */
+void ph__imap_server_next_command(
+    struct ph_imap_server *s); /* everything of the command under way is given back */
 /* The command was answered before its end was reached: what is still to come of it is dropped. */
 void ph__imap_server_drop_rest(struct ph_imap_server *s, bool at_literal);
-void ph__imap_server_tagged(struct ph_imap_server *s, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text);
+void ph__imap_server_tagged(struct ph_imap_server *s, enum ph_imap_cond cond,
+                            const struct ph_imap_code *code, const char *text);
 /* A tagged BAD by the engine; counts towards the end of patience. */
 void ph__imap_server_bad(struct ph_imap_server *s, enum ph_imap_code_kind code, const char *why);
 void ph__imap_forget(struct ph_buf *b); /* wipes and empties */
 
 /* server_cmd.c: the frame found the end of a line, or a literal. */
-enum ph_imap_server_ev ph__imap_server_line(struct ph_imap_server *s, struct ph_imap_server_event *ev);
+enum ph_imap_server_ev ph__imap_server_line(struct ph_imap_server *s,
+                                            struct ph_imap_server_event *ev);
 enum ph_imap_server_ev ph__imap_server_literal(struct ph_imap_server *s);
 
 #endif

@@ -1,4 +1,5 @@
-/* Modified UTF-7 for mailbox names (RFC 3501 5.1.3): "&" begins base64 of UTF-16 with "," for "/", "-" ends it. */
+/* Modified UTF-7 for mailbox names (RFC 3501 5.1.3): "&" begins base64 of UTF-16 with "," for "/",
+ * "-" ends it. */
 #include "imap_int.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
@@ -85,7 +86,8 @@ int ph_imap_utf7_decode(ph_str wire, struct ph_buf *out)
             i++;
             if (i < wire.n && wire.p[i] == '-')
                 ph_buf_addc(out, '&');
-            else /* a run right behind another could have been one run: not canonical, but harmless */
+            else /* a run right behind another could have been one run: not canonical, but harmless
+                  */
                 ok = shifted(wire, &i, out);
         } else if (ok) {
             ph_buf_addc(out, (char)ch);
@@ -104,7 +106,10 @@ static uint32_t get_utf8(ph_str s, size_t *i)
     unsigned char ch = (unsigned char)s.p[(*i)++];
     if (ch < 0x80)
         return ch;
-    unsigned more = ch >= 0xf0 && ch < 0xf5 ? 3 : ch >= 0xe0 && ch < 0xf0 ? 2 : ch >= 0xc2 && ch < 0xe0 ? 1 : 0;
+    unsigned more = ch >= 0xf0 && ch < 0xf5   ? 3
+                    : ch >= 0xe0 && ch < 0xf0 ? 2
+                    : ch >= 0xc2 && ch < 0xe0 ? 1
+                                              : 0;
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     uint32_t u = more ? ch & (0x3fu >> more) : 0xfffd;
     if (s.n - *i < more)

@@ -147,9 +147,14 @@ void ph__imap_put_code(struct ph_buf *out, const struct ph_imap_code *code)
 
 void ph__imap_put_section(struct ph_buf *out, const struct ph_imap_section *sec)
 {
-    static const ph_str kinds[] = {{"", 0}, PH_STR_INIT("HEADER"), PH_STR_INIT("HEADER.FIELDS"), PH_STR_INIT("HEADER.FIELDS.NOT"),
-                                   PH_STR_INIT("TEXT"), PH_STR_INIT("MIME")};
-    static const ph_str old[] = {{"", 0}, PH_STR_INIT("RFC822"), PH_STR_INIT("RFC822.HEADER"), PH_STR_INIT("RFC822.TEXT")};
+    static const ph_str kinds[] = {{"", 0},
+                                   PH_STR_INIT("HEADER"),
+                                   PH_STR_INIT("HEADER.FIELDS"),
+                                   PH_STR_INIT("HEADER.FIELDS.NOT"),
+                                   PH_STR_INIT("TEXT"),
+                                   PH_STR_INIT("MIME")};
+    static const ph_str old[] = {
+        {"", 0}, PH_STR_INIT("RFC822"), PH_STR_INIT("RFC822.HEADER"), PH_STR_INIT("RFC822.TEXT")};
     if (sec->as != PH_IMAP_AS_BODY) {
         ph_buf_add(out, old[sec->as]);
         return;

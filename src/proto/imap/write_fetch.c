@@ -1,7 +1,8 @@
 /* The untagged responses of the server, FETCH above all (RFC 9051 7.5.2). */
 #include "imap_int.h"
 
-/* ---- envelope and body structure --------------------------------------------------------------- */
+/* ---- envelope and body structure ---------------------------------------------------------------
+ */
 
 static void put_addresses(struct ph_buf *out, const struct ph_imap_addresses *l)
 {
@@ -26,8 +27,12 @@ static void put_addresses(struct ph_buf *out, const struct ph_imap_addresses *l)
 void ph__imap_put_envelope(struct ph_buf *out, const struct ph_imap_envelope *e)
 {
     /* Sender and Reply-To default to From (RFC 9051 7.5.2). */
-    const struct ph_imap_addresses *lists[] = {&e->from, e->sender.n ? &e->sender : &e->from,
-                                               e->reply_to.n ? &e->reply_to : &e->from, &e->to, &e->cc, &e->bcc};
+    const struct ph_imap_addresses *lists[] = {&e->from,
+                                               e->sender.n ? &e->sender : &e->from,
+                                               e->reply_to.n ? &e->reply_to : &e->from,
+                                               &e->to,
+                                               &e->cc,
+                                               &e->bcc};
     ph_buf_addc(out, '(');
     ph__imap_put_string(out, e->date, false);
     ph_buf_addc(out, ' ');
@@ -76,11 +81,13 @@ static void put_extension(struct ph_buf *out, const struct ph_imap_body *b)
     ph__imap_put_string(out, b->location, false);
 }
 
-static void put_node(struct ph_buf *out, const struct ph_imap_body *b, bool extended, unsigned depth);
+static void put_node(struct ph_buf *out, const struct ph_imap_body *b, bool extended,
+                     unsigned depth);
 
 static const ph_str empty_part = PH_STR_INIT("(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0)");
 
-static void put_multipart(struct ph_buf *out, const struct ph_imap_body *b, bool extended, unsigned depth)
+static void put_multipart(struct ph_buf *out, const struct ph_imap_body *b, bool extended,
+                          unsigned depth)
 {
     for (const struct ph_imap_body *part = b->child; part; part = part->next)
         put_node(out, part, extended, depth + 1);
@@ -95,7 +102,8 @@ static void put_multipart(struct ph_buf *out, const struct ph_imap_body *b, bool
     }
 }
 
-static void put_leaf(struct ph_buf *out, const struct ph_imap_body *b, bool extended, unsigned depth)
+static void put_leaf(struct ph_buf *out, const struct ph_imap_body *b, bool extended,
+                     unsigned depth)
 {
     ph__imap_put_string(out, b->type.p ? b->type : PH_STR("TEXT"), false);
     ph_buf_addc(out, ' ');
@@ -131,7 +139,8 @@ static void put_leaf(struct ph_buf *out, const struct ph_imap_body *b, bool exte
     }
 }
 
-static void put_node(struct ph_buf *out, const struct ph_imap_body *b, bool extended, unsigned depth)
+static void put_node(struct ph_buf *out, const struct ph_imap_body *b, bool extended,
+                     unsigned depth)
 {
     if (depth > IMAP_NEST_MAX) {
         ph_buf_add(out, empty_part);
@@ -150,7 +159,8 @@ void ph__imap_put_body(struct ph_buf *out, const struct ph_imap_body *b, bool ex
     put_node(out, b, extended, 0);
 }
 
-/* ---- FETCH ---------------------------------------------------------------------------------------- */
+/* ---- FETCH
+ * ---------------------------------------------------------------------------------------- */
 
 void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t seq)
 {
@@ -194,9 +204,11 @@ void ph_imap_server_fetch_envelope(struct ph_imap_server *s, const struct ph_ima
     ph__imap_put_envelope(attribute(s, PH_STR("ENVELOPE ")), e);
 }
 
-void ph_imap_server_fetch_body(struct ph_imap_server *s, const struct ph_imap_body *b, bool extended)
+void ph_imap_server_fetch_body(struct ph_imap_server *s, const struct ph_imap_body *b,
+                               bool extended)
 {
-    ph__imap_put_body(attribute(s, extended ? PH_STR("BODYSTRUCTURE ") : PH_STR("BODY ")), b, extended);
+    ph__imap_put_body(attribute(s, extended ? PH_STR("BODYSTRUCTURE ") : PH_STR("BODY ")), b,
+                      extended);
 }
 
 void ph_imap_server_fetch_nil(struct ph_imap_server *s, const struct ph_imap_section *sec)
@@ -211,7 +223,8 @@ void ph_imap_server_fetch_end(struct ph_imap_server *s)
     ph_buf_add(ph__imap_server_out(s), PH_STR(")\r\n"));
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * --------------------------------------------------------------------------------------- */
 
 void ph_imap_server_exists(struct ph_imap_server *s, uint32_t n)
 {

@@ -1,8 +1,9 @@
 /*
- * IMAP for the access process: the session, its commands' table, log-in, IDLE, and the news before every tagged answer.
+ * IMAP for the access process: the session, its commands' table, log-in, IDLE, and the news before
+ * every tagged answer.
  *
- *   IDLE:   COMMAND -> accept -> (MB_EVENT -> MB_CHANGES -> EXPUNGE, EXISTS, FETCH)* -> IDLE_END -> done
- *   others: COMMAND -> run -> ... -> imap_finish -> (dirty? MB_CHANGES -> news) -> done
+ *   IDLE:   COMMAND -> accept -> (MB_EVENT -> MB_CHANGES -> EXPUNGE, EXISTS, FETCH)* -> IDLE_END ->
+ * done others: COMMAND -> run -> ... -> imap_finish -> (dirty? MB_CHANGES -> news) -> done
  */
 #include "imap_session.h"
 #include "log.h"
@@ -12,11 +13,13 @@
 
 enum { FAILURES_MAX = 3 };
 
-static const uint64_t caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(CHILDREN) | PH_IMAP_CAP(UIDPLUS) |
-                             PH_IMAP_CAP(UNSELECT) | PH_IMAP_CAP(MOVE) | PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |
+static const uint64_t caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(CHILDREN) |
+                             PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(UNSELECT) | PH_IMAP_CAP(MOVE) |
+                             PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |
                              PH_IMAP_CAP(STATUS_SIZE);
 
-/* ---- requests ------------------------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------------------------ */
 
 struct ipc_chan *imap_store(struct imap *im)
 {
@@ -55,7 +58,8 @@ static void on_answer(struct session *s, uint64_t req, struct ipc_msg *msg)
     then(im, msg);
 }
 
-/* ---- ends of commands -------------------------------------------------------------------------------------- */
+/* ---- ends of commands
+ * -------------------------------------------------------------------------------------- */
 
 static void end_command(struct imap *im)
 {
@@ -133,8 +137,8 @@ static void ask_news(struct imap *im, imap_then *then)
 {
     uint64_t req = imap_ask(im, IPC_MB_CHANGED, then);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .since = im->view.modseq));
+        imap_sent(im, ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .since = im->view.modseq));
 }
 
 static void news_before_done(struct imap *im, struct ipc_msg *msg)
@@ -145,7 +149,8 @@ static void news_before_done(struct imap *im, struct ipc_msg *msg)
         ask_news(im, news_before_done);
 }
 
-void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text)
+void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code,
+                 const char *text)
 {
     im->cond = cond;
     im->code = code ? *code : (struct ph_imap_code){0};
@@ -158,14 +163,16 @@ void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_c
         answer_now(im);
 }
 
-void imap_finish_kind(struct imap *im, enum ph_imap_cond cond, enum ph_imap_code_kind kind, const char *text)
+void imap_finish_kind(struct imap *im, enum ph_imap_cond cond, enum ph_imap_code_kind kind,
+                      const char *text)
 {
     imap_finish(im, cond, &(struct ph_imap_code){.kind = kind}, text);
 }
 
 void imap_unavailable(struct imap *im)
 {
-    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE, "The mail store is not available for the moment; try again.");
+    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
+                     "The mail store is not available for the moment; try again.");
 }
 
 void imap_no_memory(struct imap *im)
@@ -193,8 +200,10 @@ void imap_fail(struct imap *im, int verdict, ph_str text)
     };
     char sentence[IMAP_TEXT];
     bool known = verdict > 0 && verdict <= IPC_INVALID;
-    snprintf(sentence, sizeof sentence, "%.*s", PH_FMT(text.n ? text : ph_str_c(known ? table[verdict].text : "It failed.")));
-    imap_finish_kind(im, PH_IMAP_NO, known ? table[verdict].code : PH_IMAP_CODE_SERVERBUG, sentence);
+    snprintf(sentence, sizeof sentence, "%.*s",
+             PH_FMT(text.n ? text : ph_str_c(known ? table[verdict].text : "It failed.")));
+    imap_finish_kind(im, PH_IMAP_NO, known ? table[verdict].code : PH_IMAP_CODE_SERVERBUG,
+                     sentence);
 }
 
 bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ranges *ret)
@@ -208,13 +217,16 @@ bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ra
     return r == 0;
 }
 
-/* ---- telling --------------------------------------------------------------------------------------------------- */
+/* ---- telling
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m)
 {
     /* The bits of IPC and of the engine are the same five. */
     bool recent = im->view.recent_from && m->uid >= im->view.recent_from;
-    return (struct ph_imap_flags){(m->flags & 31u) | (recent ? (unsigned)PH_IMAP_RECENT : 0), m->keywords};
+    return (struct ph_imap_flags){(m->flags & 31u) | (recent ? (unsigned)PH_IMAP_RECENT : 0),
+                                  m->keywords};
 }
 
 void imap_tell_all_flags(struct imap *im)
@@ -242,22 +254,27 @@ ph_str imap_name(struct imap *im, ph_str name)
 {
     if (name.n > 1 && name.p[name.n - 1] == '/')
         name.n--;
-    bool inbox = name.n >= 5 && ph_str_ieq(ph_str_sub(name, 0, 5), PH_STR("INBOX")) && (name.n == 5 || name.p[5] == '/');
+    bool inbox = name.n >= 5 && ph_str_ieq(ph_str_sub(name, 0, 5), PH_STR("INBOX")) &&
+                 (name.n == 5 || name.p[5] == '/');
     if (!inbox || memcmp(name.p, "INBOX", 5) == 0)
         return name;
     struct ph_arena *a = ph_imap_server_arena(im->e);
     return a ? ph_arena_printf(a, "INBOX%.*s", PH_FMT(ph_str_skip(name, 5))) : name;
 }
 
-/* ---- log-in ---------------------------------------------------------------------------------------------------- */
+/* ---- log-in
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void start_login(struct imap *im, const char *mechanism, ph_str user, ph_str password)
 {
     int r = session_login(im->s, mechanism, user, password);
     if (r == -PH_EINVAL)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED, "Wrong user name or password.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
+                         "Wrong user name or password.");
     else if (r < 0)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE, "Logging in is not possible for the moment; try again.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
+                         "Logging in is not possible for the moment; try again.");
 }
 
 static void on_login(struct session *s, int verdict)
@@ -269,11 +286,13 @@ static void on_login(struct session *s, int verdict)
         imap_finish(im, PH_IMAP_OK, NULL, "Logged in.");
     } else if (verdict == IPC_DENIED) {
         bool last = ++im->failures >= FAILURES_MAX;
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED, "Wrong user name or password.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
+                         "Wrong user name or password.");
         if (last)
             ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "Too many wrong passwords.");
     } else {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE, "Logging in is not possible for the moment; try again.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
+                         "Logging in is not possible for the moment; try again.");
     }
 }
 
@@ -290,7 +309,8 @@ static void sasl_step(struct imap *im, ph_str given, bool has)
     else if (r == PH_SASL_DONE)
         start_login(im, "PLAIN", im->sasl->user, im->sasl->password);
     else if (r == -PH_EDENIED)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHORIZATIONFAILED, "You cannot act for another user.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHORIZATIONFAILED,
+                         "You cannot act for another user.");
     else
         imap_finish(im, PH_IMAP_BAD, NULL, "The response does not fit the mechanism.");
 }
@@ -308,7 +328,8 @@ static void run_authenticate(struct imap *im)
         sasl_step(im, c->auth.initial, c->auth.has_initial);
 }
 
-/* ---- NOOP, CHECK, NAMESPACE, IDLE ----------------------------------------------------------------------------------- */
+/* ---- NOOP, CHECK, NAMESPACE, IDLE
+ * ----------------------------------------------------------------------------------- */
 
 static void run_noop(struct imap *im)
 {
@@ -382,7 +403,9 @@ static void on_pushed(struct session *s, struct ipc_msg *msg)
         ask_news(im, idle_news);
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_NOOP] = run_noop,
@@ -468,7 +491,9 @@ static void on_events(struct session *s)
         one_event(im, &ev);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static int on_begin(struct session *s)
 {

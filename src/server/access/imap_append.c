@@ -1,4 +1,5 @@
-/* APPEND: the message is collected in memory up to IPC_INLINE, then in a memory file; summed up here, kept by the store. */
+/* APPEND: the message is collected in memory up to IPC_INLINE, then in a memory file; summed up
+ * here, kept by the store. */
 #include "file.h"
 #include "imap_session.h"
 #include "summary.h"
@@ -87,7 +88,8 @@ static void appended(struct imap *im, struct ipc_msg *msg)
     if (im->view.open && im->view.uidvalidity == m->uidvalidity)
         im->view.dirty = true; /* it may be the selected one: look */
     ph_buf_addu(&a->uids, m->uid);
-    struct ph_imap_code code = {.kind = PH_IMAP_CODE_APPENDUID, .n = m->uidvalidity, .to = ph_buf_str(&a->uids)};
+    struct ph_imap_code code = {
+        .kind = PH_IMAP_CODE_APPENDUID, .n = m->uidvalidity, .to = ph_buf_str(&a->uids)};
     imap_finish(im, PH_IMAP_OK, &code, "Kept.");
 }
 
@@ -102,10 +104,12 @@ static void send_append(struct imap *im, ph_str bytes, ph_str summary)
     if (!req)
         return;
     imap_sent(im, ipc_send(imap_store(im), MSG_APPEND, a->fd, .req = req, .session = im->s->grant,
-                           .name = imap_name(im, c->append.name), .flags = (ipc_u8)(c->append.flags.bits & 31u),
-                           .keywords = c->append.flags.keywords, .date = c->append.has_date ? c->append.date * 1000000 : 0,
-                           .message_id = id.n <= 998 ? id : (ph_str){0}, .size = a->size, .summary = summary,
-                           .body = a->fd < 0 ? bytes : (ph_str){0}));
+                           .name = imap_name(im, c->append.name),
+                           .flags = (ipc_u8)(c->append.flags.bits & 31u),
+                           .keywords = c->append.flags.keywords,
+                           .date = c->append.has_date ? c->append.date * 1000000 : 0,
+                           .message_id = id.n <= 998 ? id : (ph_str){0}, .size = a->size,
+                           .summary = summary, .body = a->fd < 0 ? bytes : (ph_str){0}));
 }
 
 void imap_append_end(struct imap *im)
@@ -114,7 +118,8 @@ void imap_append_end(struct imap *im)
     struct ph_buf summary;
     ph_str bytes;
     if (a->failed) {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE, "There is no room for the message at the moment.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
+                         "There is no room for the message at the moment.");
         return;
     }
     bool mapped = a->fd >= 0;

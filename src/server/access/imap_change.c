@@ -34,7 +34,8 @@ static bool begin(struct imap *im, const struct ph_imap_set *set, bool writes)
     ph_buf_init(&c->from, NULL, UIDS_MAX);
     ph_buf_init(&c->to, NULL, UIDS_MAX);
     if (writes && im->view.read_only) {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_READ_ONLY, "The mailbox was examined and cannot be changed.");
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_READ_ONLY,
+                         "The mailbox was examined and cannot be changed.");
         return false;
     }
     if (!imap_resolve(im, set, &c->places))
@@ -51,7 +52,8 @@ static bool begin(struct imap *im, const struct ph_imap_set *set, bool writes)
     return true;
 }
 
-/* ---- STORE --------------------------------------------------------------------------------------------- */
+/* ---- STORE
+ * --------------------------------------------------------------------------------------------- */
 
 static void ask_store(struct imap *im);
 
@@ -79,7 +81,8 @@ static void tell_changed(struct imap *im, ph_str rows)
 
 static void rest_listed(struct imap *im, struct ipc_msg *msg);
 
-/* More was changed than the answer holds: all of it is done, only the flags are still to be told. */
+/* More was changed than the answer holds: all of it is done, only the flags are still to be told.
+ */
 static void ask_rest(struct imap *im, uint32_t from)
 {
     struct change *c = im->job;
@@ -87,8 +90,9 @@ static void ask_rest(struct imap *im, uint32_t from)
     imap_view_uids(&im->view, &c->places, from, &c->uids);
     uint64_t req = imap_ask(im, IPC_MSG_LISTED, rest_listed);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&c->uids), .mask = IPC_F_FLAGS));
+        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&c->uids),
+                               .mask = IPC_F_FLAGS));
 }
 
 static void rest_listed(struct imap *im, struct ipc_msg *msg)
@@ -128,9 +132,13 @@ static void ask_store(struct imap *im)
     char op = im->cmd->store.op;
     uint64_t req = imap_ask(im, IPC_MSG_FLAGGED, stored);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&c->uids), .op = op == '+' ? IPC_FLAGS_ADD : op == '-' ? IPC_FLAGS_DEL : IPC_FLAGS_SET,
-                               .flags = (ipc_u8)(f->bits & 31u), .keywords = f->keywords, .unchanged_since = UINT64_MAX));
+        imap_sent(im, ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&c->uids),
+                               .op = op == '+'   ? IPC_FLAGS_ADD
+                                     : op == '-' ? IPC_FLAGS_DEL
+                                                 : IPC_FLAGS_SET,
+                               .flags = (ipc_u8)(f->bits & 31u), .keywords = f->keywords,
+                               .unchanged_since = UINT64_MAX));
 }
 
 void imap_run_store(struct imap *im)
@@ -143,7 +151,8 @@ void imap_run_store(struct imap *im)
         ask_store(im);
 }
 
-/* ---- COPY, MOVE ------------------------------------------------------------------------------------------- */
+/* ---- COPY, MOVE
+ * ------------------------------------------------------------------------------------------- */
 
 static void copied(struct imap *im, struct ipc_msg *msg)
 {
@@ -166,7 +175,10 @@ static void copied(struct imap *im, struct ipc_msg *msg)
         im->view.dirty = true; /* copied into the selected mailbox, perhaps */
     ph_buf_add(&c->from, m->from_uids);
     ph_buf_add(&c->to, m->to_uids);
-    struct ph_imap_code code = {.kind = PH_IMAP_CODE_COPYUID, .n = m->uidvalidity, .from = ph_buf_str(&c->from), .to = ph_buf_str(&c->to)};
+    struct ph_imap_code code = {.kind = PH_IMAP_CODE_COPYUID,
+                                .n = m->uidvalidity,
+                                .from = ph_buf_str(&c->from),
+                                .to = ph_buf_str(&c->to)};
     bool told = c->to.n && !ph_buf_err(&c->from) && !ph_buf_err(&c->to);
     if (move && told) /* RFC 6851 4.3: before the EXPUNGEs */
         ph_imap_server_condition(im->e, PH_IMAP_OK, &code, "Moved.");
@@ -184,11 +196,14 @@ void imap_run_copy(struct imap *im)
     c = im->job;
     uint64_t req = imap_ask(im, IPC_MSG_COPIED, copied);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_COPY, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&c->uids), .name = imap_name(im, im->cmd->copy.name), .move = move));
+        imap_sent(im, ipc_send(imap_store(im), MSG_COPY, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&c->uids),
+                               .name = imap_name(im, im->cmd->copy.name), .move = move));
 }
 
-/* ---- EXPUNGE -------------------------------------------------------------------------------------------------- */
+/* ---- EXPUNGE
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void expunged(struct imap *im, struct ipc_msg *msg)
 {
@@ -215,6 +230,7 @@ void imap_run_expunge(struct imap *im)
     struct change *c = im->job;
     uint64_t req = imap_ask(im, IPC_MSG_EXPUNGED, expunged);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_EXPUNGE, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
+        imap_sent(im, ipc_send(imap_store(im), MSG_EXPUNGE, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox,
                                .uids = some ? ph_buf_str(&c->uids) : (ph_str){0}));
 }

@@ -1,38 +1,47 @@
 /*
- * FETCH. Messages come from the store in pages of metadata; a page is worked through row by row, and where bytes of a message
- * are needed they are asked for, one message at a time. Nothing is asked for while more than IMAP_HIGH bytes wait to be sent.
+ * FETCH. Messages come from the store in pages of metadata; a page is worked through row by row,
+ * and where bytes of a message are needed they are asked for, one message at a time. Nothing is
+ * asked for while more than IMAP_HIGH bytes wait to be sent.
  *
- *   ask_page -> PAGE -> rows: [MSG_BODY ->] attributes, sections in pieces (DRAINED between) -> ... -> \Seen for the page
- *      ^------------------------------------- next ------------------------------------------------------'
+ *   ask_page -> PAGE -> rows: [MSG_BODY ->] attributes, sections in pieces (DRAINED between) -> ...
+ * -> \Seen for the page
+ *      ^------------------------------------- next
+ * ------------------------------------------------------'
  *
- * Header sections alone are read along with the page (IPC_F_BODY) where they fit; this is not "reading" a message, and does
- * not enter its journey.
+ * Header sections alone are read along with the page (IPC_F_BODY) where they fit; this is not
+ * "reading" a message, and does not enter its journey.
  */
 #include "imap_session.h"
 #include "summary.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { UIDS_MAX = 524288, PAGE_MAX = 1024 * 1024, MESSAGE_ARENA = 64 * 1024 * 1024, PIECE = 128 * 1024, AT_ONCE = 1024 * 1024 };
+enum {
+    UIDS_MAX = 524288,
+    PAGE_MAX = 1024 * 1024,
+    MESSAGE_ARENA = 64 * 1024 * 1024,
+    PIECE = 128 * 1024,
+    AT_ONCE = 1024 * 1024
+};
 
 struct fetching {
     const struct ph_imap_items *items;
     struct imap_ranges places;
-    unsigned mask;           /* IPC_F_ of a page */
-    bool sections, whole;    /* any section; one that is more than headers */
+    unsigned mask;        /* IPC_F_ of a page */
+    bool sections, whole; /* any section; one that is more than headers */
     bool sets_seen;
-    uint32_t next;           /* uid at which the next page begins; 0: none */
+    uint32_t next;            /* uid at which the next page begins; 0: none */
     struct ph_buf page, uids; /* uids: of the set, then of those to become \Seen */
-    ph_str rows;             /* of page, still to do */
+    ph_str rows;              /* of page, still to do */
     struct ipc_message row;
     uint32_t place;
-    struct ph_arena *arena;  /* of one message */
-    struct ph_buf built;     /* header fields of one section */
-    struct ph_buf kept;      /* an inline body that could not be sent at once */
+    struct ph_arena *arena; /* of one message */
+    struct ph_buf built;    /* header fields of one section */
+    struct ph_buf kept;     /* an inline body that could not be sent at once */
     struct imap_body body;
     const struct ph_part *root;
-    size_t section;          /* the next one to send */
-    ph_str piece;            /* what is left of the one being sent */
+    size_t section; /* the next one to send */
+    ph_str piece;   /* what is left of the one being sent */
 };
 
 static void fetch_free(void *job)
@@ -50,7 +59,8 @@ static void fetch_free(void *job)
 static void rows_on(struct imap *im);
 static void ask_page(struct imap *im);
 
-/* The answer has begun and cannot be ended well: inside a literal only the end of the session is left. */
+/* The answer has begun and cannot be ended well: inside a literal only the end of the session is
+ * left. */
 static void break_off(struct imap *im, bool in_answer)
 {
     if (in_answer)
@@ -58,7 +68,8 @@ static void break_off(struct imap *im, bool in_answer)
     imap_unavailable(im);
 }
 
-/* ---- one message ---------------------------------------------------------------------------------------- */
+/* ---- one message
+ * ---------------------------------------------------------------------------------------- */
 
 static void fetched_by(struct imap *im, const struct ipc_MSG_BODIED *m)
 {
@@ -66,9 +77,16 @@ static void fetched_by(struct imap *im, const struct ipc_MSG_BODIED *m)
     struct ph_buf rows;
     if (!queue || m->journey.n == 0)
         return;
-    struct ipc_event ev = {.time = ph_wall_us(), .kind = EV_FETCHED, .process = PH_STR("access"), .rcpt = ph_str_c(im->s->user),
-                           .peer = ph_str_c(im->s->peer.text), .tls = ph_str_c(im->s->tls_text), .auth = ph_str_c(im->s->auth),
-                           .note = PH_STR("by IMAP"), .host = im->s->proc->conf->hostname, .qid = m->qid};
+    struct ipc_event ev = {.time = ph_wall_us(),
+                           .kind = EV_FETCHED,
+                           .process = PH_STR("access"),
+                           .rcpt = ph_str_c(im->s->user),
+                           .peer = ph_str_c(im->s->peer.text),
+                           .tls = ph_str_c(im->s->tls_text),
+                           .auth = ph_str_c(im->s->auth),
+                           .note = PH_STR("by IMAP"),
+                           .host = im->s->proc->conf->hostname,
+                           .qid = m->qid};
     ph_buf_init(&rows, NULL, 65536);
     ipc_add(event, &rows, &ev);
     if (!ph_buf_err(&rows))
@@ -160,7 +178,8 @@ static void sections_on(struct imap *im)
     rows_on(im);
 }
 
-/* The tree that sections are cut by: from the summary, or from the bytes where the summary is partial or damaged. */
+/* The tree that sections are cut by: from the summary, or from the bytes where the summary is
+ * partial or damaged. */
 static bool tree_of(struct fetching *f, const struct ph_summary *sum)
 {
     struct ph_message *m;
@@ -176,12 +195,14 @@ static struct ph_summary *full_summary(struct fetching *f)
     struct ph_summary *sum = NULL;
     ph_buf_done(&f->kept);
     ph_buf_init(&f->kept, NULL, MESSAGE_ARENA);
-    if (ph_summary_full(f->body.bytes, &f->kept) < 0 || ph_summary_read(f->arena, ph_buf_str(&f->kept), &sum) < 0)
+    if (ph_summary_full(f->body.bytes, &f->kept) < 0 ||
+        ph_summary_read(f->arena, ph_buf_str(&f->kept), &sum) < 0)
         return NULL;
     return sum;
 }
 
-/* All that is told of one message, its bytes (if any are needed) being in f->body. true: go on with the next one. */
+/* All that is told of one message, its bytes (if any are needed) being in f->body. true: go on with
+ * the next one. */
 static bool tell_message(struct imap *im)
 {
     struct fetching *f = im->job;
@@ -200,7 +221,8 @@ static bool tell_message(struct imap *im)
         sum = NULL;
     if (f->sections && (!bytes || !tree_of(f, sum)))
         f->root = NULL;
-    unsigned wants = f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
+    unsigned wants =
+        f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
     if (wants && (!sum || sum->partial) && bytes)
         sum = full_summary(f);
     ph_imap_server_fetch_begin(im->e, f->place + 1);
@@ -237,7 +259,8 @@ static void bodied(struct imap *im, struct ipc_msg *msg)
         break_off(im, false);
         return;
     }
-    if (msg->MSG_BODIED.verdict == IPC_NOENT) { /* expunged meanwhile: as if it had not been asked for */
+    if (msg->MSG_BODIED.verdict ==
+        IPC_NOENT) { /* expunged meanwhile: as if it had not been asked for */
         im->view.dirty = true;
         rows_on(im);
         return;
@@ -257,11 +280,13 @@ static void ask_body(struct imap *im)
     struct fetching *f = im->job;
     uint64_t req = imap_ask(im, IPC_MSG_BODIED, bodied);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uid = f->row.uid));
+        imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uid = f->row.uid));
 }
 
-/* ---- \Seen ------------------------------------------------------------------------------------------------- */
+/* ---- \Seen
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void page_done(struct imap *im)
 {
@@ -294,15 +319,20 @@ static void set_seen(struct imap *im)
     struct fetching *f = im->job;
     uint64_t req = imap_ask(im, IPC_MSG_FLAGGED, seen_set);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&f->uids), .op = IPC_FLAGS_ADD, .flags = IPC_SEEN, .unchanged_since = UINT64_MAX));
+        imap_sent(im,
+                  ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant,
+                           .mailbox = im->view.mailbox, .uids = ph_buf_str(&f->uids),
+                           .op = IPC_FLAGS_ADD, .flags = IPC_SEEN, .unchanged_since = UINT64_MAX));
 }
 
-/* ---- pages --------------------------------------------------------------------------------------------------- */
+/* ---- pages
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool needs_bytes(const struct fetching *f)
 {
-    unsigned wants = f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
+    unsigned wants =
+        f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
     if (f->sections)
         return f->whole || f->row.body.n == 0;
     if (!wants)
@@ -360,7 +390,8 @@ static void paged(struct imap *im, struct ipc_msg *msg)
     f->next = msg->MSG_LISTED.next;
     ph_buf_clear(&f->uids);
     ph_buf_clear(&f->page);
-    ph_buf_add(&f->page, msg->MSG_LISTED.messages); /* rows outlive this answer: bodies and slow clients are waited for */
+    ph_buf_add(&f->page, msg->MSG_LISTED.messages); /* rows outlive this answer: bodies and slow
+                                                       clients are waited for */
     f->rows = ph_buf_str(&f->page);
     if (ph_buf_err(&f->page))
         imap_no_memory(im);
@@ -379,16 +410,18 @@ static void ask_page(struct imap *im)
     }
     uint64_t req = imap_ask(im, IPC_MSG_LISTED, paged);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&f->uids), .mask = f->mask));
+        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&f->uids),
+                               .mask = f->mask));
 }
 
 static void plan(struct imap *im, struct fetching *f)
 {
     static const struct {
         unsigned item, mask;
-    } needs[] = {{PH_IMAP_F_FLAGS, IPC_F_FLAGS}, {PH_IMAP_F_INTERNALDATE, IPC_F_DATES}, {PH_IMAP_F_SIZE, IPC_F_SIZE},
-                 {PH_IMAP_F_ENVELOPE, IPC_F_SUMMARY}, {PH_IMAP_F_BODY, IPC_F_SUMMARY}, {PH_IMAP_F_BODYSTRUCTURE, IPC_F_SUMMARY}};
+    } needs[] = {{PH_IMAP_F_FLAGS, IPC_F_FLAGS},  {PH_IMAP_F_INTERNALDATE, IPC_F_DATES},
+                 {PH_IMAP_F_SIZE, IPC_F_SIZE},    {PH_IMAP_F_ENVELOPE, IPC_F_SUMMARY},
+                 {PH_IMAP_F_BODY, IPC_F_SUMMARY}, {PH_IMAP_F_BODYSTRUCTURE, IPC_F_SUMMARY}};
     f->items = &im->cmd->fetch.items;
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
         if (f->items->mask & needs[i].item)

@@ -1,20 +1,25 @@
-/* Does one message match a search? Text is compared decoded, without regard to case (RFC 9051 6.4.4). */
+/* Does one message match a search? Text is compared decoded, without regard to case (RFC
+ * 9051 6.4.4). */
 #include "imap_search.h"
 #include <string.h>
 
 enum { TEXT_MAX = 64 * 1024 * 1024, US_A_DAY = 86400 };
 
-/* ---- case ------------------------------------------------------------------------------------------------ */
+/* ---- case
+ * ------------------------------------------------------------------------------------------------
+ */
 
-/* Simple case folding of the alphabets that have case and are common in mail: Latin, Greek, Cyrillic, Armenian. */
+/* Simple case folding of the alphabets that have case and are common in mail: Latin, Greek,
+ * Cyrillic, Armenian. */
 static uint32_t fold(uint32_t u)
 {
     if (u < 0x80)
         return u >= 'A' && u <= 'Z' ? u + 32 : u;
     if (u >= 0xc0 && u <= 0xde && u != 0xd7)
         return u + 32;
-    if ((u >= 0x100 && u <= 0x137) || (u >= 0x14a && u <= 0x177) || (u >= 0x1e00 && u <= 0x1e95) || (u >= 0x1ea0 && u <= 0x1eff) ||
-        (u >= 0x460 && u <= 0x481) || (u >= 0x48a && u <= 0x4bf) || (u >= 0x4d0 && u <= 0x52f))
+    if ((u >= 0x100 && u <= 0x137) || (u >= 0x14a && u <= 0x177) || (u >= 0x1e00 && u <= 0x1e95) ||
+        (u >= 0x1ea0 && u <= 0x1eff) || (u >= 0x460 && u <= 0x481) || (u >= 0x48a && u <= 0x4bf) ||
+        (u >= 0x4d0 && u <= 0x52f))
         return u | 1;
     if ((u >= 0x139 && u <= 0x148) || (u >= 0x179 && u <= 0x17e))
         return u + (u & 1);
@@ -45,7 +50,8 @@ void imap_fold(ph_str in, struct ph_buf *out)
             ph_buf_add(out, ph_str_sub(in, i, len));
         } else {
             uint32_t u = len == 2 ? (ch & 0x1fu) << 6 | ((unsigned char)in.p[i + 1] & 0x3fu)
-                                  : (ch & 0x0fu) << 12 | ((unsigned char)in.p[i + 1] & 0x3fu) << 6 | ((unsigned char)in.p[i + 2] & 0x3fu);
+                                  : (ch & 0x0fu) << 12 | ((unsigned char)in.p[i + 1] & 0x3fu) << 6 |
+                                        ((unsigned char)in.p[i + 2] & 0x3fu);
             u = fold(u);
             if (u < 0x800) {
                 ph_buf_addc(out, (char)(0xc0 | u >> 6));
@@ -82,7 +88,9 @@ static bool raw_holds(struct imap_candidate *m, ph_str raw, ph_str folded)
     return holds(m, text, folded);
 }
 
-/* ---- header ------------------------------------------------------------------------------------------------- */
+/* ---- header
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool address_holds(struct imap_candidate *m, const struct ph_address *list, ph_str folded)
 {
@@ -129,9 +137,12 @@ static bool envelope_holds(struct imap_candidate *m, const struct ph_imap_search
     }
 }
 
-/* ---- body ------------------------------------------------------------------------------------------------------ */
+/* ---- body
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* The decoded text of every text part and of every header inside, as one, made when first asked for. */
+/* The decoded text of every text part and of every header inside, as one, made when first asked
+ * for. */
 static bool body_text(struct imap_candidate *m)
 {
     struct ph_message *msg;
@@ -147,7 +158,8 @@ static bool body_text(struct imap_candidate *m)
         if (p != msg->root && ph_field_text(m->arena, p->head, &text) == 0)
             ph_buf_add(&m->text, text);
         ph_buf_addc(&m->text, '\n');
-        if (p->kind == PH_PART_LEAF && ph_part_is(p, "text", NULL) && ph_part_text(msg, p, &m->text) == -PH_ENOMEM)
+        if (p->kind == PH_PART_LEAF && ph_part_is(p, "text", NULL) &&
+            ph_part_text(msg, p, &m->text) == -PH_ENOMEM)
             m->err = -PH_ENOMEM;
     }
     return true;
@@ -163,12 +175,15 @@ static bool text_holds(struct imap_candidate *m, ph_str folded)
     struct ph_field f;
     ph_str text;
     for (ph_str head = ph_message_head(m->bytes); ph_field_next(&head, &f);)
-        if (holds(m, f.all, folded) || (ph_field_text(m->arena, f.value, &text) == 0 && holds(m, text, folded)))
+        if (holds(m, f.all, folded) ||
+            (ph_field_text(m->arena, f.value, &text) == 0 && holds(m, text, folded)))
             return true;
     return body_holds(m, folded);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool keyword(ph_str list, ph_str word)
 {

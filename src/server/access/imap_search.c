@@ -1,11 +1,17 @@
 /*
- * SEARCH: the rows of the mailbox stream by in pages and are matched one by one; bodies that do not fit a row are asked for one at
- * a time. Keys that need no row (sets, ALL, RECENT) are answered from the view alone.
+ * SEARCH: the rows of the mailbox stream by in pages and are matched one by one; bodies that do not
+ * fit a row are asked for one at a time. Keys that need no row (sets, ALL, RECENT) are answered
+ * from the view alone.
  */
 #include "imap_search.h"
 #include <stdlib.h>
 
-enum { UIDS_MAX = 524288, PAGE_MAX = 1024 * 1024, MESSAGE_ARENA = 64 * 1024 * 1024, FOUND_MAX = 64 * 1024 * 1024 };
+enum {
+    UIDS_MAX = 524288,
+    PAGE_MAX = 1024 * 1024,
+    MESSAGE_ARENA = 64 * 1024 * 1024,
+    FOUND_MAX = 64 * 1024 * 1024
+};
 
 struct searching {
     struct ph_imap_search *root;
@@ -50,7 +56,8 @@ static void tell_found(struct imap *im)
     imap_finish(im, PH_IMAP_OK, NULL, "Searched.");
 }
 
-/* ---- one message --------------------------------------------------------------------------------------------- */
+/* ---- one message
+ * --------------------------------------------------------------------------------------------- */
 
 static void look(struct imap *im, uint32_t place)
 {
@@ -96,7 +103,9 @@ static void bodied(struct imap *im, struct ipc_msg *msg)
     rows_on(im);
 }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------ */
+/* ---- pages
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void ask_page(struct imap *im);
 
@@ -111,7 +120,8 @@ static void rows_on(struct imap *im)
         if (s->mask & IPC_F_BODY && s->row.body.n != s->row.size) {
             uint64_t req = imap_ask(im, IPC_MSG_BODIED, bodied);
             if (req)
-                imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
+                imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req,
+                                       .session = im->s->grant, .mailbox = im->view.mailbox,
                                        .uid = s->row.uid));
             return;
         }
@@ -157,11 +167,14 @@ static void ask_page(struct imap *im)
     }
     uint64_t req = imap_ask(im, IPC_MSG_LISTED, paged);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant, .mailbox = im->view.mailbox,
-                               .uids = ph_buf_str(&s->uids), .mask = s->mask));
+        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant,
+                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&s->uids),
+                               .mask = s->mask));
 }
 
-/* ---- begin ------------------------------------------------------------------------------------------------------- */
+/* ---- begin
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /* A copy of the tree with its texts folded. NULL: out of memory. Depth is bounded by the engine. */
 static struct ph_imap_search *folded(struct ph_arena *a, const struct ph_imap_search *k)
@@ -206,7 +219,8 @@ static int plan_places(struct imap *im, struct searching *s)
     int r = imap_view_resolve(&im->view, &set, uid, ph_imap_server_arena(im->e), &s->places);
     if (r != -PH_EINVAL)
         return r;
-    set = (struct ph_imap_set){&all, 1}; /* numbers beyond the mailbox match nothing; the rest of the set may */
+    set = (struct ph_imap_set){
+        &all, 1}; /* numbers beyond the mailbox match nothing; the rest of the set may */
     return imap_view_resolve(&im->view, &set, false, ph_imap_server_arena(im->e), &s->places);
 }
 
@@ -232,7 +246,8 @@ void imap_run_search(struct imap *im)
     struct ph_arena *a = ph_imap_server_arena(im->e);
     struct searching *s;
     if (!charset_known(c->search.charset)) {
-        struct ph_imap_code code = {.kind = PH_IMAP_CODE_BADCHARSET, .text = PH_STR("(US-ASCII UTF-8)")};
+        struct ph_imap_code code = {.kind = PH_IMAP_CODE_BADCHARSET,
+                                    .text = PH_STR("(US-ASCII UTF-8)")};
         imap_finish(im, PH_IMAP_NO, &code, "This charset is not known here.");
         return;
     }

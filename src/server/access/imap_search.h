@@ -1,10 +1,12 @@
-/* imap_search.h - SEARCH: matching one message (imap_match.c), and running over a mailbox (imap_search.c). */
+/* imap_search.h - SEARCH: matching one message (imap_match.c), and running over a mailbox
+ * (imap_search.c). */
 #ifndef ACCESS_IMAP_SEARCH_H
 #define ACCESS_IMAP_SEARCH_H
 #include "imap_session.h"
 #include "summary.h"
 
-/* A message while it is looked at. row has what imap_search_needs asked for; bytes: the whole message where the body is needed. */
+/* A message while it is looked at. row has what imap_search_needs asked for; bytes: the whole
+ * message where the body is needed. */
 struct imap_candidate {
     const struct ipc_message *row;
     uint32_t seq, last_seq, last_uid;
@@ -14,7 +16,7 @@ struct imap_candidate {
     struct ph_arena *arena;      /* of this message */
     struct ph_buf text, scratch; /* decoded text; what is compared */
     bool has_text;
-    int err;                     /* out of memory: the answer is not to be trusted */
+    int err; /* out of memory: the answer is not to be trusted */
 };
 
 /* Texts in the keys must be folded (imap_fold). */

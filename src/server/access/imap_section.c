@@ -1,4 +1,5 @@
-/* From the tree of mime.h to what IMAP tells: ENVELOPE, BODYSTRUCTURE, and the bytes of BODY[section]. */
+/* From the tree of mime.h to what IMAP tells: ENVELOPE, BODYSTRUCTURE, and the bytes of
+ * BODY[section]. */
 #include "file.h"
 #include "imap_session.h"
 #include "summary.h"
@@ -23,9 +24,11 @@ void imap_body_done(struct imap_body *b)
     *b = (struct imap_body){0};
 }
 
-/* ---- envelope ------------------------------------------------------------------------------------------ */
+/* ---- envelope
+ * ------------------------------------------------------------------------------------------ */
 
-static bool addresses(struct ph_arena *a, const struct ph_address *list, struct ph_imap_addresses *ret)
+static bool addresses(struct ph_arena *a, const struct ph_address *list,
+                      struct ph_imap_addresses *ret)
 {
     size_t n = 0;
     for (const struct ph_address *p = list; p; p = p->next)
@@ -38,8 +41,9 @@ static bool addresses(struct ph_arena *a, const struct ph_address *list, struct 
         if (list->kind == PH_ADDRESS_GROUP)
             out[i] = (struct ph_imap_address){.mailbox = list->name.p ? list->name : PH_STR("")};
         else if (list->kind == PH_ADDRESS_MAILBOX)
-            out[i] = (struct ph_imap_address){list->name.n ? list->name : (ph_str){0}, list->route.n ? list->route : (ph_str){0},
-                                              list->local.p ? list->local : PH_STR(""), list->host.p ? list->host : PH_STR("")};
+            out[i] = (struct ph_imap_address){
+                list->name.n ? list->name : (ph_str){0}, list->route.n ? list->route : (ph_str){0},
+                list->local.p ? list->local : PH_STR(""), list->host.p ? list->host : PH_STR("")};
     }
     *ret = (struct ph_imap_addresses){out, n};
     return true;
@@ -54,12 +58,14 @@ const struct ph_imap_envelope *imap_envelope(struct ph_arena *a, const struct ph
     out->subject = e->subject;
     out->in_reply_to = e->in_reply_to;
     out->message_id = e->message_id;
-    bool ok = addresses(a, e->from, &out->from) && addresses(a, e->sender, &out->sender) && addresses(a, e->reply_to, &out->reply_to) &&
-              addresses(a, e->to, &out->to) && addresses(a, e->cc, &out->cc) && addresses(a, e->bcc, &out->bcc);
+    bool ok = addresses(a, e->from, &out->from) && addresses(a, e->sender, &out->sender) &&
+              addresses(a, e->reply_to, &out->reply_to) && addresses(a, e->to, &out->to) &&
+              addresses(a, e->cc, &out->cc) && addresses(a, e->bcc, &out->bcc);
     return ok ? out : NULL;
 }
 
-/* ---- body structure --------------------------------------------------------------------------------------- */
+/* ---- body structure
+ * --------------------------------------------------------------------------------------- */
 
 static bool params(struct ph_arena *a, const struct ph_param *list, struct ph_imap_params *ret)
 {
@@ -78,7 +84,8 @@ static bool params(struct ph_arena *a, const struct ph_param *list, struct ph_im
 static struct ph_imap_body *one_node(struct ph_arena *a, const struct ph_part *p)
 {
     struct ph_imap_body *b = PH_ARENA_NEW(a, struct ph_imap_body);
-    if (!b || !params(a, p->params, &b->params) || !params(a, p->disposition_params, &b->disposition_params))
+    if (!b || !params(a, p->params, &b->params) ||
+        !params(a, p->disposition_params, &b->disposition_params))
         return NULL;
     b->multipart = p->kind == PH_PART_MULTIPART;
     b->message = p->kind == PH_PART_MESSAGE;
@@ -122,11 +129,14 @@ const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_pa
     return nodes(a, &alone);
 }
 
-/* ---- sections ------------------------------------------------------------------------------------------------ */
+/* ---- sections
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static ph_str range(ph_str bytes, struct ph_range r)
 {
-    return ph_str_sub(bytes, r.at > bytes.n ? bytes.n : (size_t)r.at, r.n > bytes.n ? bytes.n : (size_t)r.n);
+    return ph_str_sub(bytes, r.at > bytes.n ? bytes.n : (size_t)r.at,
+                      r.n > bytes.n ? bytes.n : (size_t)r.n);
 }
 
 static bool named(const struct ph_imap_section *sec, ph_str name)
@@ -143,7 +153,7 @@ static void header_fields(ph_str head, const struct ph_imap_section *sec, struct
     struct ph_field f;
     bool not = sec->kind == PH_IMAP_SEC_FIELDS_NOT;
     while (ph_field_next(&head, &f)) {
-        if (named(sec, f.name) == not)
+        if (named(sec, f.name) == not )
             continue;
         ph_buf_add(built, f.all);
         if (!ph_str_has_suffix(f.all, PH_STR("\n")))
@@ -162,7 +172,8 @@ static const struct ph_part *part_of(const struct ph_part *root, const struct ph
     return p;
 }
 
-int imap_section(const struct ph_part *root, ph_str bytes, const struct ph_imap_section *sec, struct ph_buf *built, ph_str *ret)
+int imap_section(const struct ph_part *root, ph_str bytes, const struct ph_imap_section *sec,
+                 struct ph_buf *built, ph_str *ret)
 {
     const struct ph_part *p = part_of(root, sec);
     ph_str out;

@@ -1,9 +1,10 @@
 /*
- * imap_session.h - an IMAP session of the access process, shared by imap*.c. The engine (posthouse/imap_server.h) gives one
- * command at a time; a command asks the store as often as it needs, one request at a time, and ends in imap_finish.
+ * imap_session.h - an IMAP session of the access process, shared by imap*.c. The engine
+ * (posthouse/imap_server.h) gives one command at a time; a command asks the store as often as it
+ * needs, one request at a time, and ends in imap_finish.
  *
- *   events: COMMAND -> row of the table in imap.c -> imap_ask(..., then) -> answer -> then() -> ... -> imap_finish
- *                                                                      imap_finish -> MB_CHANGES? -> EXPUNGE, EXISTS... -> done
+ *   events: COMMAND -> row of the table in imap.c -> imap_ask(..., then) -> answer -> then() -> ...
+ * -> imap_finish imap_finish -> MB_CHANGES? -> EXPUNGE, EXISTS... -> done
  */
 #ifndef ACCESS_IMAP_SESSION_H
 #define ACCESS_IMAP_SESSION_H
@@ -18,7 +19,8 @@ enum {
     IMAP_TEXT = 240
 };
 
-/* ---- view: the selected mailbox as this client knows it -------------------------------------------- */
+/* ---- view: the selected mailbox as this client knows it
+ * -------------------------------------------- */
 
 struct imap_range {
     uint32_t lo, hi; /* places in uids, both included */
@@ -38,14 +40,17 @@ struct imap_view {
     uint32_t told;  /* how many of them the client knows of (EXISTS) */
     uint32_t *gone; /* ascending: expunged, and not yet told */
     uint32_t gone_n, gone_cap;
-    struct { uint64_t lo, hi; } own[IMAP_OWN_RANGES]; /* modseqs of changes the client knows from their answers */
+    struct {
+        uint64_t lo, hi;
+    } own[IMAP_OWN_RANGES]; /* modseqs of changes the client knows from their answers */
     unsigned own_n;
     struct ph_buf keywords; /* those the client was told in FLAGS */
     struct ph_buf name;
 };
 
 void imap_view_close(struct imap_view *v);
-/* Adds the uids of a set's text ("1:5,7"), which must lie above those there. -PH_ENOMEM, -PH_ESYNTAX. */
+/* Adds the uids of a set's text ("1:5,7"), which must lie above those there. -PH_ENOMEM,
+ * -PH_ESYNTAX. */
 PH_MUST_CHECK int imap_view_add_set(struct imap_view *v, ph_str uids);
 PH_MUST_CHECK int imap_view_add(struct imap_view *v, uint32_t uid);
 /* The place of the uid, or UINT32_MAX. */
@@ -57,15 +62,19 @@ PH_MUST_CHECK int imap_view_remove_later(struct imap_view *v, ph_str uids);
 void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e);
 void imap_view_own(struct imap_view *v, uint64_t modseq);
 bool imap_view_is_own(const struct imap_view *v, uint64_t modseq);
-/* Words of `keywords` that the client was not told of yet are remembered; true when there were any. */
+/* Words of `keywords` that the client was not told of yet are remembered; true when there were any.
+ */
 bool imap_view_learn(struct imap_view *v, ph_str keywords);
-/* The places that a set means. 0; -PH_EINVAL: it names a sequence number that is not there; -PH_ENOMEM. */
-PH_MUST_CHECK int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, bool uid, struct ph_arena *a,
-                                    struct imap_ranges *ret);
+/* The places that a set means. 0; -PH_EINVAL: it names a sequence number that is not there;
+ * -PH_ENOMEM. */
+PH_MUST_CHECK int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set,
+                                    bool uid, struct ph_arena *a, struct imap_ranges *ret);
 /* The uids at these places from `from_uid` on, as text for the store: one range for each range. */
-void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid, struct ph_buf *out);
+void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid,
+                    struct ph_buf *out);
 
-/* ---- the session ------------------------------------------------------------------------------------- */
+/* ---- the session
+ * ------------------------------------------------------------------------------------- */
 
 struct imap;
 /* msg NULL: the store went away. */
@@ -78,8 +87,8 @@ struct imap {
     const struct ph_imap_command *cmd; /* under way, or NULL */
     uint64_t waiting;                  /* the request asked; 0: none */
     imap_then *then;
-    void (*resume)(struct imap *im);   /* at DRAINED */
-    void *job;                         /* of the command; freed by job_free when the command ends */
+    void (*resume)(struct imap *im); /* at DRAINED */
+    void *job;                       /* of the command; freed by job_free when the command ends */
     void (*job_free)(void *job);
     struct ph_sasl_server *sasl;
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
@@ -93,16 +102,20 @@ struct imap {
 
 /* Remembers who goes on with the answer. 0: there is no store; the command was answered. Use:
  *     uint64_t req = imap_ask(im, IPC_MB_LISTED, then);
- *     if (req) imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session = im->s->grant)); */
+ *     if (req) imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session =
+ * im->s->grant)); */
 uint64_t imap_ask(struct imap *im, enum ipc_type answer, imap_then *then);
 struct ipc_chan *imap_store(struct imap *im);
 void imap_sent(struct imap *im, int result);
 
-/* Ends the command: news first where they are due, then the tagged answer. code: its slices must live until the command ends;
- * may be NULL. */
-void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code, const char *text);
-void imap_finish_kind(struct imap *im, enum ph_imap_cond cond, enum ph_imap_code_kind kind, const char *text);
-void imap_fail(struct imap *im, int verdict, ph_str text); /* NO with the code that fits a verdict of the store */
+/* Ends the command: news first where they are due, then the tagged answer. code: its slices must
+ * live until the command ends; may be NULL. */
+void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code,
+                 const char *text);
+void imap_finish_kind(struct imap *im, enum ph_imap_cond cond, enum ph_imap_code_kind kind,
+                      const char *text);
+void imap_fail(struct imap *im, int verdict,
+               ph_str text); /* NO with the code that fits a verdict of the store */
 void imap_unavailable(struct imap *im);
 void imap_no_memory(struct imap *im);
 /* Resolves a set or answers the command; false then. */
@@ -110,25 +123,31 @@ bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ra
 
 /* One message's flags with what the session adds to them. */
 struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m);
-void imap_tell_flags(struct imap *im, uint32_t place, const struct ipc_message *m); /* an untagged FETCH */
+void imap_tell_flags(struct imap *im, uint32_t place,
+                     const struct ipc_message *m);         /* an untagged FETCH */
 void imap_tell_keywords(struct imap *im, ph_str keywords); /* FLAGS again when there are new ones */
 void imap_tell_all_flags(struct imap *im);
 
-/* A mailbox name as the store has it: INBOX in capitals, also as the first component; one "/" at the end dropped. */
+/* A mailbox name as the store has it: INBOX in capitals, also as the first component; one "/" at
+ * the end dropped. */
 ph_str imap_name(struct imap *im, ph_str name);
 
-/* ---- commands ------------------------------------------------------------------------------------------- */
+/* ---- commands
+ * ------------------------------------------------------------------------------------------- */
 
 typedef void imap_run(struct imap *im);
-imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_run_status, imap_run_append, imap_run_close,
-    imap_run_unselect, imap_run_expunge, imap_run_search, imap_run_fetch, imap_run_store, imap_run_copy;
+imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_run_status,
+    imap_run_append, imap_run_close, imap_run_unselect, imap_run_expunge, imap_run_search,
+    imap_run_fetch, imap_run_store, imap_run_copy;
 void imap_append_data(struct imap *im, ph_str data);
 void imap_append_end(struct imap *im);
 void imap_close_view(struct imap *im); /* MB_CLOSE, and forgets it */
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * --------------------------------------------------------------------------------------------- */
 
-/* A whole message from MSG_BODIED: inline (borrowed from msg) or mapped (ph_unmap by imap_body_done). 0 or negative. */
+/* A whole message from MSG_BODIED: inline (borrowed from msg) or mapped (ph_unmap by
+ * imap_body_done). 0 or negative. */
 struct imap_body {
     ph_str bytes;
     bool mapped;
@@ -141,8 +160,10 @@ struct ph_envelope;
 /* A tree of mime.h as IMAP tells it; lives in the arena given. NULL: out of memory. */
 const struct ph_imap_envelope *imap_envelope(struct ph_arena *a, const struct ph_envelope *e);
 const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_part *root);
-/* The bytes of BODY[section]<partial>: borrowed from `bytes`, or from `built` (appended). p == NULL: there is no such part. */
-PH_MUST_CHECK int imap_section(const struct ph_part *root, ph_str bytes, const struct ph_imap_section *sec, struct ph_buf *built,
+/* The bytes of BODY[section]<partial>: borrowed from `bytes`, or from `built` (appended). p ==
+ * NULL: there is no such part. */
+PH_MUST_CHECK int imap_section(const struct ph_part *root, ph_str bytes,
+                               const struct ph_imap_section *sec, struct ph_buf *built,
                                ph_str *ret);
 
 #endif

@@ -40,7 +40,8 @@ static bool next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi)
 {
     ph_str range, first;
     uint64_t lo, hi;
-    if (!ph_str_token(rest, ',', &range) || !ph_str_token(&range, ':', &first) || !ph_str_u64(first, UINT32_MAX, &lo))
+    if (!ph_str_token(rest, ',', &range) || !ph_str_token(&range, ':', &first) ||
+        !ph_str_u64(first, UINT32_MAX, &lo))
         return false;
     hi = lo;
     if (range.n && !ph_str_u64(range, UINT32_MAX, &hi))
@@ -88,7 +89,8 @@ uint32_t imap_view_recent(const struct imap_view *v)
     return v->recent_from ? v->n - lower_bound(v->uids, v->n, v->recent_from) : 0;
 }
 
-/* ---- expunged messages ----------------------------------------------------------------------------- */
+/* ---- expunged messages
+ * ----------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -139,7 +141,8 @@ int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
     return r;
 }
 
-/* ---- own changes ------------------------------------------------------------------------------------- */
+/* ---- own changes
+ * ------------------------------------------------------------------------------------- */
 
 void imap_view_own(struct imap_view *v, uint64_t modseq)
 {
@@ -186,7 +189,9 @@ bool imap_view_learn(struct imap_view *v, ph_str keywords)
     return more;
 }
 
-/* ---- sets ------------------------------------------------------------------------------------------------ */
+/* ---- sets
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int by_lo(const void *a, const void *b)
 {
@@ -195,7 +200,8 @@ static int by_lo(const void *a, const void *b)
 }
 
 /* One range of a set as places; false when it holds none. */
-static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid, struct imap_range *ret)
+static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid,
+                   struct imap_range *ret)
 {
     if (uid) {
         uint32_t star = v->told ? v->uids[v->told - 1] : 0;
@@ -216,12 +222,14 @@ static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid
         *ret = (struct imap_range){lo ? lo - 1 : 0, hi - 1};
         return true;
     }
-    uint32_t first = lower_bound(v->uids, v->told, lo), end = hi == UINT32_MAX ? v->told : lower_bound(v->uids, v->told, hi + 1);
+    uint32_t first = lower_bound(v->uids, v->told, lo),
+             end = hi == UINT32_MAX ? v->told : lower_bound(v->uids, v->told, hi + 1);
     *ret = (struct imap_range){first, end - 1};
     return end > first;
 }
 
-int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, bool uid, struct ph_arena *a, struct imap_ranges *ret)
+int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, bool uid,
+                      struct ph_arena *a, struct imap_ranges *ret)
 {
     struct imap_range *r = ph_arena_array(a, set->n ? set->n : 1, sizeof *r);
     size_t n = 0, keep = 0;
@@ -229,7 +237,8 @@ int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, 
         return -PH_ENOMEM;
     for (size_t i = 0; i < set->n; i++) {
         uint32_t lo = set->r[i].lo, hi = set->r[i].hi;
-        if (!uid && ((lo != UINT32_MAX && lo > v->told) || (hi != UINT32_MAX && hi > v->told)) && !(lo == 1 && hi == UINT32_MAX))
+        if (!uid && ((lo != UINT32_MAX && lo > v->told) || (hi != UINT32_MAX && hi > v->told)) &&
+            !(lo == 1 && hi == UINT32_MAX))
             return -PH_EINVAL;
         if (places(v, lo, hi, uid, &r[n]))
             n++;
@@ -246,7 +255,8 @@ int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, 
     return 0;
 }
 
-void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid, struct ph_buf *out)
+void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid,
+                    struct ph_buf *out)
 {
     for (size_t i = 0; i < r->n; i++) {
         uint32_t lo = v->uids[r->r[i].lo], hi = v->uids[r->r[i].hi];

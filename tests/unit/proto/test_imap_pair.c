@@ -1,11 +1,12 @@
 /*
- * The IMAP client engine against the server engine, in memory, the bytes between them cut into pieces of every size; and the
- * client against lines that other servers send.
+ * The IMAP client engine against the server engine, in memory, the bytes between them cut into
+ * pieces of every size; and the client against lines that other servers send.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,14 +49,19 @@ static void handle(struct pair *p, const struct ph_imap_command *k)
         assert_true(ph_str_eq(k->auth.initial, PH_STR("\0u\0p")));
         break;
     case PH_IMAP_LIST:
-        ph_imap_server_list(p->s, &(struct ph_imap_list){.name = PH_STR("Entw\xc3\xbcrfe"), .bits = PH_IMAP_MB_DRAFTS, .separator = '/'});
+        ph_imap_server_list(p->s, &(struct ph_imap_list){.name = PH_STR("Entw\xc3\xbcrfe"),
+                                                         .bits = PH_IMAP_MB_DRAFTS,
+                                                         .separator = '/'});
         break;
     case PH_IMAP_SELECT:
         ph_imap_server_exists(p->s, 172);
         ph_imap_server_flags(p->s, &seen);
         break;
     case PH_IMAP_STATUS:
-        ph_imap_server_status(p->s, &(struct ph_imap_status){.name = k->status.name, .mask = k->status.items, .messages = 3, .uidnext = 4});
+        ph_imap_server_status(p->s, &(struct ph_imap_status){.name = k->status.name,
+                                                             .mask = k->status.items,
+                                                             .messages = 3,
+                                                             .uidnext = 4});
         break;
     case PH_IMAP_FETCH:
         memset(body, 'b', sizeof body);
@@ -64,8 +70,10 @@ static void handle(struct pair *p, const struct ph_imap_command *k)
         ph_imap_server_fetch_flags(p->s, &seen);
         ph_imap_server_fetch_section(p->s, &whole, sizeof body);
         ph_imap_server_section_data(p->s, (ph_str){body, sizeof body});
-        ph_imap_server_fetch_envelope(p->s, &(struct ph_imap_envelope){.subject = PH_STR("a\r\nb")});
-        ph_imap_server_fetch_body(p->s, &(struct ph_imap_body){.multipart = true, .subtype = PH_STR("mixed")}, true);
+        ph_imap_server_fetch_envelope(p->s,
+                                      &(struct ph_imap_envelope){.subject = PH_STR("a\r\nb")});
+        ph_imap_server_fetch_body(
+            p->s, &(struct ph_imap_body){.multipart = true, .subtype = PH_STR("mixed")}, true);
         ph_imap_server_fetch_end(p->s);
         break;
     case PH_IMAP_SEARCH:
@@ -83,8 +91,11 @@ static void handle(struct pair *p, const struct ph_imap_command *k)
     default:
         break;
     }
-    bool no = k->verb == PH_IMAP_APPEND || (k->verb == PH_IMAP_COPY && ph_str_eq(k->copy.name, PH_STR("nowhere")));
-    ph_imap_server_done(p->s, no ? PH_IMAP_NO : PH_IMAP_OK, no ? &(struct ph_imap_code){.kind = PH_IMAP_CODE_TRYCREATE} : NULL, "Answered");
+    bool no = k->verb == PH_IMAP_APPEND ||
+              (k->verb == PH_IMAP_COPY && ph_str_eq(k->copy.name, PH_STR("nowhere")));
+    ph_imap_server_done(p->s, no ? PH_IMAP_NO : PH_IMAP_OK,
+                        no ? &(struct ph_imap_code){.kind = PH_IMAP_CODE_TRYCREATE} : NULL,
+                        "Answered");
 }
 
 static void serve(struct pair *p)
@@ -95,7 +106,8 @@ static void serve(struct pair *p)
             handle(p, ev.command);
         else if (ev.kind == PH_IMAP_SRV_DATA)
             ph_buf_add(&p->mail, ev.data);
-        else if (ev.kind == PH_IMAP_SRV_DATA_END || ev.kind == PH_IMAP_SRV_IDLE_END || ev.kind == PH_IMAP_SRV_RESPONSE)
+        else if (ev.kind == PH_IMAP_SRV_DATA_END || ev.kind == PH_IMAP_SRV_IDLE_END ||
+                 ev.kind == PH_IMAP_SRV_RESPONSE)
             ph_imap_server_done(p->s, PH_IMAP_OK, NULL, "Answered");
     }
 }
@@ -122,10 +134,12 @@ static void tell(struct pair *p, const struct ph_imap_client_event *ev)
         ph_buf_addf(b, "caps\n");
         break;
     case PH_IMAP_LIST_EV:
-        ph_buf_addf(b, "list %.*s %u %c\n", PH_FMT(ev->list.name), ev->list.bits, ev->list.separator);
+        ph_buf_addf(b, "list %.*s %u %c\n", PH_FMT(ev->list.name), ev->list.bits,
+                    ev->list.separator);
         break;
     case PH_IMAP_STATUS_EV:
-        ph_buf_addf(b, "status %.*s %llu %llu\n", PH_FMT(ev->status.name), (unsigned long long)ev->status.messages,
+        ph_buf_addf(b, "status %.*s %llu %llu\n", PH_FMT(ev->status.name),
+                    (unsigned long long)ev->status.messages,
                     (unsigned long long)ev->status.uidnext);
         break;
     case PH_IMAP_FLAGS_EV:
@@ -134,7 +148,11 @@ static void tell(struct pair *p, const struct ph_imap_client_event *ev)
     case PH_IMAP_EXISTS:
     case PH_IMAP_RECENT_EV:
     case PH_IMAP_EXPUNGED:
-        ph_buf_addf(b, "%s %u\n", ev->kind == PH_IMAP_EXISTS ? "exists" : ev->kind == PH_IMAP_EXPUNGED ? "expunged" : "recent", ev->n);
+        ph_buf_addf(b, "%s %u\n",
+                    ev->kind == PH_IMAP_EXISTS     ? "exists"
+                    : ev->kind == PH_IMAP_EXPUNGED ? "expunged"
+                                                   : "recent",
+                    ev->n);
         break;
     case PH_IMAP_FOUND:
         ph_buf_addf(b, "found %zu\n", ev->count);
@@ -144,12 +162,14 @@ static void tell(struct pair *p, const struct ph_imap_client_event *ev)
         ph_buf_add(&p->read, ev->chunk.data);
         break;
     case PH_IMAP_FETCHED:
-        ph_buf_addf(b, "fetched %u uid%u mask%u parts%zu%s", ev->fetch.seq, ev->fetch.uid, ev->fetch.mask, ev->fetch.part_count,
+        ph_buf_addf(b, "fetched %u uid%u mask%u parts%zu%s", ev->fetch.seq, ev->fetch.uid,
+                    ev->fetch.mask, ev->fetch.part_count,
                     ev->fetch.part_count && ev->fetch.parts[0].streamed ? " streamed" : "");
         if (ev->fetch.envelope)
             ph_buf_addf(b, " subject%zu", ev->fetch.envelope->subject.n);
         if (ev->fetch.body)
-            ph_buf_addf(b, " %.*s/%.*s", PH_FMT(ev->fetch.body->type), PH_FMT(ev->fetch.body->subtype));
+            ph_buf_addf(b, " %.*s/%.*s", PH_FMT(ev->fetch.body->type),
+                        PH_FMT(ev->fetch.body->subtype));
         ph_buf_addc(b, '\n');
         break;
     case PH_IMAP_OTHER:
@@ -173,7 +193,8 @@ static void listen(struct pair *p)
         tell(p, &ev);
 }
 
-static bool carry(const struct ph_proto_ops *from, void *a, const struct ph_proto_ops *to, void *b, size_t step)
+static bool carry(const struct ph_proto_ops *from, void *a, const struct ph_proto_ops *to, void *b,
+                  size_t step)
 {
     ph_str out = ph_str_sub(from->out(a), 0, step);
     if (!out.n)
@@ -194,7 +215,8 @@ static void run(struct pair *p)
         listen(p);
         moved |= carry(&ph_imap_client_ops, p->c, &ph_imap_server_ops, p->s, p->step);
         serve(p);
-        if ((ph_imap_client_ops.want(p->c) & PH_WANT_TLS) && (ph_imap_server_ops.want(p->s) & PH_WANT_TLS)) {
+        if ((ph_imap_client_ops.want(p->c) & PH_WANT_TLS) &&
+            (ph_imap_server_ops.want(p->s) & PH_WANT_TLS)) {
             ph_imap_client_tls_started(p->c);
             ph_imap_server_tls_started(p->s);
             moved = true;
@@ -214,9 +236,13 @@ static void expect(struct pair *p, const char *told)
 
 static void begin(struct pair *p, size_t step, bool secure)
 {
-    struct ph_imap_server_options so = {.struct_size = sizeof so, .secure = secure, .starttls = true,
-                                        .caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) | PH_IMAP_CAP(NAMESPACE)};
-    struct ph_imap_client_options co = {.struct_size = sizeof co, .secure = secure, .trace = on_trace, .trace_ctx = p};
+    struct ph_imap_server_options so = {.struct_size = sizeof so,
+                                        .secure = secure,
+                                        .starttls = true,
+                                        .caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(UIDPLUS) |
+                                                PH_IMAP_CAP(MOVE) | PH_IMAP_CAP(NAMESPACE)};
+    struct ph_imap_client_options co = {
+        .struct_size = sizeof co, .secure = secure, .trace = on_trace, .trace_ctx = p};
     *p = (struct pair){.step = step};
     struct ph_buf *bufs[] = {&p->told, &p->trace, &p->mail, &p->read};
     for (int i = 0; i < 4; i++)
@@ -252,15 +278,21 @@ static void one_session(size_t step)
     /* Pipelined. */
     assert_int_equal(ph_imap_client_list(p.c, PH_STR(""), PH_STR("*"), false), 4);
     assert_int_equal(ph_imap_client_select(p.c, PH_STR("INBOX"), false), 5);
-    assert_int_equal(ph_imap_client_status(p.c, PH_STR("a b"), PH_IMAP_ST_MESSAGES | PH_IMAP_ST_UIDNEXT), 6);
-    expect(&p, "list Entw\xc3\xbcrfe 1024 /\nresult 4 OK code0\nexists 172\nflags 1 $x\nresult 5 OK code0\nstatus a b 3 4\nresult 6 OK code0\n");
+    assert_int_equal(
+        ph_imap_client_status(p.c, PH_STR("a b"), PH_IMAP_ST_MESSAGES | PH_IMAP_ST_UIDNEXT), 6);
+    expect(&p, "list Entw\xc3\xbcrfe 1024 /\nresult 4 OK code0\nexists 172\nflags 1 $x\nresult 5 "
+               "OK code0\nstatus a b 3 4\nresult 6 OK code0\n");
     assert_int_equal(ph_imap_client_fetch(p.c, true, PH_STR("70"), PH_STR("(FLAGS BODY[])")), 7);
-    expect(&p, "fetched 7 uid70 mask83 parts1 streamed subject4 MULTIPART/mixed\nresult 7 OK code0\n");
+    expect(&p,
+           "fetched 7 uid70 mask83 parts1 streamed subject4 MULTIPART/mixed\nresult 7 OK code0\n");
     assert_int_equal(p.read.n, 5000);
     assert_int_equal(ph_imap_client_copy(p.c, true, PH_STR("70"), PH_STR("nowhere"), false), 8);
     assert_int_equal(ph_imap_client_search(p.c, true, PH_STR(""), PH_STR("ALL")), 9);
     expect(&p, "result 8 NO code8\nfound 2\nresult 9 OK code0\n");
-    assert_int_equal(ph_imap_client_append(p.c, PH_STR("x y"), &(struct ph_imap_flags){PH_IMAP_SEEN, PH_STR("k")}, 0, 0, 11), 10);
+    assert_int_equal(ph_imap_client_append(p.c, PH_STR("x y"),
+                                           &(struct ph_imap_flags){PH_IMAP_SEEN, PH_STR("k")}, 0, 0,
+                                           11),
+                     10);
     assert_int_equal(ph_imap_client_append_data(p.c, PH_STR("hello\r\n")), 7);
     assert_int_equal(ph_imap_client_noop(p.c), -PH_EORDER);
     assert_int_equal(ph_imap_client_append_data(p.c, PH_STR("abcdefg")), 4);
@@ -289,8 +321,8 @@ static void whole_sessions(void **state)
     one_session(100000);
 }
 
-/* Lines as another server says them, one string; what the client must make of them. `do`: c capability, l login, s select, a append
- * of 3 bytes, p AUTHENTICATE PLAIN, i idle. */
+/* Lines as another server says them, one string; what the client must make of them. `do`: c
+ * capability, l login, s select, a append of 3 bytes, p AUTHENTICATE PLAIN, i idle. */
 static const struct {
     const char *doing, *server, *told;
 } foreign[] = {
@@ -299,26 +331,45 @@ static const struct {
     {"", "* PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] hi\r\n", "greeting PREAUTH\n"},
     {"", "220 smtp.example ESMTP\r\n", "broken the server sent a line that is no response\n"},
     {"", "+ OK POP3\r\n", "broken the server said \"+\" although nothing waits for it\n"},
-    {"", "* OK hi\r\n* 3 EXISTS\r\n* SEARCH\r\n* SEARCH 1 2 \r\n* VANISHED 3\r\n* 2 XFOO (\"\\\"\")\r\n* 4 EXPUNGE\r\n",
-     "greeting OK\nexists 3\nfound 0\nfound 2\nother VANISHED 3\nother 2 XFOO (\"\\\"\")\nexpunged 4\n"},
-    {"", "* OK hi\r\n* LIST (\\Marked \\HasNoChildren) NIL inbox\r\n* LSUB () \"\\\\\" {3}\r\na\\b\r\n",
+    {"",
+     "* OK hi\r\n* 3 EXISTS\r\n* SEARCH\r\n* SEARCH 1 2 \r\n* VANISHED 3\r\n* 2 XFOO "
+     "(\"\\\"\")\r\n* 4 EXPUNGE\r\n",
+     "greeting OK\nexists 3\nfound 0\nfound 2\nother VANISHED 3\nother 2 XFOO (\"\\\"\")\nexpunged "
+     "4\n"},
+    {"",
+     "* OK hi\r\n* LIST (\\Marked \\HasNoChildren) NIL inbox\r\n* LSUB () \"\\\\\" {3}\r\na\\b\r\n",
      "greeting OK\nlist INBOX 36 \0\n"},
-    {"", "* OK hi\r\n* 1 FETCH (UID 3 RFC822.SIZE 12 X-GM-LABELS (\"\\\\Sent\" a) MODSEQ (99) INTERNALDATE \" 7-Feb-1994 21:52:25 -0800\" BODY[TEXT] NIL "
-         "RFC822.HEADER \"x\")\r\n",
+    {"",
+     "* OK hi\r\n* 1 FETCH (UID 3 RFC822.SIZE 12 X-GM-LABELS (\"\\\\Sent\" a) MODSEQ (99) "
+     "INTERNALDATE \" 7-Feb-1994 21:52:25 -0800\" BODY[TEXT] NIL "
+     "RFC822.HEADER \"x\")\r\n",
      "greeting OK\nfetched 1 uid3 mask141 parts2\n"},
-    {"", "* OK hi\r\n* 1 FETCH (BODY[HEADER.FIELDS (\"A\" B)] {2}\r\nxy UID 9)\r\n", "greeting OK\nfetched 1 uid9 mask1 parts1 streamed\n"},
-    {"", "* OK hi\r\n* 1 FETCH (BODY[] {0}\r\n)\r\n", "greeting OK\nfetched 1 uid0 mask0 parts1 streamed\n"},
-    {"", "* OK hi\r\n* 1 FETCH (ENVELOPE (NIL NIL ((NIL NIL \"a\" \"b\") (NIL NIL \"c\" \"d\")) NIL NIL NIL NIL NIL NIL NIL) BODYSTRUCTURE "
-         "((\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 1 NIL NIL (\"en\" \"de\") NIL (1 2)) \"X\" (\"boundary\" \"b\") NIL NIL))\r\n",
+    {"", "* OK hi\r\n* 1 FETCH (BODY[HEADER.FIELDS (\"A\" B)] {2}\r\nxy UID 9)\r\n",
+     "greeting OK\nfetched 1 uid9 mask1 parts1 streamed\n"},
+    {"", "* OK hi\r\n* 1 FETCH (BODY[] {0}\r\n)\r\n",
+     "greeting OK\nfetched 1 uid0 mask0 parts1 streamed\n"},
+    {"",
+     "* OK hi\r\n* 1 FETCH (ENVELOPE (NIL NIL ((NIL NIL \"a\" \"b\") (NIL NIL \"c\" \"d\")) NIL "
+     "NIL NIL NIL NIL NIL NIL) BODYSTRUCTURE "
+     "((\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 1 NIL NIL (\"en\" \"de\") NIL (1 2)) \"X\" "
+     "(\"boundary\" \"b\") NIL NIL))\r\n",
      "greeting OK\nfetched 1 uid0 mask80 parts0 subject0 MULTIPART/X\n"},
-    {"", "* OK hi\r\n* 1 FETCH (BODY[] {5}\r\nab", "greeting OK\nbroken the server closed the connection\n"},
-    {"c", "* OK hi\r\nA1 OK done\r\nA1 OK again\r\n", "greeting OK\nresult 1 OK code0\nbroken the server answered a command that was not given\n"},
-    {"c", "* OK hi\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nA1 NO [ALERT] x\r\n", "greeting OK\ncaps\nresult 1 NO code1\n"},
-    {"p", "* OK hi\r\n+ \r\nA1 OK [CAPABILITY IMAP4rev1] in\r\n", "greeting OK\nresult 1 OK code3\n"},
+    {"", "* OK hi\r\n* 1 FETCH (BODY[] {5}\r\nab",
+     "greeting OK\nbroken the server closed the connection\n"},
+    {"c", "* OK hi\r\nA1 OK done\r\nA1 OK again\r\n",
+     "greeting OK\nresult 1 OK code0\nbroken the server answered a command that was not given\n"},
+    {"c", "* OK hi\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nA1 NO [ALERT] x\r\n",
+     "greeting OK\ncaps\nresult 1 NO code1\n"},
+    {"p", "* OK hi\r\n+ \r\nA1 OK [CAPABILITY IMAP4rev1] in\r\n",
+     "greeting OK\nresult 1 OK code3\n"},
     {"p", "* OK hi\r\nA1 NO not now\r\n", "greeting OK\nresult 1 NO code0\n"},
-    {"s", "* PREAUTH hi\r\n* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n* OK [UIDVALIDITY 5] y\r\n* OK [X-Y z] w\r\nA1 OK [READ-ONLY] s\r\n",
-     "greeting PREAUTH\ncondition OK code5\ncondition OK code10\ncondition OK code39\nresult 1 OK code6\n"},
-    {"a", "* PREAUTH hi\r\n+ go\r\nA1 OK [APPENDUID 1 2] s\r\n", "greeting PREAUTH\ncontinue 1\nresult 1 OK code12\n"},
+    {"s",
+     "* PREAUTH hi\r\n* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n* OK [UIDVALIDITY 5] y\r\n* OK [X-Y "
+     "z] w\r\nA1 OK [READ-ONLY] s\r\n",
+     "greeting PREAUTH\ncondition OK code5\ncondition OK code10\ncondition OK code39\nresult 1 OK "
+     "code6\n"},
+    {"a", "* PREAUTH hi\r\n+ go\r\nA1 OK [APPENDUID 1 2] s\r\n",
+     "greeting PREAUTH\ncontinue 1\nresult 1 OK code12\n"},
     {"a", "* PREAUTH hi\r\nA1 NO [TRYCREATE] s\r\n", "greeting PREAUTH\nresult 1 NO code8\n"},
     {"i", "* PREAUTH hi\r\n+ idling\r\n* 5 EXISTS\r\n", "greeting PREAUTH\ncontinue 1\nexists 5\n"},
 };
@@ -340,7 +391,7 @@ static void other_servers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
-        for (size_t step = 1; step < 9; step += step > 3 ? 4 : 1) {
+        for (size_t step = 1; step<9; step += step> 3 ? 4 : 1) {
             struct pair p;
             begin(&p, step, true);
             const char *lf = strchr(foreign[i].server, '\n') + 1;
@@ -350,7 +401,8 @@ static void other_servers(void **state)
                 assert_int_equal(ph_imap_client_capability(p.c), 1);
                 break;
             case 'p':
-                assert_int_equal(ph_imap_client_auth_plain(p.c, PH_STR(""), PH_STR("u"), PH_STR("p")), 1);
+                assert_int_equal(
+                    ph_imap_client_auth_plain(p.c, PH_STR(""), PH_STR("u"), PH_STR("p")), 1);
                 break;
             case 's':
                 assert_int_equal(ph_imap_client_select(p.c, PH_STR("x"), true), 1);
@@ -371,7 +423,8 @@ static void other_servers(void **state)
             listen(&p);
             size_t want = strlen(foreign[i].told);
             if (p.told.n < want || memcmp(ph_buf_cstr(&p.told), foreign[i].told, want) != 0) {
-                print_error("row %zu, pieces of %zu\nwant:\n%sgot:\n%s", i, step, foreign[i].told, ph_buf_cstr(&p.told));
+                print_error("row %zu, pieces of %zu\nwant:\n%sgot:\n%s", i, step, foreign[i].told,
+                            ph_buf_cstr(&p.told));
                 fail();
             }
             end(&p);
@@ -380,6 +433,7 @@ static void other_servers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(whole_sessions), cmocka_unit_test(other_servers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(whole_sessions),
+                                       cmocka_unit_test(other_servers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,22 @@
 /*
  * The IMAP server engine, by dialogues that are data: imap/ *.trace. One line is one of
  *
- *   C: text      the client sends text and CRLF        C~ text   without CRLF; \r \n \0 \\ are escapes in both
- *   C* n text    the client sends text n times
- *   S: text      the server sends exactly this line and CRLF (in order; "S: ..." skips one line)
- *   E: text      the handler is told this, as tell() writes it
- *   H: word ...  the handler answers: see handler()
- *   = silence    nothing is unread: no output and no event
- *   = closed     the engine wants to close
- *   = secure     TLS came up
- *   % option     before all else: plain, starttls, small
+ *   C: text      the client sends text and CRLF        C~ text   without CRLF; \r \n \0 \\ are
+ * escapes in both C* n text    the client sends text n times S: text      the server sends exactly
+ * this line and CRLF (in order; "S: ..." skips one line) E: text      the handler is told this, as
+ * tell() writes it H: word ...  the handler answers: see handler() = silence    nothing is unread:
+ * no output and no event = closed     the engine wants to close = secure     TLS came up % option
+ * before all else: plain, starttls, small
  *
  * Every dialogue runs with the input cut into pieces of 1, 2, 3, 7 and all bytes.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +34,8 @@ struct play {
 
 static void fail_at(struct play *p, const char *want, ph_str got)
 {
-    print_error("%s:%d (pieces of %zu)\n  want: %s\n  got:  %.*s\n", p->file, p->line, p->step, want, PH_FMT(got));
+    print_error("%s:%d (pieces of %zu)\n  want: %s\n  got:  %.*s\n", p->file, p->line, p->step,
+                want, PH_FMT(got));
     fail();
 }
 
@@ -50,7 +49,8 @@ static const char *const keys[] = {
 #define X(sym, wire, arg) wire,
     PH_IMAP_KEYS(X)
 #undef X
-    "SEQ", "AND"};
+        "SEQ",
+    "AND"};
 
 static void tell_set(struct ph_buf *b, const struct ph_imap_set *s)
 {
@@ -99,7 +99,8 @@ static void tell_command(struct ph_buf *b, const struct ph_imap_command *k)
         ph_buf_addf(b, " [%.*s] [%.*s]", PH_FMT(k->login.user), PH_FMT(k->login.password));
         break;
     case PH_IMAP_AUTHENTICATE:
-        ph_buf_addf(b, " %.*s %d %zu", PH_FMT(k->auth.mechanism), k->auth.has_initial, k->auth.initial.n);
+        ph_buf_addf(b, " %.*s %d %zu", PH_FMT(k->auth.mechanism), k->auth.has_initial,
+                    k->auth.initial.n);
         break;
     case PH_IMAP_LIST:
     case PH_IMAP_LSUB:
@@ -114,7 +115,8 @@ static void tell_command(struct ph_buf *b, const struct ph_imap_command *k)
     case PH_IMAP_APPEND:
         ph_buf_addf(b, " [%.*s]", PH_FMT(k->append.name));
         tell_flags(b, &k->append.flags);
-        ph_buf_addf(b, " %lld %llu", (long long)(k->append.has_date ? k->append.date : -1), (unsigned long long)k->append.size);
+        ph_buf_addf(b, " %lld %llu", (long long)(k->append.has_date ? k->append.date : -1),
+                    (unsigned long long)k->append.size);
         break;
     case PH_IMAP_FETCH:
         tell_set(b, &k->fetch.set);
@@ -141,7 +143,8 @@ static void tell_command(struct ph_buf *b, const struct ph_imap_command *k)
         break;
     case PH_IMAP_CREATE:
     case PH_IMAP_RENAME:
-        ph_buf_addf(b, " [%.*s] [%.*s] %u", PH_FMT(k->mailbox.name), PH_FMT(k->mailbox.to), k->mailbox.special);
+        ph_buf_addf(b, " [%.*s] [%.*s] %u", PH_FMT(k->mailbox.name), PH_FMT(k->mailbox.to),
+                    k->mailbox.special);
         break;
     case PH_IMAP_SELECT:
     case PH_IMAP_EXAMINE:
@@ -170,7 +173,9 @@ static void tell(struct play *p, const struct ph_imap_server_event *ev)
         break;
     case PH_IMAP_SRV_DATA:
         for (size_t i = 0; i < ev->data.n; i++)
-            ph_buf_addc(b, ev->data.p[i] == '\n' ? '|' : ev->data.p[i] == '\r' ? '^' : ev->data.p[i]);
+            ph_buf_addc(b, ev->data.p[i] == '\n'   ? '|'
+                           : ev->data.p[i] == '\r' ? '^'
+                                                   : ev->data.p[i]);
         return;
     case PH_IMAP_SRV_DATA_END:
         ph_buf_add(b, PH_STR("data-end"));
@@ -255,27 +260,45 @@ static ph_str unescape(char *s)
 
 static void handler_fetch(struct play *p)
 {
-    static const struct ph_imap_address who = {PH_STR_INIT("Al \"ice\""), {0}, PH_STR_INIT("alice"), PH_STR_INIT("a.test")};
-    static const struct ph_imap_envelope env = {.date = PH_STR_INIT("Mon, 7 Feb 1994"), .subject = PH_STR_INIT("caf\xc3\xa9"),
-                                                .from = {&who, 1}, .message_id = PH_STR_INIT("<1@a>")};
+    static const struct ph_imap_address who = {
+        PH_STR_INIT("Al \"ice\""), {0}, PH_STR_INIT("alice"), PH_STR_INIT("a.test")};
+    static const struct ph_imap_envelope env = {.date = PH_STR_INIT("Mon, 7 Feb 1994"),
+                                                .subject = PH_STR_INIT("caf\xc3\xa9"),
+                                                .from = {&who, 1},
+                                                .message_id = PH_STR_INIT("<1@a>")};
     static const struct ph_imap_param cs = {PH_STR_INIT("charset"), PH_STR_INIT("utf-8")};
-    struct ph_imap_body leaf = {.type = PH_STR("text"), .subtype = PH_STR("plain"), .params = {&cs, 1}, .encoding = PH_STR("8bit"),
-                                .size = 12, .lines = 1, .disposition = PH_STR("inline")};
-    struct ph_imap_body msg = {.message = true, .type = PH_STR("message"), .subtype = PH_STR("rfc822"), .size = 90, .lines = 4,
-                               .envelope = &env, .child = &(struct ph_imap_body){.multipart = true, .subtype = PH_STR("mixed")}};
+    struct ph_imap_body leaf = {.type = PH_STR("text"),
+                                .subtype = PH_STR("plain"),
+                                .params = {&cs, 1},
+                                .encoding = PH_STR("8bit"),
+                                .size = 12,
+                                .lines = 1,
+                                .disposition = PH_STR("inline")};
+    struct ph_imap_body msg = {
+        .message = true,
+        .type = PH_STR("message"),
+        .subtype = PH_STR("rfc822"),
+        .size = 90,
+        .lines = 4,
+        .envelope = &env,
+        .child = &(struct ph_imap_body){.multipart = true, .subtype = PH_STR("mixed")}};
     struct ph_imap_body root = {.multipart = true, .subtype = PH_STR("mixed"), .child = &leaf};
     leaf.next = &msg;
     ph_imap_server_fetch_begin(p->s, 3);
     ph_imap_server_fetch_uid(p->s, 9);
-    ph_imap_server_fetch_flags(p->s, &(struct ph_imap_flags){PH_IMAP_SEEN | PH_IMAP_RECENT, PH_STR("$Junk x")});
+    ph_imap_server_fetch_flags(
+        p->s, &(struct ph_imap_flags){PH_IMAP_SEEN | PH_IMAP_RECENT, PH_STR("$Junk x")});
     ph_imap_server_fetch_date(p->s, 837571465);
     ph_imap_server_fetch_size(p->s, 4294967296);
     ph_imap_server_fetch_envelope(p->s, &env);
     ph_imap_server_fetch_body(p->s, &root, true);
-    ph_imap_server_fetch_section(p->s, &(struct ph_imap_section){.kind = PH_IMAP_SEC_TEXT, .partial = true, .from = 2}, 4);
+    ph_imap_server_fetch_section(
+        p->s, &(struct ph_imap_section){.kind = PH_IMAP_SEC_TEXT, .partial = true, .from = 2}, 4);
     ph_imap_server_section_data(p->s, PH_STR("ab"));
     ph_imap_server_section_data(p->s, PH_STR("cd"));
-    ph_imap_server_fetch_nil(p->s, &(struct ph_imap_section){.kind = PH_IMAP_SEC_MIME, .part = (uint32_t[]){1, 2}, .depth = 2});
+    ph_imap_server_fetch_nil(p->s, &(struct ph_imap_section){.kind = PH_IMAP_SEC_MIME,
+                                                             .part = (uint32_t[]){1, 2},
+                                                             .depth = 2});
     ph_imap_server_fetch_end(p->s);
 }
 
@@ -289,7 +312,8 @@ static void handler(struct play *p, ph_str what)
     ph_str_token(&what, ' ', &word);
     if (ph_str_eq(word, PH_STR("ok")) || ph_str_eq(word, PH_STR("no"))) {
         snprintf(text, sizeof text, "%.*s", PH_FMT(what));
-        ph_imap_server_done(p->s, ph_str_eq(word, PH_STR("ok")) ? PH_IMAP_OK : PH_IMAP_NO, NULL, text);
+        ph_imap_server_done(p->s, ph_str_eq(word, PH_STR("ok")) ? PH_IMAP_OK : PH_IMAP_NO, NULL,
+                            text);
     } else if (ph_str_eq(word, PH_STR("accept"))) {
         ph_imap_server_accept(p->s);
     } else if (ph_str_eq(word, PH_STR("challenge"))) {
@@ -299,9 +323,15 @@ static void handler(struct play *p, ph_str what)
     } else if (ph_str_eq(word, PH_STR("fetch"))) {
         handler_fetch(p);
     } else if (ph_str_eq(word, PH_STR("list"))) {
-        ph_imap_server_list(p->s, &(struct ph_imap_list){.name = what, .bits = PH_IMAP_MB_SENT | PH_IMAP_MB_HASNOCHILDREN, .separator = '/'});
+        ph_imap_server_list(
+            p->s, &(struct ph_imap_list){.name = what,
+                                         .bits = PH_IMAP_MB_SENT | PH_IMAP_MB_HASNOCHILDREN,
+                                         .separator = '/'});
     } else if (ph_str_eq(word, PH_STR("status"))) {
-        ph_imap_server_status(p->s, &(struct ph_imap_status){.name = what, .mask = PH_IMAP_ST_MESSAGES | PH_IMAP_ST_UNSEEN, .messages = 7});
+        ph_imap_server_status(
+            p->s, &(struct ph_imap_status){.name = what,
+                                           .mask = PH_IMAP_ST_MESSAGES | PH_IMAP_ST_UNSEEN,
+                                           .messages = 7});
     } else if (ph_str_eq(word, PH_STR("found"))) {
         ph_imap_server_search_begin(p->s);
         while (ph_str_token(&what, ' ', &arg))
@@ -309,7 +339,10 @@ static void handler(struct play *p, ph_str what)
         ph_imap_server_search_end(p->s);
     } else if (ph_str_eq(word, PH_STR("copyuid"))) {
         ph_imap_server_done(p->s, PH_IMAP_OK,
-                            &(struct ph_imap_code){.kind = PH_IMAP_CODE_COPYUID, .n = 38505, .from = PH_STR("304,319:320"), .to = PH_STR("3956:3958")},
+                            &(struct ph_imap_code){.kind = PH_IMAP_CODE_COPYUID,
+                                                   .n = 38505,
+                                                   .from = PH_STR("304,319:320"),
+                                                   .to = PH_STR("3956:3958")},
                             "Done");
     } else if (ph_str_eq(word, PH_STR("bye"))) {
         ph_imap_server_bye(p->s, PH_IMAP_CODE_UNAVAILABLE, "Going down.");
@@ -371,9 +404,14 @@ static void one_line(struct play *p, char *line)
 static struct ph_imap_server_options options_of(const char *text)
 {
     struct ph_imap_server_options o = {
-        .struct_size = sizeof o, .secure = true, .greeting = PH_STR("hello"), .product = PH_STR("Posthouse"),
-        .caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(UNSELECT) |
-                PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(CREATE_SPECIAL_USE) | PH_IMAP_CAP(LIST_EXTENDED) | PH_IMAP_CAP(LIST_STATUS)};
+        .struct_size = sizeof o,
+        .secure = true,
+        .greeting = PH_STR("hello"),
+        .product = PH_STR("Posthouse"),
+        .caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) |
+                PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(UNSELECT) | PH_IMAP_CAP(SPECIAL_USE) |
+                PH_IMAP_CAP(CREATE_SPECIAL_USE) | PH_IMAP_CAP(LIST_EXTENDED) |
+                PH_IMAP_CAP(LIST_STATUS)};
     if (strstr(text, "% plain\n"))
         o.secure = false;
     if (strstr(text, "% starttls\n"))
@@ -455,6 +493,7 @@ static void time_outs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_dialogues), cmocka_unit_test(time_outs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_dialogues),
+                                       cmocka_unit_test(time_outs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

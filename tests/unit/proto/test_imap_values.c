@@ -1,8 +1,10 @@
-/* Values of IMAP: modified UTF-7, LIST patterns, sets, and every allocation of both engines failing once. */
+/* Values of IMAP: modified UTF-7, LIST patterns, sets, and every allocation of both engines failing
+ * once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +16,24 @@ static void utf7(void **state)
     static const struct {
         const char *wire, *utf8;
     } rows[] = {
-        {"INBOX", "INBOX"}, {"a&-b", "a&b"}, {"~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"},
-        {"&Jjo-!", "\xe2\x98\xba!"}, {"&2D3eAA-", "\xf0\x9f\x98\x80"}, {"", ""}, {"Entw&APw-rfe", "Entw\xc3\xbcrfe"},
-        {"&Jjo", NULL}, {"&", NULL}, {"&AGE-", NULL}, {"&2D0-", NULL}, {"&3gA-", NULL}, {"&Jjp-", NULL}, {"a\x80", NULL}, {"&J-", NULL},
-        {"&Jj*-", NULL}, {"&AAA-", NULL},
+        {"INBOX", "INBOX"},
+        {"a&-b", "a&b"},
+        {"~peter/mail/&U,BTFw-/&ZeVnLIqe-",
+         "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"},
+        {"&Jjo-!", "\xe2\x98\xba!"},
+        {"&2D3eAA-", "\xf0\x9f\x98\x80"},
+        {"", ""},
+        {"Entw&APw-rfe", "Entw\xc3\xbcrfe"},
+        {"&Jjo", NULL},
+        {"&", NULL},
+        {"&AGE-", NULL},
+        {"&2D0-", NULL},
+        {"&3gA-", NULL},
+        {"&Jjp-", NULL},
+        {"a\x80", NULL},
+        {"&J-", NULL},
+        {"&Jj*-", NULL},
+        {"&AAA-", NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -41,24 +57,50 @@ static void patterns(void **state)
         const char *pattern, *name;
         bool match;
     } rows[] = {
-        {"*", "a/b/c", true},   {"%", "a", true},          {"%", "a/b", false},  {"a/%", "a/b", true},    {"a/%", "a/b/c", false},
-        {"%/%", "a/b", true},   {"*/c", "a/b/c", true},    {"%/c", "a/b/c", false}, {"inbox", "INBOX", true}, {"InB%", "INBOX", true},
-        {"inbox", "INBOXx", false}, {"a", "A", false},     {"", "", true},       {"", "a", false},        {"a*b%c", "axxbyyc", true},
-        {"a*b%c", "axxby/c", false}, {"*%", "a/b", true},  {"%*", "a/b", true},  {"*a*b*c", "xaybzcbc", true}, {"%b*d", "ab/cd", true},
-        {"*/%x", "a/b/cx", true}, {"%%%", "ab", true},     {"*x%y", "x/xay", true},
+        {"*", "a/b/c", true},
+        {"%", "a", true},
+        {"%", "a/b", false},
+        {"a/%", "a/b", true},
+        {"a/%", "a/b/c", false},
+        {"%/%", "a/b", true},
+        {"*/c", "a/b/c", true},
+        {"%/c", "a/b/c", false},
+        {"inbox", "INBOX", true},
+        {"InB%", "INBOX", true},
+        {"inbox", "INBOXx", false},
+        {"a", "A", false},
+        {"", "", true},
+        {"", "a", false},
+        {"a*b%c", "axxbyyc", true},
+        {"a*b%c", "axxby/c", false},
+        {"*%", "a/b", true},
+        {"%*", "a/b", true},
+        {"*a*b*c", "xaybzcbc", true},
+        {"%b*d", "ab/cd", true},
+        {"*/%x", "a/b/cx", true},
+        {"%%%", "ab", true},
+        {"*x%y", "x/xay", true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (ph_imap_list_match(ph_str_c(rows[i].pattern), ph_str_c(rows[i].name), '/') != rows[i].match)
+        if (ph_imap_list_match(ph_str_c(rows[i].pattern), ph_str_c(rows[i].name), '/') !=
+            rows[i].match)
             fail_msg("%s against %s", rows[i].pattern, rows[i].name);
 }
 
 static void dates(void **state)
 {
-    static const char *const good[] = {"\"17-Jul-1996 02:44:25 -0700\"", "\"29-Feb-2000 23:59:59 +0530\"", "\"01-Jan-1970 00:00:00 +0000\"",
-                                       "\"31-Dec-1969 23:59:59 +0000\"", "\"01-Mar-1900 00:00:00 -1200\""};
-    static const char *const bad[] = {"\"17-Jul-1996 02:44:25\"", "\"32-Jul-1996 02:44:25 +0000\"", "17-Jul-1996", "\"17-Jux-1996 02:44:25 +0000\"",
-                                      "\"17-Jul-1996 24:44:25 +0000\"", "\"\"", "\""};
+    static const char *const good[] = {
+        "\"17-Jul-1996 02:44:25 -0700\"", "\"29-Feb-2000 23:59:59 +0530\"",
+        "\"01-Jan-1970 00:00:00 +0000\"", "\"31-Dec-1969 23:59:59 +0000\"",
+        "\"01-Mar-1900 00:00:00 -1200\""};
+    static const char *const bad[] = {"\"17-Jul-1996 02:44:25\"",
+                                      "\"32-Jul-1996 02:44:25 +0000\"",
+                                      "17-Jul-1996",
+                                      "\"17-Jux-1996 02:44:25 +0000\"",
+                                      "\"17-Jul-1996 24:44:25 +0000\"",
+                                      "\"\"",
+                                      "\""};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct ph__imap_cur c = {.at = good[i], .begin = good[i], .end = good[i] + strlen(good[i])};
@@ -95,7 +137,8 @@ static void sets(void **state)
     ph_arena_free(a);
 }
 
-/* ---- allocations that fail ---------------------------------------------------------------------------- */
+/* ---- allocations that fail
+ * ---------------------------------------------------------------------------- */
 
 struct failing {
     long left, live;
@@ -123,8 +166,10 @@ static void serve_once(const struct ph_alloc *al)
     struct ph_imap_server_event ev;
     if (!s)
         return;
-    (void)ph_imap_server_ops.feed(s, PH_STR("a LOGIN \"x\\\"\" {1+}\r\ny\r\nb SELECT &Jjo-\r\nc FETCH 1:3,5 (FLAGS BODY[HEADER.FIELDS (A B)])\r\n"
-                                            "d SEARCH OR FROM x NOT (TO y)\r\ne APPEND z (k) {3+}\r\nabc\r\n"));
+    (void)ph_imap_server_ops.feed(
+        s, PH_STR("a LOGIN \"x\\\"\" {1+}\r\ny\r\nb SELECT &Jjo-\r\nc FETCH 1:3,5 (FLAGS "
+                  "BODY[HEADER.FIELDS (A B)])\r\n"
+                  "d SEARCH OR FROM x NOT (TO y)\r\ne APPEND z (k) {3+}\r\nabc\r\n"));
     while (ph_imap_server_next(s, &ev) != PH_IMAP_SRV_NEED) {
         if (ev.kind == PH_IMAP_SRV_COMMAND && ev.command->verb == PH_IMAP_APPEND)
             ph_imap_server_accept(s);
@@ -142,8 +187,11 @@ static void ask_once(const struct ph_alloc *al)
     if (!c)
         return;
     (void)ph_imap_client_login(c, PH_STR("u"), PH_STR("p\xc3\xa9"));
-    (void)ph_imap_client_ops.feed(c, PH_STR("* OK hi\r\n* SEARCH 1 2\r\n* 1 FETCH (FLAGS (\\Seen k) ENVELOPE (NIL NIL ((NIL NIL \"a\" \"b\")) NIL NIL NIL "
-                                            "NIL NIL NIL NIL) BODY[] {2}\r\nab BODY ((\"a\" \"b\" (\"c\" \"d\") NIL NIL \"7BIT\" 1) \"mixed\"))\r\n"));
+    (void)ph_imap_client_ops.feed(c,
+                                  PH_STR("* OK hi\r\n* SEARCH 1 2\r\n* 1 FETCH (FLAGS (\\Seen k) "
+                                         "ENVELOPE (NIL NIL ((NIL NIL \"a\" \"b\")) NIL NIL NIL "
+                                         "NIL NIL NIL NIL) BODY[] {2}\r\nab BODY ((\"a\" \"b\" "
+                                         "(\"c\" \"d\") NIL NIL \"7BIT\" 1) \"mixed\"))\r\n"));
     while (ph_imap_client_next(c, &ev) != PH_IMAP_NEED) {
     }
     ph_imap_client_free(c);
@@ -165,7 +213,8 @@ static void every_allocation_fails_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(utf7), cmocka_unit_test(patterns), cmocka_unit_test(dates), cmocka_unit_test(sets),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(utf7), cmocka_unit_test(patterns),
+                                       cmocka_unit_test(dates), cmocka_unit_test(sets),
                                        cmocka_unit_test(every_allocation_fails_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
