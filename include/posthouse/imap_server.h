@@ -32,6 +32,7 @@ struct ph_imap_server_options {
     uint64_t caps;
     bool secure;              /* TLS from the first byte */
     bool starttls;            /* there is a certificate */
+    bool plaintext;           /* logins also without TLS; else LOGINDISABLED */
     ph_str greeting;          /* the sentence of the greeting; copied */
     ph_str product, version;  /* the answer to ID; copied */
     size_t preauth_max;       /* a whole command, literals included, before login; 8 KiB */

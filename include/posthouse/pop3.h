@@ -69,7 +69,7 @@ struct ph_pop3_server_options {
     ph_str host;        /* for the greeting; copied */
     bool tls_now;       /* the connection starts inside TLS (port 995) */
     bool tls_possible;  /* STLS is offered */
-    bool plaintext;     /* passwords may travel without TLS: for tests on loopback only */
+    bool plaintext;     /* passwords may travel without TLS; else USER, PASS and AUTH are refused */
     int64_t timeout_ms; /* silence after which the session ends without UPDATE (RFC 1939 3); 0: ten
                            minutes */
     unsigned max_failures; /* failed logins before the connection is closed; 0: 3 */

@@ -92,7 +92,8 @@ struct ph_smtp_limits {
 struct ph_smtp_server_options {
     size_t struct_size;
     ph_str hostname; /* copied */
-    ph_str auth; /* mechanisms announced, "PLAIN LOGIN" (copied). Empty: no AUTH. Only under TLS */
+    ph_str auth; /* mechanisms announced, "PLAIN LOGIN" (copied). Empty: no AUTH */
+    bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
     bool tls_available; /* STARTTLS is announced */

@@ -79,7 +79,7 @@ static const struct {
     {"hostname", host_name, NULL},      {"listen_", address, NULL},
     {"log", one_of, "auto|human|json"}, {"log_level", one_of, "debug|info|warn|error"},
     {"relay_source", ip, NULL},         {"relay_tls", one_of, "may|encrypt|verify"},
-    {"smarthost", host_port, NULL},
+    {"smarthost", host_port, NULL},     {"plaintext_login", one_of, "never|loopback"},
 };
 
 int ph__conf_check(const struct ph__conf_row *row, ph_str value, struct ph_error *reterr)

@@ -86,6 +86,27 @@ unsigned ph_addr_port(const struct ph_addr *a)
     return 0;
 }
 
+bool ph_addr_is_loopback(const struct ph_addr *a)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a->sa;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->sa;
+    if (a->sa.ss_family == AF_INET)
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    if (a->sa.ss_family != AF_INET6)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return v6->sin6_addr.s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+bool ph_sock_is_loopback(int fd)
+{
+    struct ph_addr here = {.len = sizeof here.sa}, there = {.len = sizeof there.sa};
+    return getsockname(fd, (struct sockaddr *)&here.sa, &here.len) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there.sa, &there.len) == 0 &&
+           ph_addr_is_loopback(&here) && ph_addr_is_loopback(&there);
+}
+
 const char *ph_addr_text(const struct ph_addr *a, char *buf, size_t n)
 {
     char ip[INET6_ADDRSTRLEN];

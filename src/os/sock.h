@@ -18,6 +18,10 @@ PH_MUST_CHECK int ph_addr_make(ph_str ip, unsigned port, struct ph_addr *ret_add
 const char *ph_addr_text(const struct ph_addr *a, char *buf, size_t n);
 const char *ph_addr_ip(const struct ph_addr *a, char *buf, size_t n);
 unsigned ph_addr_port(const struct ph_addr *a);
+/* 127.0.0.0/8, ::1, and the former mapped into IPv6: it never leaves the machine. */
+bool ph_addr_is_loopback(const struct ph_addr *a);
+/* Both ends of a connected socket are loopback addresses; false when that cannot be told. */
+bool ph_sock_is_loopback(int fd);
 
 /* Listening socket, SO_REUSEADDR. The error says "port 25 on 127.0.0.1 is in use by another program; ..." and the like. */
 PH_MUST_CHECK int ph_listen(const struct ph_addr *a, int backlog, struct ph_error *reterr);

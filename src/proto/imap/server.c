@@ -36,9 +36,8 @@ uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
     if (s->state != PH_IMAP_NOT_AUTH)
         return caps;
     caps |= PH_IMAP_CAP(SASL_IR);
-    if (s->secure)
-        return caps | PH_IMAP_CAP(AUTH_PLAIN);
-    return caps | PH_IMAP_CAP(LOGINDISABLED) | (s->opt.starttls ? PH_IMAP_CAP(STARTTLS) : 0);
+    caps |= !s->secure && s->opt.starttls ? PH_IMAP_CAP(STARTTLS) : 0;
+    return caps | (s->secure || s->opt.plaintext ? PH_IMAP_CAP(AUTH_PLAIN) : PH_IMAP_CAP(LOGINDISABLED));
 }
 
 static void put_caps_code(struct ph_imap_server *s)

@@ -70,7 +70,7 @@ static bool own_command(struct ph_imap_server *s)
         return true;
     case PH_IMAP_LOGIN:
     case PH_IMAP_AUTHENTICATE:
-        if (s->secure)
+        if (s->secure || s->opt.plaintext)
             return false;
         ph__imap_server_tagged(s, PH_IMAP_NO,
                                &(struct ph_imap_code){.kind = PH_IMAP_CODE_PRIVACYREQUIRED},

@@ -32,7 +32,7 @@ static bool holds(enum condition c, const struct ph__smtp_situation *now)
     case IF_TLS_POSSIBLE:
         return now->tls_available && !now->tls;
     case IF_AUTH_POSSIBLE:
-        return now->auth_offered && now->tls && !now->authenticated;
+        return now->auth_offered && (now->tls || now->plaintext) && !now->authenticated;
     case IF_TRACE_POSSIBLE:
         return now->xtrace && now->authenticated;
     }

@@ -329,6 +329,7 @@ unsigned ph__smtp_server_announced(const struct ph_smtp_server *s)
     struct ph__smtp_situation now = {
         .tls_available = s->o.tls_available,
         .tls = s->tls,
+        .plaintext = s->o.plaintext,
         .auth_offered = s->o.auth.n > 0,
         .authenticated = s->authenticated,
         .utf8 = s->o.smtputf8,

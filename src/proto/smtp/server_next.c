@@ -184,7 +184,7 @@ static int do_auth(struct ph_smtp_server *s, const struct ph__smtp_command *c)
         SAY(s, 503, "5.5.1", "Say EHLO first");
     else if (s->authenticated)
         SAY(s, 503, "5.5.1", "You are logged in already");
-    else if (!s->tls)
+    else if (!s->tls && !s->o.plaintext)
         SAY(s, 538, "5.7.11", "Use STARTTLS first: no password travels in clear here");
     else if (!ph__smtp_word_in(s->o.auth, c->text))
         SAY(s, 504, "5.5.4", "This mechanism is not offered");

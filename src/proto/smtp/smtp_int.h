@@ -77,7 +77,7 @@ extern const struct ph__smtp_param_row ph__smtp_params[PARAM_COUNT];
 /* What a server in this situation announces, as EXT_BITs, and the lines of its EHLO reply joined by
  * '\n' (without the greeting line). */
 struct ph__smtp_situation {
-    bool tls_available, tls, auth_offered, authenticated, utf8, xtrace;
+    bool tls_available, tls, plaintext, auth_offered, authenticated, utf8, xtrace;
 };
 unsigned ph__smtp_announced(const struct ph__smtp_situation *now);
 void ph__smtp_ehlo_lines(unsigned announced, uint64_t size, ph_str mechanisms, struct ph_buf *out);

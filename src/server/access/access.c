@@ -195,6 +195,12 @@ void session_close(struct session *s)
 
 /* ---- logging in --------------------------------------------------------------------------- */
 
+bool session_may_plaintext(const struct session *s)
+{
+    return ph_str_eq(s->proc->conf->plaintext_login, PH_STR("loopback")) &&
+           ph_sock_is_loopback(s->peer.fd);
+}
+
 int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password)
 {
     struct ipc_chan *keeper = session_chan(s, ROLE_KEEPER);

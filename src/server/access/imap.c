@@ -510,6 +510,7 @@ static int on_begin(struct session *s)
         .caps = caps,
         .secure = s->service == IPC_IMAPS,
         .starttls = s->service == IPC_IMAP,
+        .plaintext = session_may_plaintext(s),
         .greeting = ph_str_c(greeting),
         .product = PH_STR("Posthouse"),
         .append_max = (uint64_t)s->proc->conf->max_message_size,

@@ -338,6 +338,7 @@ static int make(struct session *s, const char *refusal)
                                        .host = conf->hostname,
                                        .tls_now = s->service == IPC_POP3S,
                                        .tls_possible = s->proc->tls_server,
+                                       .plaintext = session_may_plaintext(s),
                                        .timeout_ms = conf->pop3_timeout,
                                        .refusal = ph_str_c(refusal)};
     struct pop3 *p = calloc(1, sizeof *p);

@@ -89,6 +89,10 @@ struct ipc_chan *session_chan(struct session *s,
 PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user,
                                 ph_str password);
 
+/* The password may travel without TLS: the setting plaintext_login, and where this connection comes
+ * from. Asked once, when the engine is made. */
+bool session_may_plaintext(const struct session *s);
+
 /* Closes after what the engine has in `out`. For ends that are not the engine's own (WANT_CLOSE is
  * enough for those). */
 void session_close(struct session *s);

@@ -128,6 +128,7 @@ static int begin(struct session *s)
     intake_options(s->proc, &o);
     o.auth = PH_STR(PH_SASL_MECHANISMS);
     o.auth_required = true;
+    o.plaintext = session_may_plaintext(s);
     o.xtrace = true;
     o.tls_active = s->service == IPC_SUBMISSIONS;
     s->engine = ph_smtp_server_new(NULL, &o);

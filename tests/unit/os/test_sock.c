@@ -54,6 +54,33 @@ static void addresses(void **state)
     assert_string_equal(ph_addr_ip(&a, ip, sizeof ip), "::1");
 }
 
+static void loopback(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ip;
+        bool is;
+    } row[] = {
+        {"127.0.0.1", true},       {"127.255.255.254", true}, {"::1", true},
+        {"::ffff:127.9.8.7", true}, {"128.0.0.1", false},      {"126.255.255.255", false},
+        {"0.0.0.0", false},        {"10.127.0.1", false},     {"::", false},
+        {"::2", false},            {"::ffff:10.0.0.1", false}, {"::127.0.0.1", false},
+        {"fe80::1", false},        {"2001:db8::127.0.0.1", false},
+    };
+    struct ph_addr a;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        assert_int_equal(ph_addr_make(ph_str_c(row[i].ip), 1, &a), 0);
+        assert_int_equal(ph_addr_is_loopback(&a), row[i].is);
+    }
+    assert_false(ph_addr_is_loopback(&(struct ph_addr){.sa.ss_family = AF_UNIX}));
+    int pair[2];
+    assert_int_equal(ph_socketpair(pair), 0);
+    assert_false(ph_sock_is_loopback(pair[0]));
+    close(pair[0]);
+    close(pair[1]);
+    assert_false(ph_sock_is_loopback(-1));
+}
+
 static void wait_for(int fd, short what)
 {
     struct pollfd p = {.fd = fd, .events = what};
@@ -88,6 +115,8 @@ static void connecting(void **state)
     int s = ph_accept(l, &peer);
     assert_true(s >= 0);
     assert_string_equal(ph_addr_ip(&peer, ip, sizeof ip), "127.0.0.9");
+    assert_true(ph_sock_is_loopback(s) && ph_sock_is_loopback(c));
+    assert_false(ph_sock_is_loopback(l)); /* not connected */
     close(s);
     close(c);
     close(l);
@@ -106,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
+        cmocka_unit_test(loopback),
         cmocka_unit_test(connecting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,15 @@
 /*
  * The IMAP server engine, by dialogues that are data: imap/ *.trace. One line is one of
  *
- *   C: text      the client sends text and CRLF        C~ text   without CRLF; \r \n \0 \\ are
- * escapes in both C* n text    the client sends text n times S: text      the server sends exactly
- * this line and CRLF (in order; "S: ..." skips one line) E: text      the handler is told this, as
- * tell() writes it H: word ...  the handler answers: see handler() = silence    nothing is unread:
- * no output and no event = closed     the engine wants to close = secure     TLS came up % option
- * before all else: plain, starttls, small
+ *   C: text      the client sends text and CRLF        C~ text   without CRLF; \r \n \0 \\ are escapes in both
+ *   C* n text    the client sends text n times
+ *   S: text      the server sends exactly this line and CRLF (in order; "S: ..." skips one line)
+ *   E: text      the handler is told this, as tell() writes it
+ *   H: word ...  the handler answers: see handler()
+ *   = silence    nothing is unread: no output and no event
+ *   = closed     the engine wants to close
+ *   = secure     TLS came up
+ *   % option     before all else: plain, starttls, trusted, small
  *
  * Every dialogue runs with the input cut into pieces of 1, 2, 3, 7 and all bytes.
  */
@@ -416,6 +419,8 @@ static struct ph_imap_server_options options_of(const char *text)
         o.secure = false;
     if (strstr(text, "% starttls\n"))
         o.secure = false, o.starttls = true;
+    if (strstr(text, "% trusted\n"))
+        o.secure = false, o.starttls = o.plaintext = true;
     if (strstr(text, "% bare\n"))
         o.caps = 0;
     if (strstr(text, "% small\n"))

@@ -24,7 +24,8 @@ enum {
     LMTP = 16,
     KEEP_BARE = 32,
     SMALL = 64,
-    TRACE = 128
+    TRACE = 128,
+    PLAINTEXT = 256
 };
 
 /* C: lines are sent, S: lines are expected; \r\n is added. C~ is sent without it, with C escapes as
@@ -160,6 +161,9 @@ static const struct script scripts[] = {
      "C:AUTH PLAIN AGEAYg==\nS:538 5.7.11 Use STARTTLS first: no password travels in clear "
      "here\nC:MAIL FROM:<a@b.test>\nS:530 5.7.0 Log in first\n",
      "HELO c.test;"},
+    {"passwords in clear where that is allowed", SUBMISSION | PLAINTEXT,
+     AUTHED "C:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\n",
+     "HELO c.test;AUTH PLAIN a b;MAIL a@b.test;RESET;"},
     {"nothing behind STARTTLS", SUBMISSION | TLS,
      "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
      "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
@@ -380,6 +384,7 @@ static struct ph_smtp_server *server_for(unsigned options, const struct ph_alloc
     o.limits.message = options & SMALL ? 10 : 1000;
     o.auth = options & SUBMISSION ? PH_STR(PH_SASL_MECHANISMS) : (ph_str){0};
     o.auth_required = options & SUBMISSION;
+    o.plaintext = options & PLAINTEXT;
     o.tls_available = options & TLS;
     o.tls_active = options & TLS_ON;
     o.smtputf8 = options & UTF8;
