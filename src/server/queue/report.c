@@ -11,6 +11,7 @@
  */
 #include "bounce.h"
 #include "id.h"
+#include "summary.h"
 #include "work.h"
 
 #include <string.h>
@@ -282,12 +283,18 @@ static int write_report(struct work *w, struct report *r, ph_str rows)
     bounce->l.qid = ph_spool_id(w->spool, ph_wall_us());
     bounce->l.received = ph_wall_us();
     ph_buf_init(&body, NULL, REPORT_BYTES);
+    struct ph_buf summary;
+    ph_buf_init(&summary, NULL, PH_SUMMARY_MAX);
     int err = targets(bounce, rows);
     if (!err)
         err = compose(w, r, bounce, &body);
     if (!err)
+        err = ph_summary_make(ph_buf_str(&body), &summary);
+    bounce->l.summary = ph_buf_str(&summary);
+    if (!err)
         err = queue(w, r, bounce, ph_buf_str(&body));
     ph_buf_done(&body);
+    ph_buf_done(&summary);
     if (err)
         letter_drop(w, bounce);
     return err;

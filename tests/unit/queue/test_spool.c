@@ -189,7 +189,7 @@ static void due_in_pages(void **state)
     struct ph_spool *s = open_spool();
     uint64_t qid;
     for (int i = 0; i < 100; i++)
-        assert_int_equal(put(s, &qid, 10, NOW + i % 10, i % 3 ? "x.test" : "y.test"), 0);
+        assert_int_equal(put(s, &qid, 20, NOW + i % 10, i % 3 ? "x.test" : "y.test"), 0);
     assert_int_equal(ph_spool_commit(s), 0);
     struct ph_spool_due row[7], after = {.next_try = INT64_MIN};
     int n, seen = 0;
