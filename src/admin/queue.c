@@ -1,8 +1,9 @@
-/* posthouse queue: the letters under way. list and show read the spool; retry and remove ask the running server. */
+/* posthouse queue: the letters under way. list and show read the spool; retry and remove ask the
+ * running server. */
+#include "queue.h"
 #include "admin.h"
 #include "control.h"
 #include "id.h"
-#include "queue.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -78,11 +79,13 @@ static void print_rcpt(const struct ph_spool_rcpt *r, int64_t now)
     putchar('\n');
 }
 
-static void print_letter(const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts, size_t n, bool full)
+static void print_letter(const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts,
+                         size_t n, bool full)
 {
     char id[PH_ID_TEXT + 1], age[32];
     int64_t now = now_us();
-    printf("%s  %8" PRIu64 "  %-8s  <", ph_id_text(l->qid, id), l->size, span(now - l->received, age, sizeof age));
+    printf("%s  %8" PRIu64 "  %-8s  <", ph_id_text(l->qid, id), l->size,
+           span(now - l->received, age, sizeof age));
     clean(l->sender);
     fputs(">  ", stdout);
     clean(l->message_id);
@@ -93,7 +96,8 @@ static void print_letter(const struct ph_spool_letter *l, const struct ph_spool_
         printf("    and %zu more\n", n - 5);
 }
 
-static json_t *letter_json(const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts, size_t n)
+static json_t *letter_json(const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts,
+                           size_t n)
 {
     char id[PH_ID_TEXT + 1];
     json_t *o = json_object(), *list = json_array();
@@ -171,7 +175,9 @@ static int list_all(struct listing *g)
         after = ages[n - 1].qid;
     }
     if (n == 0 && !g->json)
-        printf(g->letters ? "%" PRIu64 " letters for %" PRIu64 " recipients\n" : "the queue is empty\n", g->letters, g->rcpts);
+        printf(g->letters ? "%" PRIu64 " letters for %" PRIu64 " recipients\n"
+                          : "the queue is empty\n",
+               g->letters, g->rcpts);
     return n;
 }
 
@@ -179,11 +185,16 @@ static int show_one(struct listing *g, const char *id)
 {
     uint64_t qid;
     if (!ph_id_parse(ph_str_c(id), &qid))
-        return admin_fail(EX_USAGE, "%s is not a queue id: %d letters and digits, as posthouse queue list shows them", id, PH_ID_TEXT);
+        return admin_fail(
+            EX_USAGE,
+            "%s is not a queue id: %d letters and digits, as posthouse queue list shows them", id,
+            PH_ID_TEXT);
     g->full = true;
     int got = show(g, qid);
     if (!got)
-        return admin_fail(EX_NOINPUT, "%s is not in the queue; posthouse trace %s may know what became of it", id, id);
+        return admin_fail(EX_NOINPUT,
+                          "%s is not in the queue; posthouse trace %s may know what became of it",
+                          id, id);
     if (got > 0 && !g->json)
         show_header(g, qid);
     return got;
@@ -224,9 +235,16 @@ static int ask(const struct admin_args *a, const char *verb, const char *what)
     bool from = !strncmp(what, "from:", 5);
     const char *name = from ? what + 5 : what;
     bool bare = name[0] != '@' && name[0] != '<' && strchr(name, '@');
-    if (!bare && !from && name[0] != '@' && name[0] != '<' && strcmp(name, "all") != 0 && !ph_id_parse(ph_str_c(name), &qid))
-        return admin_fail(EX_USAGE, "%s is not a queue id, an address, @domain, from:address or all", what);
-    int n = snprintf(filter, sizeof filter, from && bare ? "from:<%s>" : bare ? "<%s>" : from ? "from:%s" : "%s", name);
+    if (!bare && !from && name[0] != '@' && name[0] != '<' && strcmp(name, "all") != 0 &&
+        !ph_id_parse(ph_str_c(name), &qid))
+        return admin_fail(EX_USAGE,
+                          "%s is not a queue id, an address, @domain, from:address or all", what);
+    int n = snprintf(filter, sizeof filter,
+                     from && bare ? "from:<%s>"
+                     : bare       ? "<%s>"
+                     : from       ? "from:%s"
+                                  : "%s",
+                     name);
     if (n < 0 || (size_t)n >= sizeof filter)
         return admin_fail(EX_USAGE, "this is too long for an address");
     int rc = admin_control_ask(&c, a->data, verb, filter);
@@ -238,11 +256,12 @@ static int ask(const struct admin_args *a, const char *verb, const char *what)
 
 int admin_queue(int argc, char **argv)
 {
-    static const char details[] = "list             every letter that is under way\n"
-                                  "show ID          one of them, with all recipients and its header\n"
-                                  "retry WHICH      try now\n"
-                                  "remove WHICH     forget it; nobody is told\n"
-                                  "WHICH is a queue id, a recipient's address, @domain, from:address, or all.\n";
+    static const char details[] =
+        "list             every letter that is under way\n"
+        "show ID          one of them, with all recipients and its header\n"
+        "retry WHICH      try now\n"
+        "remove WHICH     forget it; nobody is told\n"
+        "WHICH is a queue id, a recipient's address, @domain, from:address, or all.\n";
     struct admin_args a;
     int rc = admin_options(argc, argv, NULL, details, 1, 2, &a);
     if (rc >= 0)
@@ -254,5 +273,6 @@ int admin_queue(int argc, char **argv)
         return look(&a, what);
     if ((!strcmp(verb, "retry") || !strcmp(verb, "remove")) && what)
         return ask(&a, verb, what);
-    return admin_fail(EX_USAGE, "queue: list, show ID, retry WHICH or remove WHICH; try posthouse queue --help");
+    return admin_fail(
+        EX_USAGE, "queue: list, show ID, retry WHICH or remove WHICH; try posthouse queue --help");
 }

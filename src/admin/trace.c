@@ -1,4 +1,5 @@
-/* posthouse trace: the journey of a letter as a time line, out of the journals of one house or several. */
+/* posthouse trace: the journey of a letter as a time line, out of the journals of one house or
+ * several. */
 #include "admin.h"
 #include "id.h"
 #include "ipc.h"
@@ -15,10 +16,18 @@
 enum { HOUSES = 64, TRIPS = 64, EVENTS = 10000, ARENA = 64 * 1024 * 1024, PATH = 4096 };
 
 /* Indexed by enum ipc_step. */
-static const char *const steps[EV_COUNT] = {
-    [EV_SUBMITTED] = "submitted", [EV_RECEIVED] = "received", [EV_AUTHENTICATED] = "authenticated", [EV_QUEUED] = "queued",
-    [EV_TRIED] = "tried",         [EV_DEFERRED] = "deferred", [EV_RELAYED] = "relayed",             [EV_DELIVERED] = "delivered",
-    [EV_BOUNCED] = "bounced",     [EV_FETCHED] = "fetched",   [EV_EXPIRED] = "expired",             [EV_REFUSED] = "refused"};
+static const char *const steps[EV_COUNT] = {[EV_SUBMITTED] = "submitted",
+                                            [EV_RECEIVED] = "received",
+                                            [EV_AUTHENTICATED] = "authenticated",
+                                            [EV_QUEUED] = "queued",
+                                            [EV_TRIED] = "tried",
+                                            [EV_DEFERRED] = "deferred",
+                                            [EV_RELAYED] = "relayed",
+                                            [EV_DELIVERED] = "delivered",
+                                            [EV_BOUNCED] = "bounced",
+                                            [EV_FETCHED] = "fetched",
+                                            [EV_EXPIRED] = "expired",
+                                            [EV_REFUSED] = "refused"};
 
 struct journey {
     const char *folders[HOUSES];
@@ -39,7 +48,8 @@ static int collect(void *ctx, const struct ph_spool_event *e)
         return 1;
     struct ph_spool_event *to = &j->events[j->n++];
     *to = *e;
-    ph_str *const text[] = {&to->process, &to->rcpt, &to->peer, &to->tls, &to->auth, &to->reply, &to->note, &to->host};
+    ph_str *const text[] = {&to->process, &to->rcpt,  &to->peer, &to->tls,
+                            &to->auth,    &to->reply, &to->note, &to->host};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         *text[i] = ph_arena_copy(j->arena, *text[i]);
     return 0;
@@ -90,7 +100,8 @@ static int gather(struct journey *j, const char *key)
     if (ph_id_parse(text, &qid))
         err = name_of(j, qid);
     else
-        j->message_id = text.n && text.p[0] == '<' ? text : ph_arena_printf(j->arena, "<%.*s>", PH_FMT(text));
+        j->message_id =
+            text.n && text.p[0] == '<' ? text : ph_arena_printf(j->arena, "<%.*s>", PH_FMT(text));
     for (size_t i = 0; i < j->houses && err >= 0; i++) {
         int n = j->message_id.n ? ph_spool_trips(j->spools[i], j->message_id, qids, TRIPS) : 0;
         bool named = false;
@@ -142,7 +153,8 @@ static void print_event(const struct ph_spool_event *e, int64_t start)
 {
     char after[32];
     since(e->time > start ? e->time - start : 0, after, sizeof after);
-    printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host), e->kind < EV_COUNT ? steps[e->kind] : "?");
+    printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host),
+           e->kind < EV_COUNT ? steps[e->kind] : "?");
     clean(" ", e->rcpt);
     clean(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
     clean(", ", e->tls);
@@ -175,7 +187,8 @@ static void print_line(const struct journey *j)
     }
 }
 
-/* The journal holds what strangers said: what is not UTF-8 is shown octet by octet as U+0080 to U+00FF. */
+/* The journal holds what strangers said: what is not UTF-8 is shown octet by octet as U+0080 to
+ * U+00FF. */
 static json_t *text_json(ph_str s)
 {
     json_t *v = json_stringn(s.n ? s.p : "", s.n);
@@ -205,8 +218,9 @@ static json_t *event_json(const struct ph_spool_event *e, int64_t start)
     const struct {
         const char *key;
         ph_str value;
-    } text[] = {{"host", e->host}, {"process", e->process}, {"recipient", e->rcpt}, {"peer", e->peer},
-                {"tls", e->tls},   {"auth", e->auth},       {"reply", e->reply},    {"note", e->note}};
+    } text[] = {{"host", e->host},   {"process", e->process}, {"recipient", e->rcpt},
+                {"peer", e->peer},   {"tls", e->tls},         {"auth", e->auth},
+                {"reply", e->reply}, {"note", e->note}};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         json_object_set_new(o, text[i].key, text_json(text[i].value));
     json_object_set_new(o, "code", json_integer(e->code));
@@ -257,7 +271,8 @@ static int run(struct journey *j, const char *key, bool json)
         return rc;
     int err = gather(j, key);
     if (err < 0)
-        return admin_fail(admin_exit_code(err), "the journal cannot be read: %s", ph_error_info(err)->text);
+        return admin_fail(admin_exit_code(err), "the journal cannot be read: %s",
+                          ph_error_info(err)->text);
     if (!j->n)
         return admin_fail(EX_NOINPUT, "no journey of %s is known here", key);
     if (json)
@@ -271,9 +286,15 @@ int admin_trace(int argc, char **argv)
 {
     struct journey j = {0};
     const struct admin_option opts[] = {
-        {.name = "--data", .each = add_folder, .ctx = &j, .help = "--data DIR    a data folder; several are merged into one journey"}, {0}};
+        {.name = "--data",
+         .each = add_folder,
+         .ctx = &j,
+         .help = "--data DIR    a data folder; several are merged into one journey"},
+        {0}};
     struct admin_args a;
-    int rc = admin_options(argc, argv, opts, "ID is a Message-ID, or a queue id as in \"queued as ...\" and Received.\n", 1, 1, &a);
+    int rc = admin_options(
+        argc, argv, opts,
+        "ID is a Message-ID, or a queue id as in \"queued as ...\" and Received.\n", 1, 1, &a);
     if (rc >= 0)
         return rc;
     if (!j.houses)

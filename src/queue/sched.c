@@ -1,4 +1,5 @@
-/* sched.c - a hash table of destinations, a ring of those that can run, a heap of those to be looked for on disk. */
+/* sched.c - a hash table of destinations, a ring of those that can run, a heap of those to be
+ * looked for on disk. */
 #include "sched.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ struct ph_sched {
     struct ph_dest *bucket[BUCKETS];
     size_t dests, jobs;
     struct ph_dest *ring[2]; /* foreign, local; any member: the next to run */
-    struct ph_dest **heap; /* from 1 */
+    struct ph_dest **heap;   /* from 1 */
     size_t heap_n, heap_cap;
 };
 
@@ -152,7 +153,8 @@ static void heap_cut(struct ph_sched *s, struct ph_dest *d)
     }
 }
 
-/* In the heap exactly when there is something to find at key(d). Room for every destination is made in ph_sched_dest. */
+/* In the heap exactly when there is something to find at key(d). Room for every destination is made
+ * in ph_sched_dest. */
 static void heap_fix(struct ph_sched *s, struct ph_dest *d)
 {
     bool wanted = d->held_until || (d->on_disk && d->ready < SCHED_REFILL);
@@ -180,7 +182,8 @@ static bool heap_room(struct ph_sched *s)
     if (s->dests + 2 <= s->heap_cap)
         return true;
     size_t cap = s->heap_cap ? s->heap_cap * 2 : 64;
-    struct ph_dest **more = ph_resize(NULL, s->heap, s->heap_cap * sizeof *more, cap * sizeof *more);
+    struct ph_dest **more =
+        ph_resize(NULL, s->heap, s->heap_cap * sizeof *more, cap * sizeof *more);
     if (!more)
         return false;
     s->heap = more;
@@ -312,7 +315,8 @@ void ph_sched_back(struct ph_sched *s, struct ph_sched_job *job, enum ph_sched_e
         d->held_until = 0;
         unsigned most = d->name.n ? s->opt.connections : s->opt.local;
         d->limit = d->limit * 2 < most ? d->limit * 2 : most;
-    } else if (end == SCHED_SILENT && d->held_until <= now) { /* of several that were flying, the first counts */
+    } else if (end == SCHED_SILENT &&
+               d->held_until <= now) { /* of several that were flying, the first counts */
         d->fails++;
         d->limit = 1;
         d->held_until = now + ph_sched_backoff(s, d->fails);

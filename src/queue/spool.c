@@ -1,4 +1,5 @@
-/* spool.c - opening the file, its schema, ids, and what a failure of SQLite means. States: queue.h. */
+/* spool.c - opening the file, its schema, ids, and what a failure of SQLite means. States: queue.h.
+ */
 #include "spool.h"
 
 #include <stdio.h>
@@ -71,8 +72,8 @@ int ph__spool_failed(struct ph_spool *s, int err)
         if (st)
             sqlite3_reset(st);
     }
-    /* A full disk or memory leaves nothing behind; after anything else the log may hold frames that only the page cache
-     * has. */
+    /* A full disk or memory leaves nothing behind; after anything else the log may hold frames that
+     * only the page cache has. */
     bool clean = err == -PH_EFULL || err == -PH_ENOMEM || err == -PH_EINUSE;
     if (s->state == SPOOL_OPEN)
         s->state = clean ? SPOOL_IDLE : SPOOL_DOUBT;
@@ -97,7 +98,8 @@ sqlite3_stmt *ph__spool_stmt(struct ph_spool *s, enum spool_sql which)
         return s->stmt[which];
     if (!s->db)
         return NULL;
-    int rc = sqlite3_prepare_v3(s->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &s->stmt[which], NULL);
+    int rc =
+        sqlite3_prepare_v3(s->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &s->stmt[which], NULL);
     if (rc != SQLITE_OK)
         ph__spool_error(s, rc);
     return s->stmt[which];
@@ -170,7 +172,8 @@ static int check_schema(struct ph_spool *s, struct ph_error *reterr)
         return make_schema(s);
     if (err > 0 && version != PH_SPOOL_SCHEMA)
         return ph_fail(reterr, PH_ECORRUPT, 0,
-                       "%s has schema %lld, this program knows %d: use the program that wrote it, or move the file away",
+                       "%s has schema %lld, this program knows %d: use the program that wrote it, "
+                       "or move the file away",
                        s->path, (long long)version, PH_SPOOL_SCHEMA);
     return err < 0 ? err : 0;
 }
@@ -179,7 +182,8 @@ static int set_up(struct ph_spool *s)
 {
     char text[320];
     snprintf(text, sizeof text,
-             "PRAGMA page_size=%d; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
+             "PRAGMA page_size=%d; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
+             "wal_autocheckpoint=0;"
              "PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-%d",
              PAGE, CACHE_KIB);
     return pragma(s, s->read_only ? "PRAGMA query_only=1" : text);
@@ -217,8 +221,9 @@ static int open_file(struct ph_spool *s, struct ph_error *reterr)
     }
     const char *remedy = err == -PH_ECORRUPT ? "move it away, or repair it with sqlite3 .recover"
                          : err == -PH_EFULL  ? "make room on the disk"
-                         : err == -PH_EINUSE ? "another program has locked it"
-                                             : "check the disk, and who owns the folder and the file";
+                         : err == -PH_EINUSE
+                             ? "another program has locked it"
+                             : "check the disk, and who owns the folder and the file";
     return ph_fail(reterr, -err, 0, "%s: %s; %s", s->path, s->why, remedy);
 }
 
@@ -254,7 +259,8 @@ int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct p
     int64_t next = 0, indexed = 0;
     if (!err && (number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0 ||
                  number(s, "SELECT value FROM meta WHERE key = 'indexed'", &indexed) < 0))
-        err = ph_fail(reterr, PH_ECORRUPT, 0, "%s: %s; move it away, or repair it with sqlite3 .recover", path, s->why);
+        err = ph_fail(reterr, PH_ECORRUPT, 0,
+                      "%s: %s; move it away, or repair it with sqlite3 .recover", path, s->why);
     if (err) {
         ph_spool_close(s);
         return err;
@@ -307,8 +313,8 @@ int ph_spool_checkpoint(struct ph_spool *s, int pages)
         return 0;
     if (pages > 0 && s->log_pages < pages)
         return 0;
-    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, pages ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_FULL, &in_log,
-                                       &moved);
+    int rc = sqlite3_wal_checkpoint_v2(
+        s->db, NULL, pages ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_FULL, &in_log, &moved);
     if (rc != SQLITE_OK)
         return ph__spool_error(s, rc);
     s->log_pages = in_log - moved;

@@ -1,4 +1,5 @@
-/* spool.h - inside the spool: its state and the small helpers around SQLite. Not for other rooms. */
+/* spool.h - inside the spool: its state and the small helpers around SQLite. Not for other rooms.
+ */
 #ifndef PH_SPOOL_H
 #define PH_SPOOL_H
 #include "queue.h"
@@ -40,7 +41,7 @@ struct ph_spool {
     uint64_t last_trip; /* its row is written */
     uint64_t indexed;   /* trips up to here are in trip_index; with an open transaction: will be */
     uint64_t indexed_safe; /* as committed */
-    size_t unindexed;   /* trips above it, about */
+    size_t unindexed;      /* trips above it, about */
 };
 
 /* The statement, reset and ready for binding; NULL when it cannot be prepared (why is filled). */
@@ -50,11 +51,13 @@ int ph__spool_error(struct ph_spool *s, int rc);
 /* Runs a statement that gives no rows, and resets it. */
 int ph__spool_run(struct ph_spool *s, sqlite3_stmt *st);
 int ph__spool_step(struct ph_spool *s, enum spool_sql which); /* one without parameters */
-/* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns err. */
+/* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns err.
+ */
 int ph__spool_failed(struct ph_spool *s, int err);
 /* Puts pending changes into the open transaction. */
 int ph__spool_apply(struct ph_spool *s);
-void ph__spool_untie(struct ph_spool *s); /* forgets tied changes; the rest is to be applied again */
+void ph__spool_untie(
+    struct ph_spool *s); /* forgets tied changes; the rest is to be applied again */
 /* Readers call it: what is pending becomes visible. */
 int ph__spool_settle(struct ph_spool *s);
 
@@ -62,8 +65,8 @@ int ph__spool_settle(struct ph_spool *s);
 int ph__spool_index(struct ph_spool *s);
 int ph__spool_index_open(struct ph_spool *s);
 int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value);
-int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e,
-                           uint64_t seq);
+int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner,
+                          const struct ph_spool_event *e, uint64_t seq);
 
 void ph__bind_str(sqlite3_stmt *st, int at, ph_str v);
 ph_str ph__column(sqlite3_stmt *st, int at); /* borrowed until the next step */

@@ -1,4 +1,5 @@
-/* spool_read.c - what is due, letters and bodies. Readers settle first: pending changes are visible to them. */
+/* spool_read.c - what is due, letters and bodies. Readers settle first: pending changes are visible
+ * to them. */
 #include "spool.h"
 
 #include <string.h>
@@ -37,7 +38,8 @@ int64_t ph_spool_recover(struct ph_spool *s, int64_t now)
     return err ? err : count;
 }
 
-int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after, struct ph_spool_due *ret, size_t n)
+int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after,
+                 struct ph_spool_due *ret, size_t n)
 {
     sqlite3_stmt *st;
     int err = begin_read(s, SQL_DUE, &st);
@@ -58,7 +60,8 @@ int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *aft
     return ended(s, st, rc, (int)got);
 }
 
-int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_buf *ret_dest, int64_t *ret_when)
+int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_buf *ret_dest,
+                       int64_t *ret_when)
 {
     sqlite3_stmt *st;
     int err = begin_read(s, first ? SQL_DEST_FIRST : SQL_DEST_NEXT, &st);
@@ -86,12 +89,14 @@ static bool read_rcpt(sqlite3_stmt *st, struct ph_arena *a, struct ph_spool_rcpt
     r->dest = ph_arena_copy(a, ph__column(st, 6));
     r->notify = (uint8_t)sqlite3_column_int(st, 7);
     r->attempts = (uint32_t)sqlite3_column_int64(st, 8);
-    r->next_try = sqlite3_column_type(st, 9) == SQLITE_NULL ? PH_SPOOL_FRESH : sqlite3_column_int64(st, 9);
+    r->next_try =
+        sqlite3_column_type(st, 9) == SQLITE_NULL ? PH_SPOOL_FRESH : sqlite3_column_int64(st, 9);
     r->reply = ph_arena_copy(a, ph__column(st, 10));
     return r->address.p && r->original.p && r->folder.p && r->dest.p && r->reply.p;
 }
 
-static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a, struct ph_spool_rcpt **ret_rcpts, size_t *ret_n)
+static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a,
+                      struct ph_spool_rcpt **ret_rcpts, size_t *ret_n)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_RCPTS);
     if (!st)
@@ -120,8 +125,9 @@ static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a, stru
     return 1;
 }
 
-int ph_spool_load(struct ph_spool *s, uint64_t qid, struct ph_arena *a, struct ph_spool_letter *ret_letter,
-                  struct ph_spool_rcpt **ret_rcpts, size_t *ret_n)
+int ph_spool_load(struct ph_spool *s, uint64_t qid, struct ph_arena *a,
+                  struct ph_spool_letter *ret_letter, struct ph_spool_rcpt **ret_rcpts,
+                  size_t *ret_n)
 {
     sqlite3_stmt *st;
     int err = begin_read(s, SQL_LOAD, &st);
@@ -151,7 +157,8 @@ int ph_spool_load(struct ph_spool *s, uint64_t qid, struct ph_arena *a, struct p
     return err;
 }
 
-static int read_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most, struct ph_buf *ret_body)
+static int read_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most,
+                     struct ph_buf *ret_body)
 {
     sqlite3_blob *b = NULL;
     int rc = sqlite3_blob_open(s->db, "main", "body", "body", (int64_t)qid, 0, &b);
@@ -174,8 +181,8 @@ static int read_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t mos
     return err;
 }
 
-int ph_spool_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most, struct ph_buf *ret_summary,
-                  struct ph_buf *ret_body)
+int ph_spool_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most,
+                  struct ph_buf *ret_summary, struct ph_buf *ret_body)
 {
     sqlite3_stmt *st;
     int err = begin_read(s, SQL_SUMMARY, &st);

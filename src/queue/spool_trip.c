@@ -13,9 +13,10 @@ static int64_t hash(ph_str v)
 }
 
 /*
- * Message-IDs come in no order; an index over all of them would write a page for each. So new trips are searched
- * one by one, and when there are BUCKET of them, they go into the index together, sorted, as a bucket of their own: a few pages
- * at its end. A search looks into each bucket. Bucket 0 is for trips that came behind their time.
+ * Message-IDs come in no order; an index over all of them would write a page for each. So new trips
+ * are searched one by one, and when there are BUCKET of them, they go into the index together,
+ * sorted, as a bucket of their own: a few pages at its end. A search looks into each bucket. Bucket
+ * 0 is for trips that came behind their time.
  */
 static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner)
 {
@@ -87,7 +88,8 @@ int ph__spool_index_open(struct ph_spool *s)
     return count_new(s, &last);
 }
 
-int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e, uint64_t seq)
+int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner,
+                          const struct ph_spool_event *e, uint64_t seq)
 {
     int err = 0;
     if (s->last_trip != e->qid && (message_id.n || owner.n)) {
@@ -131,8 +133,8 @@ static int next_bucket(struct ph_spool *s, int64_t after, int64_t *ret_bucket)
 }
 
 /* In one bucket, or (SQL_TRIPS_NEW) behind all of them. */
-static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_str message_id, uint64_t *ret_qids, size_t n,
-                  size_t *got)
+static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_str message_id,
+                  uint64_t *ret_qids, size_t n, size_t *got)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, which);
     if (!st)
@@ -145,7 +147,9 @@ static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_st
     while ((rc = sqlite3_step(st)) == SQLITE_ROW && *got < n) {
         uint64_t qid = (uint64_t)sqlite3_column_int64(st, 0);
         size_t i = 0;
-        while (i < *got && ret_qids[i] != qid) /* a reader may see it in both, when it goes into the index just now */
+        while (i < *got &&
+               ret_qids[i] !=
+                   qid) /* a reader may see it in both, when it goes into the index just now */
             i++;
         if (i == *got)
             ret_qids[(*got)++] = qid;
@@ -172,7 +176,8 @@ int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids, si
     return err < 0 ? err : (int)got;
 }
 
-int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id, struct ph_buf *ret_owner)
+int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id,
+                  struct ph_buf *ret_owner)
 {
     int err = ph__spool_settle(s);
     if (err)
@@ -191,7 +196,8 @@ int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_i
     return err;
 }
 
-int ph_spool_journey_of(struct ph_spool *s, uint64_t qid, int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
+int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,
+                        int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
 {
     int err = ph__spool_settle(s);
     if (err)

@@ -29,9 +29,10 @@ struct spool_change {
 
 /* ---- transactions ------------------------------------------------------------------------ */
 
-/* Makes sure of everything committed before, after a failure that may have left the log unsure (docs/queue.md, "When the
- * disk fails"). The connection is kept: it alone knows which frames of the log count; a new one would read the failed
- * transaction from the page cache and take it for committed. */
+/* Makes sure of everything committed before, after a failure that may have left the log unsure
+ * (docs/queue.md, "When the disk fails"). The connection is kept: it alone knows which frames of
+ * the log count; a new one would read the failed transaction from the page cache and take it for
+ * committed. */
 static int repair(struct ph_spool *s)
 {
     int err = ph_spool_checkpoint(s, 0);
@@ -178,7 +179,8 @@ static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt
     return ph__spool_run(s, st);
 }
 
-int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter *l, const struct ph_spool_rcpt *rcpts, size_t n, ph_str body)
+int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter *l,
+                 const struct ph_spool_rcpt *rcpts, size_t n, ph_str body)
 {
     if (body.n > BODY_MAX)
         return -PH_ELIMIT;
@@ -239,7 +241,8 @@ int ph_spool_done(struct ph_spool *s, uint64_t qid, uint32_t idx)
     return 0;
 }
 
-int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attempts, int64_t next_try, ph_str reply)
+int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attempts,
+                  int64_t next_try, ph_str reply)
 {
     bool failed = false;
     struct spool_change *c = change(s, CHANGE_WAIT, qid);
@@ -255,7 +258,8 @@ int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attem
     return 0;
 }
 
-int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner, const struct ph_spool_event *e)
+int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
+                   const struct ph_spool_event *e)
 {
     if (!s->journey)
         return 0;
@@ -268,8 +272,9 @@ int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner, const st
     c->event.seq = ph_spool_id(s, e->time);
     c->event.e = *e;
     c->event.e.qid = c->qid;
-    ph_str *const text[] = {&c->event.e.process, &c->event.e.rcpt,  &c->event.e.peer, &c->event.e.tls,
-                            &c->event.e.auth,    &c->event.e.reply, &c->event.e.note, &c->event.e.host};
+    ph_str *const text[] = {&c->event.e.process, &c->event.e.rcpt, &c->event.e.peer,
+                            &c->event.e.tls,     &c->event.e.auth, &c->event.e.reply,
+                            &c->event.e.note,    &c->event.e.host};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         *text[i] = keep(s, *text[i], PH_SPOOL_REPLY, &failed);
     if (failed)
@@ -303,7 +308,8 @@ size_t ph_spool_changes(const struct ph_spool *s)
     return s->changes;
 }
 
-int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid, ph_str text, int64_t now)
+int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid, ph_str text,
+                       int64_t now)
 {
     int err = ph_spool_begin(s);
     if (!err)
@@ -361,10 +367,11 @@ static int apply_wait(struct ph_spool *s, const struct spool_change *c)
 int ph__spool_apply(struct ph_spool *s)
 {
     for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
-        int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
-                  : c->kind == CHANGE_WAIT ? apply_wait(s, c)
-                                           : ph__spool_apply_event(s, c->event.message_id, c->event.owner, &c->event.e,
-                                                                   c->event.seq);
+        int err = c->kind == CHANGE_DONE ? apply_done(s, c)
+                  : c->kind == CHANGE_WAIT
+                      ? apply_wait(s, c)
+                      : ph__spool_apply_event(s, c->event.message_id, c->event.owner, &c->event.e,
+                                              c->event.seq);
         if (err)
             return ph__spool_failed(s, err);
     }

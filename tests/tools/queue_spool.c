@@ -1,6 +1,6 @@
 /*
- * queue_spool - letters a second through the spool alone: put, commit, two events, done. One line a group size.
- * usage: queue_spool FOLDER [LETTERS [BYTES]]
+ * queue_spool - letters a second through the spool alone: put, commit, two events, done. One line a
+ * group size. usage: queue_spool FOLDER [LETTERS [BYTES]]
  */
 #include "queue.h"
 
@@ -27,9 +27,14 @@ static void must(int err, struct ph_spool *s)
 
 static void event(struct ph_spool *s, uint64_t qid, ph_str mid, int kind)
 {
-    struct ph_spool_event e = {.qid = qid, .time = now_us(CLOCK_REALTIME), .kind = (uint8_t)kind, .process = PH_STR("queue"),
-                               .peer = PH_STR("client.test [127.0.0.1]:4711"), .host = PH_STR("a.test"),
-                               .tls = PH_STR("TLSv1.3 TLS_AES_256_GCM_SHA384"), .rcpt = PH_STR("bob@b.test")};
+    struct ph_spool_event e = {.qid = qid,
+                               .time = now_us(CLOCK_REALTIME),
+                               .kind = (uint8_t)kind,
+                               .process = PH_STR("queue"),
+                               .peer = PH_STR("client.test [127.0.0.1]:4711"),
+                               .host = PH_STR("a.test"),
+                               .tls = PH_STR("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+                               .rcpt = PH_STR("bob@b.test")};
     must(ph_spool_event(s, mid, PH_STR("alice@a.test"), &e), s);
 }
 
@@ -52,12 +57,21 @@ static double run(const char *folder, int letters, int group, ph_str body, bool 
         for (int i = 0; i < group; i++) {
             uint64_t qid = ph_spool_id(s, now_us(CLOCK_REALTIME));
             char mid[64];
-            int n = snprintf(mid, sizeof mid, "<%llx.%d@a.test>", (unsigned long long)(qid * 0x9e3779b97f4a7c15u), i);
-            struct ph_spool_letter l = {.qid = qid, .received = now_us(CLOCK_REALTIME), .sender = PH_STR("alice@a.test"), .skip = 30,
-                                        .message_id = {mid, (size_t)n}, .owner = PH_STR("alice@a.test"), .size = body.n,
+            int n = snprintf(mid, sizeof mid, "<%llx.%d@a.test>",
+                             (unsigned long long)(qid * 0x9e3779b97f4a7c15u), i);
+            struct ph_spool_letter l = {.qid = qid,
+                                        .received = now_us(CLOCK_REALTIME),
+                                        .sender = PH_STR("alice@a.test"),
+                                        .skip = 30,
+                                        .message_id = {mid, (size_t)n},
+                                        .owner = PH_STR("alice@a.test"),
+                                        .size = body.n,
                                         .summary = {summary, sizeof summary}};
-            struct ph_spool_rcpt r = {.target = PH_SPOOL_LOCAL, .address = PH_STR("bob@b.test"), .folder = PH_STR("bob@b.test"),
-                                      .account = 7, .next_try = PH_SPOOL_FRESH};
+            struct ph_spool_rcpt r = {.target = PH_SPOOL_LOCAL,
+                                      .address = PH_STR("bob@b.test"),
+                                      .folder = PH_STR("bob@b.test"),
+                                      .account = 7,
+                                      .next_try = PH_SPOOL_FRESH};
             must(ph_spool_put(s, &l, &r, 1, body), s);
             event(s, qid, l.message_id, 0);
             event(s, qid, l.message_id, 3);

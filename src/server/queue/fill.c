@@ -1,15 +1,16 @@
-/* fill.c - what waits on disk: finding destinations, what is due for them, what is too old; and an administrator's wishes. */
+/* fill.c - what waits on disk: finding destinations, what is due for them, what is too old; and an
+ * administrator's wishes. */
 #include "id.h"
 #include "work.h"
 
 #include <string.h>
 
 enum {
-    SCAN_PAGE = 500,          /* destinations found in one turn */
-    SCAN_AGAIN = 30,          /* seconds until those that did not fit are looked for again */
-    SWEEP_PAGE = 500,         /* letters looked at in one turn */
-    SWEEP_PAUSE_MS = 100,     /* between pages */
-    SWEEP_LEAST_MS = 500,     /* and between sweeps: a quarter of the lifetime, between these */
+    SCAN_PAGE = 500,      /* destinations found in one turn */
+    SCAN_AGAIN = 30,      /* seconds until those that did not fit are looked for again */
+    SWEEP_PAGE = 500,     /* letters looked at in one turn */
+    SWEEP_PAUSE_MS = 100, /* between pages */
+    SWEEP_LEAST_MS = 500, /* and between sweeps: a quarter of the lifetime, between these */
     SWEEP_MOST_MS = 60 * 1000,
     PRUNE_MS = 60 * 1000
 };
@@ -95,7 +96,8 @@ static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
         if (i < n)
             ph_sched_on_disk(w->sched, d, rows[i].next_try);
     } else {
-        d->seen_when = rows[n - 1].next_try, d->seen_qid = rows[n - 1].qid, d->seen_idx = rows[n - 1].idx;
+        d->seen_when = rows[n - 1].next_try, d->seen_qid = rows[n - 1].qid,
+        d->seen_idx = rows[n - 1].idx;
         ph_sched_on_disk(w->sched, d, now);
     }
     d->pins--;
@@ -145,7 +147,8 @@ static void expire(struct work *w, uint64_t qid)
             continue;
         if (!report)
             report = report_new(w, l);
-        ph_str reply = l->rcpts[i].reply.n ? l->rcpts[i].reply : PH_STR("the destination did not answer");
+        ph_str reply =
+            l->rcpts[i].reply.n ? l->rcpts[i].reply : PH_STR("the destination did not answer");
         report_add(w, report, (uint32_t)i, reply, (ph_str){0}, true);
     }
     report_send(w, report);
@@ -192,7 +195,8 @@ int64_t fill_when(const struct work *w, int64_t now)
 
 /* ---- an administrator's wishes --------------------------------------------------------------- */
 
-static bool pick_of(ph_str filter, enum ph_spool_pick *ret_pick, uint64_t *ret_qid, ph_str *ret_text)
+static bool pick_of(ph_str filter, enum ph_spool_pick *ret_pick, uint64_t *ret_qid,
+                    ph_str *ret_text)
 {
     *ret_text = (ph_str){0};
     *ret_qid = 0;
@@ -203,7 +207,8 @@ static bool pick_of(ph_str filter, enum ph_spool_pick *ret_pick, uint64_t *ret_q
     } else if (filter.p[0] == '@') {
         *ret_pick = PH_SPOOL_DEST;
         *ret_text = ph_str_skip(filter, 1);
-    } else if (ph_str_has_prefix(filter, PH_STR("from:<")) && ph_str_has_suffix(filter, PH_STR(">"))) {
+    } else if (ph_str_has_prefix(filter, PH_STR("from:<")) &&
+               ph_str_has_suffix(filter, PH_STR(">"))) {
         *ret_pick = PH_SPOOL_SENDER;
         *ret_text = ph_str_sub(filter, 6, filter.n - 7);
     } else if (filter.p[0] == '<' && ph_str_has_suffix(filter, PH_STR(">"))) {
@@ -232,21 +237,26 @@ void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
         return;
     int64_t now = ph_wall_us();
     int64_t n = ph_spool_hurry(w->spool, pick, qid, text, now);
-    ph_log(PH_LOG_INFO, (ph_str){0}, "retry", "filter=%.*s recipients=%lld", PH_FMT(msg->QUEUE_RETRY.filter), (long long)n);
+    ph_log(PH_LOG_INFO, (ph_str){0}, "retry", "filter=%.*s recipients=%lld",
+           PH_FMT(msg->QUEUE_RETRY.filter), (long long)n);
     ph_sched_each(w->sched, forget_cursor, NULL);
     ph_sched_release(w->sched, pick == PH_SPOOL_DEST ? &text : NULL);
     fill_start(w);
     work_soon(w);
 }
 
-static bool picked(const struct letter *l, size_t i, enum ph_spool_pick pick, uint64_t qid, ph_str text)
+static bool picked(const struct letter *l, size_t i, enum ph_spool_pick pick, uint64_t qid,
+                   ph_str text)
 {
     const struct ph_spool_rcpt *r = &l->rcpts[i];
-    return pick == PH_SPOOL_ALL || (pick == PH_SPOOL_QID && l->l.qid == qid) || (pick == PH_SPOOL_DEST && ph_str_eq(r->dest, text)) ||
-           (pick == PH_SPOOL_ADDRESS && ph_str_eq(r->address, text)) || (pick == PH_SPOOL_SENDER && ph_str_eq(l->l.sender, text));
+    return pick == PH_SPOOL_ALL || (pick == PH_SPOOL_QID && l->l.qid == qid) ||
+           (pick == PH_SPOOL_DEST && ph_str_eq(r->dest, text)) ||
+           (pick == PH_SPOOL_ADDRESS && ph_str_eq(r->address, text)) ||
+           (pick == PH_SPOOL_SENDER && ph_str_eq(l->l.sender, text));
 }
 
-static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick, ph_str text, int64_t *count)
+static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick, ph_str text,
+                          int64_t *count)
 {
     struct letter *l = letter_find(w, qid);
     if (l)
@@ -256,8 +266,10 @@ static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick,
     for (size_t i = 0; i < l->n; i++) {
         if (!picked(l, i, pick, qid, text) || (l->jobs[i] && l->jobs[i]->state != JOB_READY))
             continue; /* on its way: too late */
-        trace_event(w, l, (struct ph_spool_event){.kind = EV_EXPIRED, .rcpt = l->rcpts[i].address,
-                                                  .note = PH_STR("removed by an administrator")});
+        trace_event(w, l,
+                    (struct ph_spool_event){.kind = EV_EXPIRED,
+                                            .rcpt = l->rcpts[i].address,
+                                            .note = PH_STR("removed by an administrator")});
         l->rcpts[i].next_try = INT64_MAX; /* not picked up again */
         work_done(w, l, (uint32_t)i);
         ++*count;
@@ -280,12 +292,14 @@ void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     if (pick == PH_SPOOL_QID) {
         remove_letter(w, qid, pick, text, &count);
     } else {
-        for (uint64_t after = 0; (n = ph_spool_ages(w->spool, after, ages, SWEEP_PAGE)) > 0; after = ages[n - 1].qid) {
+        for (uint64_t after = 0; (n = ph_spool_ages(w->spool, after, ages, SWEEP_PAGE)) > 0;
+             after = ages[n - 1].qid) {
             for (int i = 0; i < n; i++)
                 remove_letter(w, ages[i].qid, pick, text, &count);
             work_commit(w);
         }
     }
-    ph_log(PH_LOG_INFO, (ph_str){0}, "remove", "filter=%.*s recipients=%lld", PH_FMT(msg->QUEUE_REMOVE.filter), (long long)count);
+    ph_log(PH_LOG_INFO, (ph_str){0}, "remove", "filter=%.*s recipients=%lld",
+           PH_FMT(msg->QUEUE_REMOVE.filter), (long long)count);
     work_soon(w);
 }

@@ -76,8 +76,8 @@ void letter_drop(struct work *w, struct letter *l)
 
 static void complain(struct work *w, uint64_t qid, const char *what, int err)
 {
-    ph_log(PH_LOG_ERROR, (ph_str){0}, "spool-read", "what=%s qid=%llu error=%s why=%s", what, (unsigned long long)qid,
-           ph_error_info(err)->text, ph_spool_why(w->spool));
+    ph_log(PH_LOG_ERROR, (ph_str){0}, "spool-read", "what=%s qid=%llu error=%s why=%s", what,
+           (unsigned long long)qid, ph_error_info(err)->text, ph_spool_why(w->spool));
 }
 
 struct letter *letter_load(struct work *w, uint64_t qid)

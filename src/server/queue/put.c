@@ -1,4 +1,5 @@
-/* put.c - taking letters in: QUEUE_PUT, the batch, the commit. Nobody hears OK before the commit [Q2]. */
+/* put.c - taking letters in: QUEUE_PUT, the batch, the commit. Nobody hears OK before the commit
+ * [Q2]. */
 #include "file.h"
 #include "id.h"
 #include "work.h"
@@ -9,13 +10,15 @@
 
 #define PLACE "00000000000" /* what stands for the queue id in the body */
 
-static void answer(struct work *w, const struct ipc_ends *to, uint64_t req, int verdict, uint64_t qid, const char *text)
+static void answer(struct work *w, const struct ipc_ends *to, uint64_t req, int verdict,
+                   uint64_t qid, const char *text)
 {
     struct ipc_chan *chan = proc_peer_at(w->p, to->peer_role, to->peer_instance);
     if (verdict != IPC_OK)
         w->count.refused++;
     if (chan)
-        ipc_send(chan, QUEUE_PUT_DONE, -1, .req = req, .verdict = (uint8_t)verdict, .qid = qid, .text = ph_str_c(text));
+        ipc_send(chan, QUEUE_PUT_DONE, -1, .req = req, .verdict = (uint8_t)verdict, .qid = qid,
+                 .text = ph_str_c(text));
 }
 
 /* ---- from the message to a letter --------------------------------------------------------- */
@@ -86,7 +89,8 @@ static bool has_place(ph_str body, uint32_t at)
 }
 
 /* An inline body is copied behind the summary, with the queue id in its place. */
-static int take_inline(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m, ph_str *ret_body)
+static int take_inline(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m,
+                       ph_str *ret_body)
 {
     if (m->size != m->body.n)
         return -PH_ESYNTAX;
@@ -110,8 +114,10 @@ static int take_inline(struct work *w, struct letter *l, const struct ipc_QUEUE_
     return 0;
 }
 
-/* A large one stays where it is, unless the id has to be written into it: then it is copied once. */
-static int take_file(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m, int from, ph_str *ret_body)
+/* A large one stays where it is, unless the id has to be written into it: then it is copied once.
+ */
+static int take_file(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m, int from,
+                     ph_str *ret_body)
 {
     char id[PH_ID_TEXT + 1];
     ph_str body;
@@ -156,12 +162,16 @@ static int take_file(struct work *w, struct letter *l, const struct ipc_QUEUE_PU
 
 /* ---- the batch --------------------------------------------------------------------------- */
 
-bool put_wait(struct work *w, struct letter *l, struct report *r, const struct ipc_ends *ends, uint64_t req)
+bool put_wait(struct work *w, struct letter *l, struct report *r, const struct ipc_ends *ends,
+              uint64_t req)
 {
     struct put *b = ph_new0(NULL, sizeof *b);
     if (!b)
         return false;
-    *b = (struct put){.role = ends ? ends->peer_role : -1, .instance = ends ? ends->peer_instance : 0, .req = req, .letter = l,
+    *b = (struct put){.role = ends ? ends->peer_role : -1,
+                      .instance = ends ? ends->peer_instance : 0,
+                      .req = req,
+                      .letter = l,
                       .report = r};
     *w->batch_last = b;
     w->batch_last = &b->next;
@@ -179,7 +189,8 @@ void put_forget(struct work *w, int role, unsigned instance)
 
 static const char *reason(int err)
 {
-    return err == -PH_EFULL ? "the disk of the queue is full" : "the queue cannot write to its disk";
+    return err == -PH_EFULL ? "the disk of the queue is full"
+                            : "the queue cannot write to its disk";
 }
 
 /* Those for whom there was no room in memory are looked for on disk. */
@@ -201,7 +212,11 @@ static void settle(struct work *w, struct put *b, int err)
     bool ok = !err;
     if (b->role >= 0) {
         struct ipc_ends to = {.peer_role = b->role, .peer_instance = b->instance};
-        answer(w, &to, b->req, ok ? IPC_OK : err == -PH_EFULL ? IPC_FULL : IPC_TEMP, b->letter->l.qid, ok ? "" : reason(err));
+        answer(w, &to, b->req,
+               ok                 ? IPC_OK
+               : err == -PH_EFULL ? IPC_FULL
+                                  : IPC_TEMP,
+               b->letter->l.qid, ok ? "" : reason(err));
     }
     if (ok) {
         w->count.queued++;
@@ -222,7 +237,8 @@ static void settle_all(struct work *w, int err)
     w->batch_last = &w->batch;
     w->batch_n = w->batch_bytes = 0;
     if (err && b)
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "commit-failed", "error=%s why=%s", ph_error_info(err)->text, ph_spool_why(w->spool));
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "commit-failed", "error=%s why=%s",
+               ph_error_info(err)->text, ph_spool_why(w->spool));
     for (struct put *next; b; b = next) {
         next = b->next;
         settle(w, b, err);
@@ -255,7 +271,10 @@ static int store(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m
     err = ph_spool_begin(w->spool);
     ph_spool_tie(w->spool, true);
     trace_rows(w, l->l.qid, m->message_id, m->owner, m->events);
-    trace_event(w, l, (struct ph_spool_event){.kind = EV_QUEUED, .note = l->n ? (ph_str){0} : PH_STR("nobody wants it: discarded")});
+    trace_event(
+        w, l,
+        (struct ph_spool_event){.kind = EV_QUEUED,
+                                .note = l->n ? (ph_str){0} : PH_STR("nobody wants it: discarded")});
     ph_spool_tie(w->spool, false);
     return err;
 }
@@ -292,8 +311,10 @@ static int take(struct work *w, struct letter *l, struct ipc_msg *msg)
 
 static int verdict_of(int err)
 {
-    static const uint8_t verdicts[PH_ERR_COUNT] = {
-        [PH_EFULL] = IPC_FULL, [PH_ELIMIT] = IPC_LIMIT, [PH_ESYNTAX] = IPC_INVALID, [PH_EINVAL] = IPC_INVALID};
+    static const uint8_t verdicts[PH_ERR_COUNT] = {[PH_EFULL] = IPC_FULL,
+                                                   [PH_ELIMIT] = IPC_LIMIT,
+                                                   [PH_ESYNTAX] = IPC_INVALID,
+                                                   [PH_EINVAL] = IPC_INVALID};
     int v = verdicts[-err];
     return v ? v : IPC_TEMP;
 }
@@ -309,7 +330,8 @@ void put_letter(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
         err = -PH_ENOMEM;
     }
     if (err) {
-        answer(w, ipc_chan_ends(from), req, verdict_of(err), 0, err == -PH_EFULL ? reason(err) : ph_error_info(err)->text);
+        answer(w, ipc_chan_ends(from), req, verdict_of(err), 0,
+               err == -PH_EFULL ? reason(err) : ph_error_info(err)->text);
         if (l)
             letter_drop(w, l);
         if (w->batch && !ph_spool_is_open(w->spool))

@@ -11,14 +11,15 @@
 #include <sysexits.h>
 
 enum {
-    FLUSH_MS = 20,          /* changes wait that long for letters to share a commit with */
-    FLUSH_CHANGES = 20000,  /* or until there are so many */
-    LOG_PAGES = 16384,      /* the log is moved into the file when it is that long, after senders were answered */
-    LOG_PAGES_IDLE = 256,   /* and when nothing happens */
-    REPORT_MS = 1000,       /* reports under way: the keeper is asked again */
-    FULL_MS = 50,           /* a peer's channel is full: tried again */
-    IDLE_MS = 30 * 1000,    /* clock jumps are noticed by then */
-    DRAIN_MS = 10 * 1000    /* how long attempts under way are waited for */
+    FLUSH_MS = 20,         /* changes wait that long for letters to share a commit with */
+    FLUSH_CHANGES = 20000, /* or until there are so many */
+    LOG_PAGES = 16384,    /* the log is moved into the file when it is that long, after senders were
+                             answered */
+    LOG_PAGES_IDLE = 256, /* and when nothing happens */
+    REPORT_MS = 1000,     /* reports under way: the keeper is asked again */
+    FULL_MS = 50,         /* a peer's channel is full: tried again */
+    IDLE_MS = 30 * 1000,  /* clock jumps are noticed by then */
+    DRAIN_MS = 10 * 1000  /* how long attempts under way are waited for */
 };
 
 /* Its privileges: its own folder; no network. */

@@ -1,11 +1,13 @@
 /*
- * report.c - reports to senders (bounces). Where a sender's mail goes is asked of the keeper; only then the report is
- * written, and it is queued in the transaction that ends the failed recipients [Q4].
+ * report.c - reports to senders (bounces). Where a sender's mail goes is asked of the keeper; only
+ * then the report is written, and it is queued in the transaction that ends the failed recipients
+ * [Q4].
  *
  *   NEW --end--> ASK --RCPT_CHECK--> ASKED --OK--> WRITTEN --committed--> gone
  *                 ^                    |              |
  *                 +-- keeper gone, TEMP+-- not known  +-- commit failed: ASK, a little later
- *                                      +--> ASK for the postmaster, once; not known either: dropped, with an event
+ *                                      +--> ASK for the postmaster, once; not known either:
+ * dropped, with an event
  *
  * A crash forgets reports under way; their recipients are still on disk and fail again.
  */
@@ -16,7 +18,12 @@
 
 #include <string.h>
 
-enum { AGAIN_US = 5 * 1000 * 1000, REPORT_BYTES = 1024 * 1024, REPORT_ARENA = 64 * 1024 * 1024, TARGETS = 100 };
+enum {
+    AGAIN_US = 5 * 1000 * 1000,
+    REPORT_BYTES = 1024 * 1024,
+    REPORT_ARENA = 64 * 1024 * 1024,
+    TARGETS = 100
+};
 
 struct report {
     struct report *next;
@@ -31,7 +38,8 @@ struct report {
     size_t n, cap;
 };
 
-static struct job reporting = {.state = JOB_REPORTING}; /* stands in letter->jobs for recipients in a report */
+static struct job reporting = {
+    .state = JOB_REPORTING}; /* stands in letter->jobs for recipients in a report */
 
 /* ---- collecting -------------------------------------------------------------------------- */
 
@@ -83,14 +91,20 @@ static uint32_t code_of(ph_str reply)
     return ph_str_u64(ph_str_sub(reply, 0, 3), 999, &code) ? (uint32_t)code : 0;
 }
 
-static void bounced(struct work *w, struct letter *l, uint32_t i, ph_str reply, bool expired, ph_str note)
+static void bounced(struct work *w, struct letter *l, uint32_t i, ph_str reply, bool expired,
+                    ph_str note)
 {
-    trace_event(w, l, (struct ph_spool_event){.kind = expired ? EV_EXPIRED : EV_BOUNCED, .rcpt = l->rcpts[i].address,
-                                              .code = code_of(reply), .reply = reply, .note = note});
+    trace_event(w, l,
+                (struct ph_spool_event){.kind = expired ? EV_EXPIRED : EV_BOUNCED,
+                                        .rcpt = l->rcpts[i].address,
+                                        .code = code_of(reply),
+                                        .reply = reply,
+                                        .note = note});
     work_done(w, l, i);
 }
 
-void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta, bool expired)
+void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta,
+                bool expired)
 {
     w->count.bounced++;
     w->count.expired += expired;
@@ -112,8 +126,8 @@ void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_s
                                              .expired = expired};
     r->which[r->n++] = i;
     r->letter->jobs[i] = &reporting;
-    ph_log(PH_LOG_INFO, r->letter->l.message_id, expired ? "expired" : "bounced", "rcpt=%.*s reply=%.*s", PH_FMT(rcpt->address),
-           PH_FMT(reply));
+    ph_log(PH_LOG_INFO, r->letter->l.message_id, expired ? "expired" : "bounced",
+           "rcpt=%.*s reply=%.*s", PH_FMT(rcpt->address), PH_FMT(reply));
 }
 
 /* ---- asking where it goes ------------------------------------------------------------------ */
@@ -144,7 +158,8 @@ static void give_up(struct work *w, struct report *r)
 {
     for (size_t i = 0; i < r->n; i++) {
         r->letter->rcpts[r->which[i]].next_try = INT64_MAX;
-        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired, PH_STR("there is nobody to tell: dropped"));
+        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired,
+                PH_STR("there is nobody to tell: dropped"));
     }
     unlink_report(w, r);
     release(w, r);
@@ -217,7 +232,8 @@ static int targets(struct letter *bounce, ph_str rows)
     return bounce->n ? 0 : -PH_ENOENT;
 }
 
-static int compose(struct work *w, const struct report *r, struct letter *bounce, struct ph_buf *out)
+static int compose(struct work *w, const struct report *r, struct letter *bounce,
+                   struct ph_buf *out)
 {
     const struct letter *l = r->letter;
     char id[PH_ID_TEXT + 1], letter_id[PH_ID_TEXT + 1];
@@ -243,7 +259,8 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
     bounce->l.skip = skip;
     bounce->l.size = out->n;
     bounce->l.message_id = ph_arena_copy(bounce->arena, mid);
-    bounce->l.flags = IPC_8BITMIME | (l->l.flags & IPC_SMTPUTF8) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
+    bounce->l.flags =
+        IPC_8BITMIME | (l->l.flags & IPC_SMTPUTF8) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
     ph_buf_done(&head);
     return err || bounce->l.message_id.p ? err : -PH_ENOMEM;
 }
@@ -261,10 +278,12 @@ static int queue(struct work *w, struct report *r, struct letter *bounce, ph_str
         return -PH_ENOMEM;
     }
     ph_buf_init(&text, NULL, 1200);
-    ph_buf_addf(&text, "reported to <%.*s> as %s", PH_FMT(bounce->rcpts[0].address), ph_id_text(bounce->l.qid, id));
+    ph_buf_addf(&text, "reported to <%.*s> as %s", PH_FMT(bounce->rcpts[0].address),
+                ph_id_text(bounce->l.qid, id));
     ph_spool_tie(w->spool, true);
     for (size_t i = 0; i < r->n; i++)
-        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired, ph_buf_str(&text));
+        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired,
+                ph_buf_str(&text));
     ph_buf_clear(&text);
     ph_buf_addf(&text, "report about %s", ph_id_text(r->letter->l.qid, id));
     trace_event(w, bounce, (struct ph_spool_event){.kind = EV_QUEUED, .note = ph_buf_str(&text)});

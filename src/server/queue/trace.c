@@ -26,9 +26,19 @@ void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e
 
 static struct ph_spool_event from_row(const struct ipc_event *r)
 {
-    return (struct ph_spool_event){.qid = r->qid, .time = r->time, .kind = r->kind, .code = r->code, .took = r->took,
-                                   .process = r->process, .rcpt = r->rcpt, .peer = r->peer, .tls = r->tls, .auth = r->auth,
-                                   .reply = r->reply, .note = r->note, .host = r->host};
+    return (struct ph_spool_event){.qid = r->qid,
+                                   .time = r->time,
+                                   .kind = r->kind,
+                                   .code = r->code,
+                                   .took = r->took,
+                                   .process = r->process,
+                                   .rcpt = r->rcpt,
+                                   .peer = r->peer,
+                                   .tls = r->tls,
+                                   .auth = r->auth,
+                                   .reply = r->reply,
+                                   .note = r->note,
+                                   .host = r->host};
 }
 
 void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str owner, ph_str rows)
@@ -59,8 +69,8 @@ void trace_prune(struct work *w, int64_t now)
 
 /* ---- answering --------------------------------------------------------------------------- */
 
-/* The sender of a letter sees all of its journey; a recipient sees what is about nobody else, when the letter did reach
- * that mailbox. */
+/* The sender of a letter sees all of its journey; a recipient sees what is about nobody else, when
+ * the letter did reach that mailbox. */
 struct view {
     ph_str owner;
     bool sender, received;
@@ -83,9 +93,19 @@ static int show(void *ctx, const struct ph_spool_event *e)
     if (v->rows->n > TRACE_BYTES)
         return 1;
     ipc_add(event, v->rows,
-            &((struct ipc_event){.time = e->time, .kind = e->kind, .process = e->process, .rcpt = e->rcpt, .peer = e->peer,
-                                 .tls = e->tls, .auth = e->auth, .code = e->code, .reply = e->reply, .took = e->took, .note = e->note,
-                                 .host = e->host, .qid = e->qid}));
+            &((struct ipc_event){.time = e->time,
+                                 .kind = e->kind,
+                                 .process = e->process,
+                                 .rcpt = e->rcpt,
+                                 .peer = e->peer,
+                                 .tls = e->tls,
+                                 .auth = e->auth,
+                                 .code = e->code,
+                                 .reply = e->reply,
+                                 .took = e->took,
+                                 .note = e->note,
+                                 .host = e->host,
+                                 .qid = e->qid}));
     return 0;
 }
 
@@ -114,12 +134,16 @@ void trace_get(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     struct ph_buf rows;
     ph_buf_init(&rows, NULL, TRACE_BYTES + 16384);
     struct view v = {.owner = m->owner, .rows = &rows};
-    int n = m->owner.n && m->message_id.n ? ph_spool_trips(w->spool, m->message_id, qids, TRACE_LETTERS) : 0, err = n;
+    int n = m->owner.n && m->message_id.n
+                ? ph_spool_trips(w->spool, m->message_id, qids, TRACE_LETTERS)
+                : 0,
+        err = n;
     for (int i = 0; i < n && err >= 0 && rows.n < TRACE_BYTES; i++)
         err = trip(w, qids[i], &v);
     if (err >= 0)
         err = ph_buf_err(&rows);
     int verdict = err < 0 ? IPC_TEMP : rows.n ? IPC_OK : IPC_NOENT;
-    ipc_send(from, TRACE, -1, .req = m->req, .verdict = (uint8_t)verdict, .events = err < 0 ? (ph_str){0} : ph_buf_str(&rows));
+    ipc_send(from, TRACE, -1, .req = m->req, .verdict = (uint8_t)verdict,
+             .events = err < 0 ? (ph_str){0} : ph_buf_str(&rows));
     ph_buf_done(&rows);
 }

@@ -72,7 +72,8 @@ void work_wait(struct work *w, struct letter *l, uint32_t i, int64_t when, ph_st
     struct ph_spool_rcpt *r = &l->rcpts[i];
     r->next_try = when;
     if (ph_spool_wait(w->spool, l->l.qid, r->idx, r->attempts, when, reply) < 0)
-        ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu", (unsigned long long)l->l.qid);
+        ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu",
+               (unsigned long long)l->l.qid);
     struct ph_dest *d = ph_sched_dest(w->sched, r->dest);
     if (d)
         ph_sched_on_disk(w->sched, d, when);
@@ -82,7 +83,8 @@ void work_wait(struct work *w, struct letter *l, uint32_t i, int64_t when, ph_st
 void work_done(struct work *w, struct letter *l, uint32_t i)
 {
     if (ph_spool_done(w->spool, l->l.qid, l->rcpts[i].idx) < 0)
-        ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu", (unsigned long long)l->l.qid);
+        ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu",
+               (unsigned long long)l->l.qid);
     work_soon(w);
 }
 
@@ -167,16 +169,18 @@ static void finish(struct work *w, struct job *job, enum ph_sched_end end, int64
 
 static ph_str body_of(const struct letter *l)
 {
-    return l->fd >= 0 ? (ph_str){0} : (ph_str){l->bytes + l->summary_n, l->bytes_n - 1 - l->summary_n};
+    return l->fd >= 0 ? (ph_str){0}
+                      : (ph_str){l->bytes + l->summary_n, l->bytes_n - 1 - l->summary_n};
 }
 
 static int deliver(struct ipc_chan *chan, const struct job *job)
 {
     const struct letter *l = job->letter;
     const struct ph_spool_rcpt *r = &l->rcpts[job->which[0]];
-    return ipc_send(chan, DELIVER, l->fd, .req = job->req, .qid = l->l.qid, .address = r->address, .account = r->account,
-                    .folder = r->folder, .mailbox = PH_STR("INBOX"), .received = l->l.received, .message_id = l->l.message_id,
-                    .size = l->l.size, .summary = {l->bytes, l->summary_n}, .body = body_of(l));
+    return ipc_send(chan, DELIVER, l->fd, .req = job->req, .qid = l->l.qid, .address = r->address,
+                    .account = r->account, .folder = r->folder, .mailbox = PH_STR("INBOX"),
+                    .received = l->l.received, .message_id = l->l.message_id, .size = l->l.size,
+                    .summary = {l->bytes, l->summary_n}, .body = body_of(l));
 }
 
 static int relay(struct ipc_chan *chan, const struct job *job)
@@ -187,14 +191,18 @@ static int relay(struct ipc_chan *chan, const struct job *job)
     for (uint32_t i = 0; i < job->n; i++) {
         const struct ph_spool_rcpt *r = &l->rcpts[job->which[i]];
         ipc_add(rcpt, &rows,
-                &((struct ipc_rcpt){.target = IPC_REMOTE, .address = r->address, .original = r->original, .domain = r->dest,
+                &((struct ipc_rcpt){.target = IPC_REMOTE,
+                                    .address = r->address,
+                                    .original = r->original,
+                                    .domain = r->dest,
                                     .notify = r->notify}));
     }
     int err = ph_buf_err(&rows);
     if (!err)
-        err = ipc_send(chan, RELAY_TRY, l->fd, .req = job->req, .qid = l->l.qid, .sender = l->l.sender,
-                       .domain = l->rcpts[job->which[0]].dest, .rcpts = ph_buf_str(&rows), .skip = l->l.skip,
-                       .flags = l->l.flags & 0xffff, .envid = l->l.envid, .size = l->l.size, .body = body_of(l));
+        err = ipc_send(chan, RELAY_TRY, l->fd, .req = job->req, .qid = l->l.qid,
+                       .sender = l->l.sender, .domain = l->rcpts[job->which[0]].dest,
+                       .rcpts = ph_buf_str(&rows), .skip = l->l.skip, .flags = l->l.flags & 0xffff,
+                       .envid = l->l.envid, .size = l->l.size, .body = body_of(l));
     ph_buf_done(&rows);
     return err;
 }
@@ -237,7 +245,8 @@ void work_dispatch(struct work *w)
         bool *full = ways[i].local ? &w->store_full : &w->relay_full;
         *full = false;
         struct ph_sched_job *s;
-        while (chan && !*full && may_fly(w, ways[i].local) && (s = ph_sched_take(w->sched, ways[i].local)))
+        while (chan && !*full && may_fly(w, ways[i].local) &&
+               (s = ph_sched_take(w->sched, ways[i].local)))
             *full = !start(w, chan, (struct job *)s, ways[i].local);
     }
 }
@@ -272,8 +281,10 @@ static const char *wait_text(int64_t us, char *buf, size_t n)
     return buf;
 }
 
-/* 4xx, or nobody answered: waits, or is given up when its time is over (then it is added to the report). */
-static void defer(struct work *w, struct letter *l, uint32_t i, ph_str reply, int64_t held, struct report **report)
+/* 4xx, or nobody answered: waits, or is given up when its time is over (then it is added to the
+ * report). */
+static void defer(struct work *w, struct letter *l, uint32_t i, ph_str reply, int64_t held,
+                  struct report **report)
 {
     int64_t now = ph_wall_us();
     struct ph_spool_rcpt *r = &l->rcpts[i];
@@ -287,7 +298,10 @@ static void defer(struct work *w, struct letter *l, uint32_t i, ph_str reply, in
         return;
     }
     char note[64];
-    job_event(w, l, i, (struct ph_spool_event){.kind = EV_DEFERRED, .reply = reply, .note = ph_str_c(wait_text(when - now, note, sizeof note))});
+    job_event(w, l, i,
+              (struct ph_spool_event){.kind = EV_DEFERRED,
+                                      .reply = reply,
+                                      .note = ph_str_c(wait_text(when - now, note, sizeof note))});
     work_wait(w, l, i, when, reply);
 }
 
@@ -327,7 +341,8 @@ static void undelivered(struct work *w, struct job *job, int verdict, ph_str tex
     uint32_t i = job->which[0];
     struct ph_buf reply;
     ph_buf_init(&reply, NULL, TEXT_MAX);
-    reply_text(&reply, failures[k].code, ph_str_c(failures[k].esc), text.n ? text : ph_str_c(failures[k].text));
+    reply_text(&reply, failures[k].code, ph_str_c(failures[k].esc),
+               text.n ? text : ph_str_c(failures[k].text));
     struct report *report = NULL;
     letter_hold(w, l);
     finish(w, job, SCHED_WELL, ph_wall_us());
@@ -356,7 +371,8 @@ void work_delivered(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     }
     job->state = JOB_LANDED;
     w->count.delivered += m->verdict == IPC_OK;
-    struct ph_spool_event e = {.kind = EV_DELIVERED, .took = (uint64_t)(ph_wall_us() - job->started)};
+    struct ph_spool_event e = {.kind = EV_DELIVERED,
+                               .took = (uint64_t)(ph_wall_us() - job->started)};
     if (m->verdict == IPC_EXISTS)
         e.note = PH_STR("was there already, found after a restart");
     job_event(w, job->letter, job->which[0], e);
@@ -410,8 +426,8 @@ static ph_str last_peer(ph_str events)
 }
 
 /* Outcomes that are missing count as deferred: what the relay forgot is tried again. */
-static void outcomes(struct work *w, struct letter *l, const uint32_t *which, uint32_t n, const struct ipc_RELAY_TRIED *m,
-                     int64_t held)
+static void outcomes(struct work *w, struct letter *l, const uint32_t *which, uint32_t n,
+                     const struct ipc_RELAY_TRIED *m, int64_t held)
 {
     struct report *report = NULL;
     struct ipc_outcome o;

@@ -1,11 +1,14 @@
 /*
- * work.h - the queue process inside: letters and jobs in memory, the batch that waits for the disk, reports.
+ * work.h - the queue process inside: letters and jobs in memory, the batch that waits for the disk,
+ * reports.
  *
- *   QUEUE_PUT -> put.c: into the open transaction -> batch -> (end of the turn) commit -> QUEUE_PUT_DONE
- *   -> work.c: jobs -> DELIVER / RELAY_TRY -> answers -> done, wait (ride in the next commit), or report.c
- *   disk -> fill.c: due recipients, by destination, in pages -> jobs
+ *   QUEUE_PUT -> put.c: into the open transaction -> batch -> (end of the turn) commit ->
+ * QUEUE_PUT_DONE
+ *   -> work.c: jobs -> DELIVER / RELAY_TRY -> answers -> done, wait (ride in the next commit), or
+ * report.c disk -> fill.c: due recipients, by destination, in pages -> jobs
  *
- * A job is one attempt at one next hop: one recipient here, or up to RCPTS_PER_TRY of a foreign domain.
+ * A job is one attempt at one next hop: one recipient here, or up to RCPTS_PER_TRY of a foreign
+ * domain.
  *
  *   READY --sent--> FLYING --DELIVERED--> LANDED --SYNCED--> gone       (this house)
  *     ^               |  \---------------RELAY_TRIED-------> gone       (another)
@@ -18,17 +21,19 @@
 #include "sched.h"
 
 enum {
-    RCPTS_PER_TRY = 100,                 /* RFC 5321 4.5.3.1.8: what every server takes */
-    LETTER_RCPTS = 100000,               /* recipients of one letter */
-    LETTER_ARENA = 64 * 1024 * 1024,     /* bytes of its envelope in memory */
-    KEEP_BYTES = 64 * 1024 * 1024,       /* bodies of fresh letters kept in memory until they are sent on */
-    FLYING_BYTES = 256 * 1024 * 1024,    /* bodies handed to the relay and not yet answered */
-    BATCH_LETTERS = 1024,                /* of one transaction */
+    RCPTS_PER_TRY = 100,             /* RFC 5321 4.5.3.1.8: what every server takes */
+    LETTER_RCPTS = 100000,           /* recipients of one letter */
+    LETTER_ARENA = 64 * 1024 * 1024, /* bytes of its envelope in memory */
+    KEEP_BYTES =
+        64 * 1024 * 1024, /* bodies of fresh letters kept in memory until they are sent on */
+    FLYING_BYTES = 256 * 1024 * 1024, /* bodies handed to the relay and not yet answered */
+    BATCH_LETTERS = 1024,             /* of one transaction */
     BATCH_BYTES = 32 * 1024 * 1024,
-    LOCAL_FLYING = 20000,                /* deliveries not yet synced */
-    FILL_PAGE = 256,                     /* rows read from disk at a time */
-    FILL_DESTS = 200,                    /* destinations looked at in one turn */
-    LETTER_FLAG_POSTMASTER = 1 << 16     /* in `flags` on disk: our report to the postmaster; never reported on */
+    LOCAL_FLYING = 20000, /* deliveries not yet synced */
+    FILL_PAGE = 256,      /* rows read from disk at a time */
+    FILL_DESTS = 200,     /* destinations looked at in one turn */
+    LETTER_FLAG_POSTMASTER =
+        1 << 16 /* in `flags` on disk: our report to the postmaster; never reported on */
 };
 
 enum job_state { JOB_READY, JOB_FLYING, JOB_LANDED, JOB_REPORTING };
@@ -43,10 +48,10 @@ struct letter {
     struct job **jobs;           /* of each recipient, NULL when it has none */
     size_t n;
     unsigned refs;
-    unsigned ready;   /* jobs that will still need the body */
-    char *bytes;      /* summary, and behind it the body when that is inline; NULL: on disk only */
+    unsigned ready; /* jobs that will still need the body */
+    char *bytes;    /* summary, and behind it the body when that is inline; NULL: on disk only */
     size_t bytes_n, summary_n;
-    int fd;           /* sealed memory file of a large body, or -1 */
+    int fd; /* sealed memory file of a large body, or -1 */
     struct letter *chain;
 };
 
@@ -54,16 +59,16 @@ struct job {
     struct ph_sched_job s; /* first */
     struct letter *letter;
     enum job_state state;
-    uint64_t req;       /* slot and serial, while FLYING or LANDED */
+    uint64_t req; /* slot and serial, while FLYING or LANDED */
     int64_t started;
-    uint32_t n;         /* recipients */
-    uint32_t which[];   /* their places in letter->rcpts */
+    uint32_t n;       /* recipients */
+    uint32_t which[]; /* their places in letter->rcpts */
 };
 
 /* Who waits for the commit: a sender's process, or a report. */
 struct put {
     struct put *next;
-    int role;          /* -1: its process is gone */
+    int role; /* -1: its process is gone */
     unsigned instance;
     uint64_t req;
     struct letter *letter;
@@ -89,16 +94,16 @@ struct work {
     uint64_t serial;
     struct put *batch, **batch_last;
     size_t batch_n, batch_bytes;
-    struct ph_later later;   /* end of the turn: commit, fill, dispatch */
+    struct ph_later later; /* end of the turn: commit, fill, dispatch */
     struct ph_timer *timer;
-    int64_t flush_at;        /* monotonic ms: changes are committed by then; 0: none */
-    int64_t sweep_at;        /* wall: the next page of the sweep */
+    int64_t flush_at; /* monotonic ms: changes are committed by then; 0: none */
+    int64_t sweep_at; /* wall: the next page of the sweep */
     uint64_t sweep_qid;
     int64_t prune_at;
-    struct ph_buf scan;      /* discovery of destinations: the last one seen */
+    struct ph_buf scan; /* discovery of destinations: the last one seen */
     bool scanning, scan_first;
     int64_t scan_at;
-    int64_t drain_at;        /* monotonic ms */
+    int64_t drain_at;            /* monotonic ms */
     bool store_full, relay_full; /* their channel is full: try a little later */
     struct report *reports;
     struct counters count;
@@ -118,14 +123,16 @@ void letter_body_drop(struct work *w, struct letter *l);
 /* ---- put.c ------------------------------------------------------------------------------- */
 void put_letter(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 /* Appends to the batch; false: out of memory. */
-bool put_wait(struct work *w, struct letter *l, struct report *r, const struct ipc_ends *ends, uint64_t req);
+bool put_wait(struct work *w, struct letter *l, struct report *r, const struct ipc_ends *ends,
+              uint64_t req);
 void put_forget(struct work *w, int role, unsigned instance); /* that process is gone */
 /* Commits what is open and answers all. */
 void work_commit(struct work *w);
 
 /* ---- work.c ------------------------------------------------------------------------------ */
 void work_soon(struct work *w); /* commit, fill and dispatch at the end of this turn */
-/* Makes jobs for those recipients that have none and whose next_try is not after `due`; of one destination, or (NULL) of all. */
+/* Makes jobs for those recipients that have none and whose next_try is not after `due`; of one
+ * destination, or (NULL) of all. */
 void work_jobs(struct work *w, struct letter *l, const struct ph_dest *only, int64_t due);
 void work_job_free(struct work *w, struct job *job);
 /* This recipient waits on disk until `when`. */
@@ -140,19 +147,22 @@ void work_done(struct work *w, struct letter *l, uint32_t i);
 int64_t work_lifetime(const struct work *w);
 
 /* ---- fill.c ------------------------------------------------------------------------------ */
-void fill_start(struct work *w);             /* look through the destinations on disk */
-void fill_run(struct work *w, int64_t now);  /* what is due */
+void fill_start(struct work *w);              /* look through the destinations on disk */
+void fill_run(struct work *w, int64_t now);   /* what is due */
 void fill_sweep(struct work *w, int64_t now); /* expired letters, old journeys */
-int64_t fill_when(const struct work *w, int64_t now); /* the next wall time at which one of these has work */
+int64_t fill_when(const struct work *w,
+                  int64_t now); /* the next wall time at which one of these has work */
 /* Writes the ready jobs of a held destination back to disk. */
 void fill_shed(struct work *w, struct ph_dest *d, int64_t now);
 void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 
 /* ---- report.c ---------------------------------------------------------------------------- */
-/* A recipient failed for good. All of one letter in one call chain share a report: begin, add..., end. */
+/* A recipient failed for good. All of one letter in one call chain share a report: begin, add...,
+ * end. */
 struct report *report_new(struct work *w, struct letter *l);
-void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta, bool expired);
+void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta,
+                bool expired);
 void report_send(struct work *w, struct report *r); /* NULL allowed */
 void report_checked(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void report_committed(struct work *w, struct report *r, bool ok);

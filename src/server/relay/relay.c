@@ -140,7 +140,8 @@ static int configure(struct relay *r, struct ph_error *reterr)
     r->policy = policy_of(c->relay_tls);
     r->has_source = c->relay_source.n > 0;
     if (r->has_source && ph_addr_make(c->relay_source, 0, &r->source) < 0)
-        return ph_fail(reterr, PH_EINVAL, 0, "relay_source: \"%.*s\" is not an address", PH_FMT(c->relay_source));
+        return ph_fail(reterr, PH_EINVAL, 0, "relay_source: \"%.*s\" is not an address",
+                       PH_FMT(c->relay_source));
     return 0;
 }
 
@@ -156,11 +157,13 @@ static int setup(struct proc *p, struct ph_error *reterr)
     int err = configure(&r, reterr);
     if (err < 0)
         return err;
-    r.tls = ph_tls_client_ctx(r.policy == RELAY_VERIFY ? PH_TLS_VERIFY_FULL : PH_TLS_VERIFY_NONE, NULL, reterr);
+    r.tls = ph_tls_client_ctx(r.policy == RELAY_VERIFY ? PH_TLS_VERIFY_FULL : PH_TLS_VERIFY_NONE,
+                              NULL, reterr);
     return r.tls ? 0 : -PH_ETLS;
 }
 
-/* TLS verification needs files, and so a restart of this process; everything else is taken at once. */
+/* TLS verification needs files, and so a restart of this process; everything else is taken at once.
+ */
 static void reload(struct proc *p)
 {
     struct relay *r = p->state;
@@ -170,7 +173,8 @@ static void reload(struct proc *p)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "settings", "error=%s", err.text);
     if (verified != (r->policy == RELAY_VERIFY)) {
         r->policy = verified ? RELAY_VERIFY : RELAY_ENCRYPT;
-        ph_log(PH_LOG_WARN, (ph_str){0}, "settings", "relay_tls=%s", "a change to or from verify needs a restart");
+        ph_log(PH_LOG_WARN, (ph_str){0}, "settings", "relay_tls=%s",
+               "a change to or from verify needs a restart");
     }
 }
 
@@ -206,13 +210,16 @@ static void stats(struct proc *p, struct ph_buf *rows)
     const struct {
         const char *name;
         uint64_t value;
-    } all[] = {{"sent", r->sent},        {"deferred", r->deferred}, {"refused", r->refused}, {"connections", r->connections},
-               {"reused", r->reused}, {"open", r->open}};
+    } all[] = {{"sent", r->sent},       {"deferred", r->deferred},
+               {"refused", r->refused}, {"connections", r->connections},
+               {"reused", r->reused},   {"open", r->open}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        ipc_add(counter, rows, &((struct ipc_counter){.name = ph_str_c(all[i].name), .value = all[i].value}));
+        ipc_add(counter, rows,
+                &((struct ipc_counter){.name = ph_str_c(all[i].name), .value = all[i].value}));
 }
 
-static proc_handler *const handlers[IPC_TYPE_COUNT] = {[IPC_RELAY_TRY] = relay_try, [IPC_RESOLVED] = route_resolved};
+static proc_handler *const handlers[IPC_TYPE_COUNT] = {
+    [IPC_RELAY_TRY] = relay_try, [IPC_RESOLVED] = route_resolved};
 
 const struct proc_def proc_relay = {
     .role = ROLE_RELAY,

@@ -1,13 +1,14 @@
 /*
- * relay.h - inside the relay: a try is one RELAY_TRY (a letter for recipients of one domain), a session is one
- * connection. A try takes an idle session to its domain, or finds the way and makes one.
+ * relay.h - inside the relay: a try is one RELAY_TRY (a letter for recipients of one domain), a
+ * session is one connection. A try takes an idle session to its domain, or finds the way and makes
+ * one.
  *
  *   RELAY_TRY --idle session?--yes------------------------------------------------+
  *       | no                                                                      v
- *       +--> route.c: MX, then A and AAAA of host after host --> session.c: connect, EHLO, STARTTLS --> MAIL RCPT DATA
- *                        ^                                           | failed: next address            |
- *                        +-------------------------------------------+                                 v
- *                                 no more: every recipient deferred                    result.c: RELAY_TRIED
+ *       +--> route.c: MX, then A and AAAA of host after host --> session.c: connect, EHLO, STARTTLS
+ * --> MAIL RCPT DATA ^                                           | failed: next address |
+ *                        +-------------------------------------------+ v no more: every recipient
+ * deferred                    result.c: RELAY_TRIED
  */
 #ifndef PH_RELAY_H
 #define PH_RELAY_H
@@ -51,7 +52,8 @@ struct lookup {
     bool pending;
 };
 
-struct try {
+struct
+try {
     struct try *next, **at; /* all of them */
     struct try *queued;     /* waiting for a session to be free */
     bool is_queued;
@@ -74,8 +76,8 @@ struct try {
     unsigned port;
     struct ph_addr addrs[2 * RELAY_PER_HOST];
     size_t addrs_n, addr_at, v6_n;
-    unsigned tried;       /* addresses so far */
-    bool plain;           /* this address once more, without TLS */
+    unsigned tried; /* addresses so far */
+    bool plain;     /* this address once more, without TLS */
     struct session *session;
     /* what the last host that failed said; code 0: nobody spoke */
     uint32_t last_code;
@@ -101,7 +103,8 @@ void relay_next_queued(struct relay *r); /* a session ended: the next waiting tr
 
 /* ---- route.c ----------------------------------------------------------------------------- */
 void route_start(struct try *t);
-/* The next address, or the next host, or the end of the try. why: what went wrong with the last (its event is written). */
+/* The next address, or the next host, or the end of the try. why: what went wrong with the last
+ * (its event is written). */
 void route_next(struct try *t);
 void route_resolved(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void route_lost(struct relay *r); /* the resolver died */
@@ -119,7 +122,8 @@ void session_close_idle(struct relay *r);
 void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text);
 void result_rest(struct try *t, int fate, uint32_t code, ph_str esc, ph_str text);
 void result_event(struct try *t, struct ipc_event e);
-void result_failed(struct try *t, uint32_t code, ph_str esc, ph_str text); /* kept as the last word */
+void result_failed(struct try *t, uint32_t code, ph_str esc,
+                   ph_str text); /* kept as the last word */
 void result_send(struct try *t); /* answers and frees the try */
 void try_free(struct try *t);
 

@@ -22,7 +22,10 @@ void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, p
     struct outcome *o = &t->outcomes[i];
     if (o->known)
         return;
-    *o = (struct outcome){.known = true, .fate = (uint8_t)fate, .code = code, .esc = ph_arena_copy(t->arena, ph_str_sub(esc, 0, 16)),
+    *o = (struct outcome){.known = true,
+                          .fate = (uint8_t)fate,
+                          .code = code,
+                          .esc = ph_arena_copy(t->arena, ph_str_sub(esc, 0, 16)),
                           .text = one_line(t->arena, text)};
 }
 
@@ -77,14 +80,19 @@ void result_send(struct try *t)
     ph_buf_init(&rows, NULL, OUTCOME_BYTES);
     for (size_t i = 0; i < t->n; i++) {
         const struct outcome *o = &t->outcomes[i];
-        struct ipc_outcome row = {.index = (uint32_t)i, .fate = o->known ? o->fate : IPC_DEFERRED, .code = o->code, .esc = o->esc,
-                                  .text = o->known ? o->text : PH_STR("the attempt ended without a result")};
+        struct ipc_outcome row = {.index = (uint32_t)i,
+                                  .fate = o->known ? o->fate : IPC_DEFERRED,
+                                  .code = o->code,
+                                  .esc = o->esc,
+                                  .text = o->known ? o->text
+                                                   : PH_STR("the attempt ended without a result")};
         r->sent += row.fate == IPC_SENT;
         r->deferred += row.fate == IPC_DEFERRED;
         r->refused += row.fate == IPC_REFUSED;
         ipc_add(outcome, &rows, &row);
     }
-    if (queue && ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows), .events = ph_buf_str(&t->events)) < 0)
+    if (queue && ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows),
+                          .events = ph_buf_str(&t->events)) < 0)
         ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows));
     ph_buf_done(&rows);
     try_free(t);

@@ -1,10 +1,12 @@
 /*
- * route.c - where a domain's mail goes (RFC 5321 5.1): MX hosts by preference, equal ones in random order; a domain without MX
- * is its own host; a null MX (RFC 7505) takes nothing. Addresses IPv6 first.
+ * route.c - where a domain's mail goes (RFC 5321 5.1): MX hosts by preference, equal ones in random
+ * order; a domain without MX is its own host; a null MX (RFC 7505) takes nothing. Addresses IPv6
+ * first.
  *
  *   start --literal or smarthost--> hosts
- *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain; NOENT, null MX: refused
- *   hosts --AAAA and A--> addresses --session_open--> failed: route_next: next address, next host, the end: deferred
+ *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain;
+ * NOENT, null MX: refused hosts --AAAA and A--> addresses --session_open--> failed: route_next:
+ * next address, next host, the end: deferred
  */
 #include "random.h"
 #include "relay.h"
@@ -14,14 +16,18 @@
 
 static void refuse(struct try *t, uint32_t code, const char *esc, const char *text)
 {
-    result_event(t, (struct ipc_event){.kind = EV_TRIED, .code = code, .reply = ph_str_c(text), .note = PH_STR("decided by the DNS")});
+    result_event(t, (struct ipc_event){.kind = EV_TRIED,
+                                       .code = code,
+                                       .reply = ph_str_c(text),
+                                       .note = PH_STR("decided by the DNS")});
     result_rest(t, IPC_REFUSED, code, ph_str_c(esc), ph_str_c(text));
     result_send(t);
 }
 
 static void defer_all(struct try *t)
 {
-    result_rest(t, IPC_DEFERRED, t->last_code, t->last_esc, t->last_text.n ? t->last_text : PH_STR("no server could be reached"));
+    result_rest(t, IPC_DEFERRED, t->last_code, t->last_esc,
+                t->last_text.n ? t->last_text : PH_STR("no server could be reached"));
     result_send(t);
 }
 
@@ -42,8 +48,9 @@ static bool ask(struct try *t, struct lookup *l, int kind, ph_str name)
 static void dns_failed(struct try *t, ph_str name, ph_str why)
 {
     char text[512];
-    snprintf(text, sizeof text, "the DNS cannot answer for %.*s now: %.*s", (int)(name.n < 255 ? name.n : 255), name.p,
-             (int)(why.n < 200 ? why.n : 200), why.n ? why.p : "");
+    snprintf(text, sizeof text, "the DNS cannot answer for %.*s now: %.*s",
+             (int)(name.n < 255 ? name.n : 255), name.p, (int)(why.n < 200 ? why.n : 200),
+             why.n ? why.p : "");
     result_failed(t, 0, PH_STR("4.4.3"), ph_str_c(text));
     result_event(t, (struct ipc_event){.kind = EV_TRIED, .note = ph_str_c(text)});
 }
@@ -53,7 +60,8 @@ static void dns_failed(struct try *t, ph_str name, ph_str why)
 static void add_host(struct try *t, ph_str name, uint32_t preference)
 {
     if (t->hosts_n < RELAY_HOSTS)
-        t->hosts[t->hosts_n++] = (struct host){.name = ph_arena_copy(t->arena, name), .preference = preference};
+        t->hosts[t->hosts_n++] =
+            (struct host){.name = ph_arena_copy(t->arena, name), .preference = preference};
 }
 
 /* "host", "host:port", "[address]:port". */
@@ -63,7 +71,8 @@ static void smarthost(struct try *t, ph_str text)
     size_t colon = ph_str_rchr(text, ':');
     bool bracket = text.p[0] == '[';
     size_t end = bracket ? ph_str_chr(text, ']') : colon;
-    if (colon != PH_NPOS && (!bracket || colon > end) && ph_str_u64(ph_str_skip(text, colon + 1), 65535, &port))
+    if (colon != PH_NPOS && (!bracket || colon > end) &&
+        ph_str_u64(ph_str_skip(text, colon + 1), 65535, &port))
         t->port = (unsigned)port;
     ph_str name = bracket ? ph_str_sub(text, 1, end - 1) : ph_str_sub(text, 0, end);
     add_host(t, name, 0);
@@ -136,7 +145,8 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
         return;
     }
     if (!cut_loop(t)) {
-        refuse(t, 554, "5.4.6", "the DNS sends this domain's mail to this server, which does not take it: a loop");
+        refuse(t, 554, "5.4.6",
+               "the DNS sends this domain's mail to this server, which does not take it: a loop");
         return;
     }
     shuffle(t);
@@ -183,7 +193,8 @@ static void addresses_known(struct try *t)
     if (!t->last_text.n) {
         char text[400];
         ph_str name = t->hosts[t->host_at].name;
-        snprintf(text, sizeof text, "the mail server %.*s has no address", (int)(name.n < 255 ? name.n : 255), name.p);
+        snprintf(text, sizeof text, "the mail server %.*s has no address",
+                 (int)(name.n < 255 ? name.n : 255), name.p);
         result_failed(t, 0, PH_STR("4.4.3"), ph_str_c(text));
     }
     route_next(t);
@@ -256,7 +267,8 @@ void route_resolved(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 
 static void lost(void *who, uint64_t req, void *ctx)
 {
-    struct ipc_RESOLVED m = {.req = req, .verdict = IPC_TEMP, .text = PH_STR("the resolver was restarted")};
+    struct ipc_RESOLVED m = {
+        .req = req, .verdict = IPC_TEMP, .text = PH_STR("the resolver was restarted")};
     (void)ctx;
     answered(who, &m);
 }

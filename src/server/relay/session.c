@@ -3,9 +3,10 @@
  *
  *   GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> LETTER <-> IDLE -> QUIT -> gone
  *      |          |           |           |                    |         |
- *      +----------+-----------+-----------+--fail_host         |         +-- RELAY_IDLE_MS, or enough letters
- *                 (the next address; after TLS that failed     +-- broke: deferred; or, when it had been idle and said
- *                  with `may`: the same once more in plain)        nothing any more, once more from the start
+ *      +----------+-----------+-----------+--fail_host         |         +-- RELAY_IDLE_MS, or
+ * enough letters (the next address; after TLS that failed     +-- broke: deferred; or, when it had
+ * been idle and said with `may`: the same once more in plain)        nothing any more, once more
+ * from the start
  */
 #include "pump.h"
 #include "relay.h"
@@ -24,15 +25,15 @@ struct session {
     struct ph_timer *timer;
     enum phase phase;
     struct try *t;
-    ph_str domain;   /* whose mail it takes; yours: freed with the session */
+    ph_str domain; /* whose mail it takes; yours: freed with the session */
     char peer[PEER_TEXT];
     char tls[80];
     unsigned letters;
-    bool spoke;      /* the server answered something about this letter */
+    bool spoke; /* the server answered something about this letter */
     bool accepted[RELAY_RCPTS];
     uint16_t index[RELAY_RCPTS]; /* of the recipients said in RCPT TO */
-    int64_t started; /* wall, of the attempt or the letter */
-    bool *gone;      /* set when it is freed inside one of its own events */
+    int64_t started;             /* wall, of the attempt or the letter */
+    bool *gone;                  /* set when it is freed inside one of its own events */
 };
 
 static void next_letter(struct session *s, struct try *t);
@@ -84,10 +85,16 @@ void session_close_idle(struct relay *r)
     }
 }
 
-static struct ipc_event event_of(const struct session *s, int kind, uint32_t code, ph_str reply, ph_str note)
+static struct ipc_event event_of(const struct session *s, int kind, uint32_t code, ph_str reply,
+                                 ph_str note)
 {
-    return (struct ipc_event){.kind = (uint8_t)kind, .peer = ph_str_c(s->peer), .tls = ph_str_c(s->tls), .code = code, .reply = reply,
-                              .took = (uint64_t)(ph_wall_us() - s->started), .note = note};
+    return (struct ipc_event){.kind = (uint8_t)kind,
+                              .peer = ph_str_c(s->peer),
+                              .tls = ph_str_c(s->tls),
+                              .code = code,
+                              .reply = reply,
+                              .took = (uint64_t)(ph_wall_us() - s->started),
+                              .note = note};
 }
 
 /* This server is not the one: the try goes on with the next address. */
@@ -96,7 +103,8 @@ static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text,
     struct try *t = s->t;
     struct relay *r = s->relay;
     bool plain = tls_failed && r->policy == RELAY_MAY && !t->plain;
-    result_event(t, event_of(s, EV_TRIED, code, text, plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
+    result_event(t, event_of(s, EV_TRIED, code, text,
+                             plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
     result_failed(t, code, esc, text);
     session_abort(s);
     if (plain) {
@@ -109,7 +117,8 @@ static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text,
 }
 
 /* The connection is gone. */
-static void over(struct session *s, const struct ph_error *why, const struct ph_smtp_reply *farewell)
+static void over(struct session *s, const struct ph_error *why,
+                 const struct ph_smtp_reply *farewell)
 {
     struct try *t = s->t;
     ph_str text = why && why->text[0] ? ph_str_c(why->text) : PH_STR("the connection was closed");
@@ -119,7 +128,8 @@ static void over(struct session *s, const struct ph_error *why, const struct ph_
     }
     if (s->phase < IDLE) {
         uint32_t code = farewell ? (uint32_t)farewell->code : 0;
-        fail_host(s, code, farewell ? farewell->esc : PH_STR("4.4.1"), farewell ? farewell->text : text, s->phase == SECURING);
+        fail_host(s, code, farewell ? farewell->esc : PH_STR("4.4.1"),
+                  farewell ? farewell->text : text, s->phase == SECURING);
         return;
     }
     if (s->letters && !s->spoke) { /* it had closed while idle */
@@ -129,7 +139,8 @@ static void over(struct session *s, const struct ph_error *why, const struct ph_
     }
     uint32_t code = farewell && farewell->code ? (uint32_t)farewell->code : 421;
     ph_str said = farewell && farewell->code ? farewell->text : text;
-    result_event(t, event_of(s, EV_TRIED, farewell ? code : 0, said, PH_STR("the connection broke in the middle of the letter")));
+    result_event(t, event_of(s, EV_TRIED, farewell ? code : 0, said,
+                             PH_STR("the connection broke in the middle of the letter")));
     result_rest(t, IPC_DEFERRED, code, PH_STR("4.4.2"), said);
     session_abort(s);
     result_send(t);
@@ -176,7 +187,8 @@ static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
         s->accepted[i] = true;
         return;
     }
-    struct ipc_event ev = event_of(s, EV_TRIED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
+    struct ipc_event ev =
+        event_of(s, EV_TRIED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
     ev.rcpt = t->rcpts[i];
     result_event(t, ev);
     result_rcpt(t, i, fate_of(e->reply.code), (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
@@ -189,7 +201,8 @@ static void on_data(struct session *s, const struct ph_smtp_client_event *e)
     if (!e->local)
         whole_letter(s, &e->reply);
     else /* all refused before */
-        result_rest(s->t, fate_of(e->reply.code), (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
+        result_rest(s->t, fate_of(e->reply.code), (uint32_t)e->reply.code, e->reply.esc,
+                    e->reply.text);
     if (ph_smtp_client_command(s->c, PH_STR("RSET")) < 0)
         s->letters = RELAY_LETTERS;
     letter_done(s);
@@ -206,7 +219,8 @@ static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
     for (size_t i = 0; i < t->n; i++) {
         if (!s->accepted[i])
             continue;
-        struct ipc_event ev = event_of(s, EV_RELAYED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
+        struct ipc_event ev =
+            event_of(s, EV_RELAYED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
         ev.rcpt = t->rcpts[i];
         result_event(t, ev);
         result_rcpt(t, i, IPC_SENT, (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
@@ -217,17 +231,26 @@ static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
 /* The envelope cannot be said to this server at all. */
 static void cannot_say(struct session *s, int err)
 {
-    struct ph_smtp_reply r = err == -PH_ENOTIMPL ? (struct ph_smtp_reply){550, PH_STR("5.6.7"), PH_STR("the server does not take internationalised addresses (SMTPUTF8)")}
-                             : err == -PH_ELIMIT ? (struct ph_smtp_reply){552, PH_STR("5.3.4"), PH_STR("the letter is larger than the server takes")}
-                             : err == -PH_EINVAL ? (struct ph_smtp_reply){553, PH_STR("5.1.7"), PH_STR("the sender's address cannot be said in SMTP")}
-                                                 : (struct ph_smtp_reply){451, PH_STR("4.3.0"), PH_STR("out of memory")};
+    struct ph_smtp_reply r =
+        err == -PH_ENOTIMPL
+            ? (struct ph_smtp_reply){550, PH_STR("5.6.7"),
+                                     PH_STR("the server does not take internationalised addresses "
+                                            "(SMTPUTF8)")}
+        : err == -PH_ELIMIT
+            ? (struct ph_smtp_reply){552, PH_STR("5.3.4"),
+                                     PH_STR("the letter is larger than the server takes")}
+        : err == -PH_EINVAL
+            ? (struct ph_smtp_reply){553, PH_STR("5.1.7"),
+                                     PH_STR("the sender's address cannot be said in SMTP")}
+            : (struct ph_smtp_reply){451, PH_STR("4.3.0"), PH_STR("out of memory")};
     whole_letter(s, &r);
     letter_done(s);
 }
 
 static void next_letter(struct session *s, struct try *t)
 {
-    struct ph_smtp_params params = {.body = t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
+    struct ph_smtp_params params = {.body =
+                                        t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
                                     .smtputf8 = (t->flags & IPC_SMTPUTF8) != 0,
                                     .size = t->body.n};
     s->t = t;
@@ -247,7 +270,8 @@ static void next_letter(struct session *s, struct try *t)
         if (ph_smtp_client_rcpt(s->c, t->rcpts[i]) == 0)
             s->index[said++] = (uint16_t)i;
         else
-            result_rcpt(t, i, IPC_REFUSED, 553, PH_STR("5.1.3"), PH_STR("the address cannot be said in SMTP"));
+            result_rcpt(t, i, IPC_REFUSED, 553, PH_STR("5.1.3"),
+                        PH_STR("the address cannot be said in SMTP"));
     }
     if (ph_smtp_client_data(s->c) < 0) {
         session_abort(s);
@@ -295,7 +319,8 @@ static void on_hello(struct session *s, const struct ph_smtp_reply *reply)
         return;
     }
     if (!s->tls[0] && r->policy != RELAY_MAY) {
-        fail_host(s, 0, PH_STR("4.7.10"), PH_STR("relay_tls asks for TLS, which the server does not offer"), false);
+        fail_host(s, 0, PH_STR("4.7.10"),
+                  PH_STR("relay_tls asks for TLS, which the server does not offer"), false);
         return;
     }
     ready(s);
@@ -334,7 +359,8 @@ static void on_greeting(struct session *s, const struct ph_smtp_reply *reply)
 }
 
 /* false: the session is no more. */
-static bool on_event(struct session *s, enum ph_smtp_client_ev ev, const struct ph_smtp_client_event *e)
+static bool on_event(struct session *s, enum ph_smtp_client_ev ev,
+                     const struct ph_smtp_client_event *e)
 {
     bool gone = false;
     if (ev == PH_SMTP_C_BROKEN) {
@@ -417,7 +443,11 @@ static struct session *session_new(struct try *t)
         return NULL;
     }
     memcpy(domain, t->domain.p, t->domain.n);
-    *s = (struct session){.relay = r, .c = c, .domain = {domain, t->domain.n}, .next = r->sessions, .at = &r->sessions};
+    *s = (struct session){.relay = r,
+                          .c = c,
+                          .domain = {domain, t->domain.n},
+                          .next = r->sessions,
+                          .at = &r->sessions};
     if (s->next)
         s->next->at = &s->next;
     r->sessions = s;
@@ -435,12 +465,13 @@ static int connect_it(struct session *s, struct try *t, struct ph_error *why)
     int fd = ph_connect(to, same ? &r->source : NULL, why);
     if (fd < 0)
         return fd;
-    struct ph_pump_options o = {.ops = &ph_smtp_client_ops,
-                                .engine = s->c,
-                                .tls = r->tls,
-                                .host = t->hosts[t->host_at].name,
-                                .connecting = true,
-                                .handler = {.events = events, .closed = closed, .secured = secured, .ctx = s}};
+    struct ph_pump_options o = {
+        .ops = &ph_smtp_client_ops,
+        .engine = s->c,
+        .tls = r->tls,
+        .host = t->hosts[t->host_at].name,
+        .connecting = true,
+        .handler = {.events = events, .closed = closed, .secured = secured, .ctx = s}};
     s->pump = ph_pump_new(r->p->loop, fd, &o);
     return s->pump && s->timer ? 0 : ph_fail(why, PH_ENOMEM, 0, "out of memory");
 }
@@ -463,8 +494,8 @@ void session_open(struct try *t)
     ph_str host = t->hosts[t->host_at].name;
     struct ph_addr *a = &t->addrs[t->addr_at];
     char ip[64];
-    snprintf(s->peer, sizeof s->peer, "%.*s [%s]:%u", (int)(host.n < 200 ? host.n : 200), host.p, ph_addr_ip(a, ip, sizeof ip),
-             ph_addr_port(a));
+    snprintf(s->peer, sizeof s->peer, "%.*s [%s]:%u", (int)(host.n < 200 ? host.n : 200), host.p,
+             ph_addr_ip(a, ip, sizeof ip), ph_addr_port(a));
     int err = connect_it(s, t, &why);
     if (err < 0) {
         fail_host(s, 0, PH_STR("4.4.1"), ph_str_c(why.text), false);

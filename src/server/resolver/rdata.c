@@ -8,7 +8,8 @@ enum { NAME_MAX_TEXT = 255, LABEL_MAX = 63 };
 
 static bool host_octet(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 bool rdata_name(ph_str wire, struct ph_buf *out)
@@ -105,7 +106,8 @@ void rdata_rows(int kind, char *const *data, const int *len, struct ph_buf *rows
     ph_buf_init(&text, NULL, RDATA_ANSWERS * RDATA_TEXT);
     for (size_t i = 0; data && data[i] && n < RDATA_ANSWERS; i++) {
         struct answer a = {.at = text.n, .order = n};
-        bool good = len[i] >= 0 && rdata_text(kind, (ph_str){data[i], (size_t)len[i]}, &text, &a.preference);
+        bool good = len[i] >= 0 &&
+                    rdata_text(kind, (ph_str){data[i], (size_t)len[i]}, &text, &a.preference);
         a.n = text.n - a.at;
         if (good && a.n <= RDATA_TEXT && !ph_buf_err(&text))
             answers[n++] = a;
@@ -113,7 +115,8 @@ void rdata_rows(int kind, char *const *data, const int *len, struct ph_buf *rows
     qsort(answers, n, sizeof *answers, by_preference);
     for (size_t i = 0; i < n; i++)
         ipc_add(answer, rows,
-                &((struct ipc_answer){.preference = answers[i].preference, .data = {text.p + answers[i].at, answers[i].n}}));
+                &((struct ipc_answer){.preference = answers[i].preference,
+                                      .data = {text.p + answers[i].at, answers[i].n}}));
     ph_buf_done(&text);
 }
 

@@ -1,8 +1,10 @@
 /*
- * resolver: names and addresses from the DNS, by libunbound: a caching resolver of our own, which asks the servers of
- * dns_server, else those of the system, else the root. Records of dns_records are answered from here.
+ * resolver: names and addresses from the DNS, by libunbound: a caching resolver of our own, which
+ * asks the servers of dns_server, else those of the system, else the root. Records of dns_records
+ * are answered from here.
  *
- *   RESOLVE -> ub_resolve_async -> (libunbound's thread) -> ub_fd readable -> answered() -> RESOLVED
+ *   RESOLVE -> ub_resolve_async -> (libunbound's thread) -> ub_fd readable -> answered() ->
+ * RESOLVED
  */
 #include "proc.h"
 #include "rdata.h"
@@ -14,8 +16,8 @@
 enum { WAITING_MAX = 20000, NAME_TEXT = 256, ROWS_MAX = 65536 };
 
 /* RFC 1035 3.2.2, RFC 3596, RFC 6698. Indexed by enum ipc_dns. */
-static const int rr_types[] = {
-    [IPC_DNS_MX] = 15, [IPC_DNS_A] = 1, [IPC_DNS_AAAA] = 28, [IPC_DNS_TXT] = 16, [IPC_DNS_PTR] = 12, [IPC_DNS_TLSA] = 52};
+static const int rr_types[] = {[IPC_DNS_MX] = 15,  [IPC_DNS_A] = 1,    [IPC_DNS_AAAA] = 28,
+                               [IPC_DNS_TXT] = 16, [IPC_DNS_PTR] = 12, [IPC_DNS_TLSA] = 52};
 enum { KINDS = sizeof rr_types / sizeof *rr_types, CLASS_IN = 1 };
 
 struct asked {
@@ -45,7 +47,8 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
 
 /* ---- answering --------------------------------------------------------------------------- */
 
-static void answer(struct proc *p, const struct asked *a, int verdict, const struct ub_result *result, const char *text)
+static void answer(struct proc *p, const struct asked *a, int verdict,
+                   const struct ub_result *result, const char *text)
 {
     struct ipc_chan *chan = a->role < 0 ? NULL : proc_peer_at(p, a->role, a->instance);
     if (!chan)
@@ -58,8 +61,10 @@ static void answer(struct proc *p, const struct asked *a, int verdict, const str
         verdict = IPC_TEMP;
         text = "the answer makes no sense";
     }
-    ipc_send(chan, RESOLVED, -1, .req = a->req, .verdict = (uint8_t)verdict, .secure = result && result->secure,
-             .ttl = result && result->ttl > 0 ? (uint32_t)result->ttl : 0, .answers = ph_buf_str(&rows), .text = ph_str_c(text));
+    ipc_send(chan, RESOLVED, -1, .req = a->req, .verdict = (uint8_t)verdict,
+             .secure = result && result->secure,
+             .ttl = result && result->ttl > 0 ? (uint32_t)result->ttl : 0,
+             .answers = ph_buf_str(&rows), .text = ph_str_c(text));
     ph_buf_done(&rows);
 }
 
@@ -73,7 +78,8 @@ static void answered(void *ctx, int err, struct ub_result *result)
     if (err)
         snprintf(text, sizeof text, "%s", ub_strerror(err));
     else if (result->bogus)
-        snprintf(text, sizeof text, "DNSSEC: %s", result->why_bogus ? result->why_bogus : "not valid");
+        snprintf(text, sizeof text, "DNSSEC: %s",
+                 result->why_bogus ? result->why_bogus : "not valid");
     else if (result->nxdomain || result->rcode == RCODE_NXDOMAIN)
         verdict = IPC_NOENT;
     else if (result->rcode != RCODE_OK)
@@ -121,7 +127,8 @@ static void resolve(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     struct resolver *r = p->state;
     const struct ipc_RESOLVE *m = &msg->RESOLVE;
     const struct ipc_ends *ends = ipc_chan_ends(from);
-    struct asked now = {.role = ends->peer_role, .instance = ends->peer_instance, .req = m->req, .kind = m->kind};
+    struct asked now = {
+        .role = ends->peer_role, .instance = ends->peer_instance, .req = m->req, .kind = m->kind};
     char name[NAME_TEXT];
     r->asked++;
     if (m->kind >= KINDS || !question(m, name)) {
@@ -168,7 +175,8 @@ static int add_records(struct resolver *r, const struct ph_conf_list *list)
         int err = ub_ctx_data_add(r->ub, ph_buf_cstr(&one));
         if (err) {
             bad++;
-            ph_log(PH_LOG_ERROR, (ph_str){0}, "dns-record", "record=%.*s error=%s", PH_FMT(list->v[i]), ub_strerror(err));
+            ph_log(PH_LOG_ERROR, (ph_str){0}, "dns-record", "record=%.*s error=%s",
+                   PH_FMT(list->v[i]), ub_strerror(err));
         }
     }
     ph_buf_done(&one);
@@ -186,24 +194,32 @@ static int servers(struct resolver *r, struct ph_error *reterr)
     for (size_t i = 0; i < list->n; i++) {
         snprintf(one, sizeof one, "%.*s", PH_FMT(list->v[i]));
         if (ub_ctx_set_fwd(r->ub, one))
-            return ph_fail(reterr, PH_EINVAL, 0, "dns_server: \"%s\" is not an address or address@port", one);
+            return ph_fail(reterr, PH_EINVAL, 0,
+                           "dns_server: \"%s\" is not an address or address@port", one);
     }
     return 0;
 }
 
-/* Before the sandbox: everything that libunbound reads from files is read by the first, synchronous question. */
+/* Before the sandbox: everything that libunbound reads from files is read by the first, synchronous
+ * question. */
 static int setup(struct proc *p, struct ph_error *reterr)
 {
     static struct resolver r;
-    static const char *const options[][2] = {
-        {"module-config:", "iterator"}, {"use-syslog:", "no"},       {"logfile:", ""},        {"cache-max-negative-ttl:", "900"},
-        {"do-not-query-localhost:", "no"}, {"outgoing-range:", "256"}, {"msg-cache-size:", "8m"}, {"rrset-cache-size:", "16m"}};
+    static const char *const options[][2] = {{"module-config:", "iterator"},
+                                             {"use-syslog:", "no"},
+                                             {"logfile:", ""},
+                                             {"cache-max-negative-ttl:", "900"},
+                                             {"do-not-query-localhost:", "no"},
+                                             {"outgoing-range:", "256"},
+                                             {"msg-cache-size:", "8m"},
+                                             {"rrset-cache-size:", "16m"}};
     struct ub_result *result = NULL;
     r = (struct resolver){.p = p};
     p->state = &r;
     r.ub = ub_ctx_create();
     if (!r.ub)
-        return ph_fail(reterr, PH_ENOMEM, 0, "libunbound cannot start: out of memory or descriptors");
+        return ph_fail(reterr, PH_ENOMEM, 0,
+                       "libunbound cannot start: out of memory or descriptors");
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         (void)ub_ctx_set_option(r.ub, options[i][0], options[i][1]);
     ub_ctx_debuglevel(r.ub, 0);
@@ -212,7 +228,8 @@ static int setup(struct proc *p, struct ph_error *reterr)
     if (err)
         return err;
     if (add_records(&r, &p->conf->dns_records))
-        return ph_fail(reterr, PH_EINVAL, 0, "dns_records: a record is not in zone-file syntax; the log names it");
+        return ph_fail(reterr, PH_EINVAL, 0,
+                       "dns_records: a record is not in zone-file syntax; the log names it");
     int ub = ub_resolve(r.ub, "localhost.", rr_types[IPC_DNS_A], CLASS_IN, &result);
     ub_resolve_free(result);
     if (ub)
@@ -238,7 +255,8 @@ static void stats(struct proc *p, struct ph_buf *rows)
 {
     const struct resolver *r = p->state;
     ipc_add(counter, rows, &((struct ipc_counter){.name = PH_STR("asked"), .value = r->asked}));
-    ipc_add(counter, rows, &((struct ipc_counter){.name = PH_STR("answered"), .value = r->answered}));
+    ipc_add(counter, rows,
+            &((struct ipc_counter){.name = PH_STR("answered"), .value = r->answered}));
     ipc_add(counter, rows, &((struct ipc_counter){.name = PH_STR("failed"), .value = r->failed}));
 }
 

@@ -1,4 +1,5 @@
-/* The schedule: properties that hold for any order of events, told by random ones. And the text of reports. */
+/* The schedule: properties that hold for any order of events, told by random ones. And the text of
+ * reports. */
 #include "bounce.h"
 #include "sched.h"
 
@@ -13,7 +14,8 @@
 #include <cmocka.h>
 
 #define S INT64_C(1000000)
-static const struct ph_sched_options options = {.first = 5 * 60 * S, .most = 4 * 3600 * S, .connections = 20, .local = 100};
+static const struct ph_sched_options options = {
+    .first = 5 * 60 * S, .most = 4 * 3600 * S, .connections = 20, .local = 100};
 
 static void backoff_grows_within_bounds(void **state)
 {
@@ -37,7 +39,8 @@ static struct ph_dest *dest(struct ph_sched *s, int i)
     return ph_sched_dest(s, i ? ph_str_c(name) : (ph_str){0});
 }
 
-/* 20 destinations, one with very many jobs: everyone gets a turn, no limit is passed, nothing is lost. */
+/* 20 destinations, one with very many jobs: everyone gets a turn, no limit is passed, nothing is
+ * lost. */
 static void turns_are_taken(void **state)
 {
     enum { DESTS = 20, FEW = 3, MANY = 5000 };
@@ -58,7 +61,8 @@ static void turns_are_taken(void **state)
             flying[up++] = j;
         assert_true(up > 0);
         for (size_t i = 0; i < up; i++)
-            assert_true(flying[i]->dest->flying <= flying[i]->dest->limit && flying[i]->dest->limit <= options.connections);
+            assert_true(flying[i]->dest->flying <= flying[i]->dest->limit &&
+                        flying[i]->dest->limit <= options.connections);
         size_t pick = (size_t)rand() % up;
         if (!ph_str_eq(flying[pick]->dest->name, PH_STR("d1.test")) && ++few == (DESTS - 2) * FEW)
             few_done_at = done;
@@ -94,7 +98,8 @@ static void silence_holds(void **state)
     assert_null(ph_sched_refill(s, now));
     assert_int_equal(ph_sched_when(s), d->held_until);
     int64_t held = d->held_until;
-    assert_ptr_equal(ph_sched_refill(s, held), d); /* looked for when the hold ends, one at a time */
+    assert_ptr_equal(ph_sched_refill(s, held),
+                     d); /* looked for when the hold ends, one at a time */
     ph_sched_ready(s, d, &jobs[0]);
     ph_sched_ready(s, d, &jobs[1]);
     assert_non_null(ph_sched_take(s, false));
@@ -109,7 +114,8 @@ static void clocks_jump(void **state)
     (void)state;
     struct ph_sched *s = ph_sched_new(&options, 11);
     struct ph_dest *d = dest(s, 1);
-    int64_t year = INT64_C(31536000) * S, now = 50 * year;
+    int64_t year = INT64_C(31536000) * S
+    , now = 50 * year;
     ph_sched_on_disk(s, d, now + 60 * S);
     assert_null(ph_sched_refill(s, now));
     assert_ptr_equal(ph_sched_refill(s, now - year), d); /* back by a year: not waited for */
@@ -150,24 +156,41 @@ static void statuses(void **state)
         const char *reply;
         bool expired;
         const char *status;
-    } rows[] = {{"550 5.1.1 no", false, "5.1.1"},     {"550 no such user", false, "5.0.0"}, {"450 later", false, "4.0.0"},
-                {"450 4.2.0 grey", true, "4.2.0"},    {"nobody answered", true, "4.4.7"},   {"", false, "5.0.0"},
-                {"550 5.1.1.1 odd", false, "5.0.0"},  {"552 5.3.4", false, "5.3.4"},        {"55", false, "5.0.0"},
+    } rows[] = {{"550 5.1.1 no", false, "5.1.1"},
+                {"550 no such user", false, "5.0.0"},
+                {"450 later", false, "4.0.0"},
+                {"450 4.2.0 grey", true, "4.2.0"},
+                {"nobody answered", true, "4.4.7"},
+                {"", false, "5.0.0"},
+                {"550 5.1.1.1 odd", false, "5.0.0"},
+                {"552 5.3.4", false, "5.3.4"},
+                {"55", false, "5.0.0"},
                 {"550 5.1234567890 x", false, "5.0.0"}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_true(ph_str_eq(ph_bounce_status(ph_str_c(rows[i].reply), rows[i].expired), ph_str_c(rows[i].status)));
+        assert_true(ph_str_eq(ph_bounce_status(ph_str_c(rows[i].reply), rows[i].expired),
+                              ph_str_c(rows[i].status)));
 }
 
 static void reports_cannot_be_broken_by_what_they_hold(void **state)
 {
-    static const char *const letters[] = {"Subject: x\r\n\r\nbody", "", "no end", "Subject: \xff\xfe\r\n\r\n", "\r\n\r\n"};
+    static const char *const letters[] = {"Subject: x\r\n\r\nbody", "", "no end",
+                                          "Subject: \xff\xfe\r\n\r\n", "\r\n\r\n"};
     (void)state;
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
-        struct ph_bounce_rcpt r[2] = {{.address = PH_STR("b@b.test\r\nX: y"), .reply = PH_STR("550 5.1.1 a\r\n--=_\r\nb\nc"), .mta = PH_STR("mx\r\n.b")},
-                                      {.address = PH_STR("c@b.test"), .reply = PH_STR("451 \x01\x02"), .expired = true}};
-        struct ph_bounce b = {.hostname = PH_STR("mx.a.test"), .id = PH_STR("1k0wefw9are"), .to = PH_STR("a@a.test"), .letter_id = PH_STR("1k0wefw9arf"),
-                              .letter = ph_str_c(letters[i]), .rcpts = r, .n = 2, .for_postmaster = i % 2};
+        struct ph_bounce_rcpt r[2] = {
+            {.address = PH_STR("b@b.test\r\nX: y"),
+             .reply = PH_STR("550 5.1.1 a\r\n--=_\r\nb\nc"),
+             .mta = PH_STR("mx\r\n.b")},
+            {.address = PH_STR("c@b.test"), .reply = PH_STR("451 \x01\x02"), .expired = true}};
+        struct ph_bounce b = {.hostname = PH_STR("mx.a.test"),
+                              .id = PH_STR("1k0wefw9are"),
+                              .to = PH_STR("a@a.test"),
+                              .letter_id = PH_STR("1k0wefw9arf"),
+                              .letter = ph_str_c(letters[i]),
+                              .rcpts = r,
+                              .n = 2,
+                              .for_postmaster = i % 2};
         struct ph_buf out;
         uint32_t skip;
         ph_str id;
@@ -189,8 +212,12 @@ static void reports_cannot_be_broken_by_what_they_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backoff_grows_within_bounds), cmocka_unit_test(turns_are_taken), cmocka_unit_test(silence_holds),
-        cmocka_unit_test(clocks_jump), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(statuses),
+        cmocka_unit_test(backoff_grows_within_bounds),
+        cmocka_unit_test(turns_are_taken),
+        cmocka_unit_test(silence_holds),
+        cmocka_unit_test(clocks_jump),
+        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(statuses),
         cmocka_unit_test(reports_cannot_be_broken_by_what_they_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

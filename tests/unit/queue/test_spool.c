@@ -67,17 +67,29 @@ static size_t make_body(uint64_t qid, char *buf, size_t n)
     return n;
 }
 
-static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_try, const char *dest)
+static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_try,
+               const char *dest)
 {
     char *body = malloc(size);
     uint64_t qid = *ret_qid = ph_spool_id(s, NOW);
     make_body(qid, body, size);
-    struct ph_spool_letter l = {.qid = qid, .received = NOW, .sender = PH_STR("a@a.test"), .message_id = PH_STR("<m@a.test>"),
-                                .owner = PH_STR("a@a.test"), .size = size, .summary = PH_STR("sum")};
-    struct ph_spool_rcpt r[2] = {
-        {.idx = 0, .target = *dest ? PH_SPOOL_REMOTE : PH_SPOOL_LOCAL, .address = PH_STR("b@b.test"), .dest = ph_str_c(dest),
-         .next_try = next_try},
-        {.idx = 1, .address = PH_STR("c@b.test"), .account = 7, .folder = PH_STR("c"), .next_try = next_try}};
+    struct ph_spool_letter l = {.qid = qid,
+                                .received = NOW,
+                                .sender = PH_STR("a@a.test"),
+                                .message_id = PH_STR("<m@a.test>"),
+                                .owner = PH_STR("a@a.test"),
+                                .size = size,
+                                .summary = PH_STR("sum")};
+    struct ph_spool_rcpt r[2] = {{.idx = 0,
+                                  .target = *dest ? PH_SPOOL_REMOTE : PH_SPOOL_LOCAL,
+                                  .address = PH_STR("b@b.test"),
+                                  .dest = ph_str_c(dest),
+                                  .next_try = next_try},
+                                 {.idx = 1,
+                                  .address = PH_STR("c@b.test"),
+                                  .account = 7,
+                                  .folder = PH_STR("c"),
+                                  .next_try = next_try}};
     int err = ph_spool_put(s, &l, r, 2, (ph_str){body, size});
     free(body);
     if (!err) {
@@ -100,7 +112,8 @@ static bool is_there(struct ph_spool *s, uint64_t qid, size_t size)
     ph_buf_init(&body, NULL, 8 << 20);
     char *want = malloc(size);
     make_body(qid, want, size);
-    good = good && ph_spool_body(s, qid, 0, 8 << 20, NULL, &body) == 0 && body.n == size && !memcmp(body.p, want, size);
+    good = good && ph_spool_body(s, qid, 0, 8 << 20, NULL, &body) == 0 && body.n == size &&
+           !memcmp(body.p, want, size);
     free(want);
     ph_buf_done(&body);
     ph_arena_free(a);
@@ -151,7 +164,8 @@ static void ids_never_repeat(void **state)
     uint64_t last = 0;
     for (int i = 0; i < 10; i++) {
         struct ph_spool *s = open_spool();
-        int64_t clock = i % 2 ? NOW : NOW + INT64_C(31536000000000) * (i - 5); /* years to and fro */
+        int64_t clock =
+            i % 2 ? NOW : NOW + INT64_C(31536000000000) * (i - 5); /* years to and fro */
         for (int k = 0; k < 100; k++) {
             uint64_t qid = ph_spool_id(s, clock);
             assert_true(qid > last);
@@ -176,7 +190,9 @@ static void rollback_keeps_changes(void **state)
     assert_int_equal(put(s, &two, 100, PH_SPOOL_FRESH, "x.test"), 0);
     assert_int_equal(ph_spool_changes(s), 2);
     ph_spool_rollback(s);
-    assert_int_equal(ph_spool_changes(s), 1); /* the event of the letter that is not there is gone, the end of the other is not */
+    assert_int_equal(
+        ph_spool_changes(s),
+        1); /* the event of the letter that is not there is gone, the end of the other is not */
     assert_int_equal(ph_spool_commit(s), 0);
     counts(s, 1, 1);
     assert_false(is_there(s, two, 100));
@@ -195,7 +211,8 @@ static void due_in_pages(void **state)
     int n, seen = 0;
     while ((n = ph_spool_due(s, PH_STR("x.test"), &after, row, 7)) > 0) {
         for (int i = 0; i < n; i++) {
-            assert_true(row[i].next_try > after.next_try || (row[i].next_try == after.next_try && row[i].qid > after.qid));
+            assert_true(row[i].next_try > after.next_try ||
+                        (row[i].next_try == after.next_try && row[i].qid > after.qid));
             after = row[i];
             seen++;
         }
@@ -367,7 +384,8 @@ static void killed_at_any_moment(void **state)
 /* ---- a disk that fails --------------------------------------------------------------------- */
 
 static struct {
-    int calls, fail_at, error; /* fail_at: the call that fails; 0: none; from there on all when `all` */
+    int calls, fail_at,
+        error; /* fail_at: the call that fails; 0: none; from there on all when `all` */
     bool all;
 } disk;
 
@@ -451,10 +469,11 @@ static int shim_unmap(sqlite3_file *f, int del)
     return REAL(f)->pMethods->xShmUnmap(REAL(f), del);
 }
 
-static const sqlite3_io_methods shim_methods = {2,           shim_close,  shim_read,     shim_write,   shim_truncate, shim_sync,
-                                                shim_size,   shim_lock,   shim_unlock,   shim_reserved, shim_control, shim_sector,
-                                                shim_traits, shim_map,    shim_shm_lock, shim_barrier, shim_unmap,    NULL,
-                                                NULL};
+static const sqlite3_io_methods shim_methods = {
+    2,           shim_close, shim_read,     shim_write,    shim_truncate, shim_sync,
+    shim_size,   shim_lock,  shim_unlock,   shim_reserved, shim_control,  shim_sector,
+    shim_traits, shim_map,   shim_shm_lock, shim_barrier,  shim_unmap,    NULL,
+    NULL};
 
 static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
 {
@@ -494,7 +513,8 @@ static void wipe(void)
     }
 }
 
-/* Groups of letters; what was acknowledged must be there, what was refused must not, and afterwards all goes on. */
+/* Groups of letters; what was acknowledged must be there, what was refused must not, and afterwards
+ * all goes on. */
 static bool run_failing(int k, bool all, int error)
 {
     enum { GROUPS = 6, EACH = 3 };
