@@ -9,9 +9,11 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <termios.h>
+#include <unistd.h>
 
 #define ALWAYS 0u
 #define SANITIZER (1u << 31)
@@ -29,8 +31,6 @@ static const char *const always[] = {"read",
                                      "close_range",
                                      "fstat",
                                      "lseek",
-                                     "mmap",
-                                     "mprotect",
                                      "munmap",
                                      "mremap",
                                      "madvise",
@@ -44,8 +44,6 @@ static const char *const always[] = {"read",
                                      "dup",
                                      "dup2",
                                      "dup3",
-                                     "fcntl",
-                                     "fcntl64",
                                      "pipe",
                                      "pipe2",
                                      "nanosleep",
@@ -82,11 +80,8 @@ static const char *const always[] = {"read",
                                      "select",
                                      "pselect6",
                                      "signalfd4",
-                                     "sendmsg",
                                      "recvmsg",
-                                     "sendto",
                                      "recvfrom",
-                                     "sendmmsg",
                                      "recvmmsg",
                                      "getsockopt",
                                      "setsockopt",
@@ -97,7 +92,6 @@ static const char *const always[] = {"read",
                                      "set_robust_list",
                                      "rseq",
                                      "set_tid_address",
-                                     "tgkill",
                                      "getrusage",
                                      "getrlimit",
                                      "uname",
@@ -109,7 +103,7 @@ static const char *const always[] = {"read",
                                      "getcpu",
                                      NULL};
 static const char *const accepting[] = {"accept", "accept4", NULL};
-static const char *const connecting[] = {"connect", "bind", NULL};
+static const char *const connecting[] = {"connect", "bind", "sendmsg", "sendto", "sendmmsg", NULL};
 static const char *const files[] = {
     "open",       "openat",   "openat2",    "creat",      "rename",          "renameat",
     "renameat2",  "unlink",   "unlinkat",   "mkdir",      "mkdirat",         "rmdir",
@@ -122,6 +116,7 @@ static const char *const files[] = {
 static const char *const threading[] = {"sched_getparam", "sched_getscheduler", NULL};
 static const char *const memory_files[] = {"memfd_create", "ftruncate", NULL};
 static const char *const sanitizing[] = {
+    "mmap",       "mprotect", "tgkill",
     "ptrace",     "clone",  "wait4",          "openat",      "open",
     "newfstatat", "stat",   "readlink",       "readlinkat",  "getdents64",
     "prctl",      "kill",   "mincore",        "personality", "process_vm_readv",
@@ -184,7 +179,27 @@ static const struct {
     {ALWAYS, "ioctl", {IS(1, FIONBIO)}, 1},
     {ALWAYS, "ioctl", {IS(1, TIOCGWINSZ)}, 1},
     {ALWAYS, "newfstatat", {BITS(3, AT_EMPTY_PATH, AT_EMPTY_PATH)}, 1}, /* how glibc spells fstat */
-    {ALWAYS, "socketpair", {IS(0, AF_UNIX)}, 1},
+    /* No datagrams: those of a pair can be sent to any other socket that has a path. */
+    {ALWAYS, "socketpair", {IS(0, AF_UNIX), BITS(1, KIND, SOCK_STREAM)}, 2},
+    /* Without MSG_FASTOPEN, which is connect(2) by another name. */
+    {ALWAYS, "sendmsg", {BITS(2, MSG_FASTOPEN, 0)}, 1},
+    {ALWAYS, "sendto", {BITS(3, MSG_FASTOPEN, 0)}, 1},
+    {ALWAYS, "sendmmsg", {BITS(3, MSG_FASTOPEN, 0)}, 1},
+    /* Memory is written or run, never both, and what was written is never run. */
+    {ALWAYS, "mmap", {BITS(2, PROT_EXEC, 0)}, 1},
+    {ALWAYS, "mprotect", {BITS(2, PROT_EXEC, 0)}, 1},
+    /* Not F_SETOWN and F_SETSIG: by them the kernel sends any signal to any process. */
+    {ALWAYS, "fcntl", {IS(1, F_DUPFD)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_DUPFD_CLOEXEC)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_GETFD)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_SETFD)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_GETFL)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_SETFL)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_ADD_SEALS)}, 1},
+    {ALWAYS, "fcntl", {IS(1, F_GET_SEALS)}, 1},
+    {PH_MAY_FILES, "fcntl", {IS(1, F_GETLK)}, 1},
+    {PH_MAY_FILES, "fcntl", {IS(1, F_SETLK)}, 1},
+    {PH_MAY_FILES, "fcntl", {IS(1, F_SETLKW)}, 1},
     {ALWAYS, "prlimit64", {IS(2, 0)}, 1}, /* read, not set */
     {ALWAYS, "prctl", {IS(0, PR_SET_NAME)}, 1},
     {ALWAYS, "prctl", {IS(0, 0x53564d41)}, 1}, /* PR_SET_VMA: malloc names its memory */
@@ -238,6 +253,9 @@ static int allow(scmp_filter_ctx f, const struct ph_sandbox *s)
             rc = add(f, SCMP_ACT_ALLOW, narrow[i].name, narrow[i].args, narrow[i].arg);
     if (rc == 0 && s->read && !(have & PH_MAY_FILES))
         rc = add(f, SCMP_ACT_ALLOW, "openat", 1, &read_only);
+    const struct scmp_arg_cmp self = IS(0, (scmp_datum_t)getpid());
+    if (rc == 0) /* raise(3) and abort(3): to a thread of ours, not to another process of this user */
+        rc = add(f, SCMP_ACT_ALLOW, "tgkill", 1, &self);
     if (rc == 0) /* its flags are behind a pointer; glibc then takes clone, whose flags are not */
         rc = add(f, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);
     return rc;

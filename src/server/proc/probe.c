@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -110,6 +111,15 @@ static bool connect_out(const struct scene *s)
            (errno != EPERM && errno != EACCES);
 }
 
+static bool connect_by_sending(const struct scene *s)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    return sendto(s->tcp, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (const struct sockaddr *)&to,
+                  sizeof to) >= 0 ||
+           (errno != EPERM && errno != EACCES);
+}
+
 static bool listen_in(const struct scene *s)
 {
     return listen(s->tcp, 1) == 0;
@@ -155,6 +165,32 @@ static bool read_memory(const struct scene *s)
 static bool send_signal(const struct scene *s)
 {
     return kill(s->victim, SIGURG) == 0;
+}
+
+static bool signal_thread(const struct scene *s)
+{
+    return syscall(SYS_tgkill, s->victim, s->victim, SIGURG) == 0;
+}
+
+/* The kernel would send it as soon as something can be read. */
+static bool signal_by_readiness(const struct scene *s)
+{
+    return fcntl(s->raw, F_SETOWN, s->victim) == 0 || fcntl(s->raw, F_SETSIG, SIGURG) == 0;
+}
+
+static bool run_written_memory(const struct scene *s)
+{
+    (void)s;
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p != MAP_FAILED && mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0;
+}
+
+/* A datagram from one end of a pair goes to whatever socket is named. */
+static bool send_by_path(const struct scene *s)
+{
+    int fds[2];
+    (void)s;
+    return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == 0;
 }
 
 static bool become_root(const struct scene *s)
@@ -268,6 +304,8 @@ static const struct {
     {"make a datagram socket", make_datagram, PH_MAY_DNS, false},
     {"make a raw or netlink socket", make_raw, NEVER, false},
     {"connect a socket it was handed", connect_out, CONNECTS, false},
+    {"connect it by sending at once", connect_by_sending, CONNECTS, false},
+    {"send to a socket by its path", send_by_path, NEVER, false},
     {"listen on a socket it was handed", listen_in, NEVER, false},
     {"ask the control socket", ask_control, NEVER, false},
     {"run a program", run_program, NEVER, false},
@@ -275,6 +313,9 @@ static const struct {
     {"trace another process", trace, NEVER, true},
     {"read another process's memory", read_memory, NEVER, true},
     {"send a signal to another process", send_signal, NEVER, true},
+    {"send a signal to its thread", signal_thread, NEVER, true},
+    {"have a signal sent by the kernel", signal_by_readiness, NEVER, false},
+    {"run memory that it wrote", run_written_memory, NEVER, true},
     {"become root", become_root, NEVER, false},
     {"mount a file system", mount_something, NEVER, false},
     {"set up an io_uring", use_uring, NEVER, false},
