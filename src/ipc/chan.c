@@ -25,7 +25,8 @@ enum {
     READ_TURN = 16,          /* recvmsg calls before others get their turn */
     KEEP_IN = 512 * 1024,    /* a larger read buffer is given back when empty */
     KEEP_OUT = 1024 * 1024,
-    FDS_AT_ONCE = 4 /* more from one sendmsg is a protocol error: we send one */
+    FDS_AT_ONCE = 4, /* more from one sendmsg is a protocol error: we send one */
+    AGAIN_MS = 20
 };
 
 /* A descriptor that leaves with the byte `at` of the stream. */
@@ -38,6 +39,7 @@ struct ipc_chan {
     struct ph_loop *loop;
     struct ph_io *io;
     struct ph_later flush;
+    struct ph_timer *again; /* made when the kernel is first short of memory */
     int fd;
     struct ipc_ends ends;
     struct ipc_callbacks cb;
@@ -51,6 +53,7 @@ struct ipc_chan {
                          one's */
     bool hello;       /* theirs has come */
     bool mute;        /* the peer takes nothing any more */
+    bool secret;      /* `out` holds a secret, to be wiped when it has left */
     bool gone;        /* gone() was called */
     bool busy, freed; /* inside a callback; ipc_chan_free was called there */
     char why[160];
@@ -61,6 +64,12 @@ static void close_fd(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+/* Fields that hold a password or a private key. */
+static bool is_secret(enum ipc_type type)
+{
+    return type == IPC_AUTH || type == IPC_KEY;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -75,6 +84,9 @@ static void drop_out(struct ipc_chan *c)
     struct passenger *p = (struct passenger *)(void *)c->passengers.p;
     for (size_t i = 0; i < c->passengers.n / sizeof *p; i++)
         close_fd(&p[i].fd);
+    if (c->secret && c->out.p)
+        ph_wipe(c->out.p, c->out.n);
+    c->secret = false;
     ph_buf_done(&c->passengers);
     ph_buf_done(&c->out);
     c->out_sent = 0;
@@ -117,6 +129,9 @@ static int64_t send_some(struct ipc_chan *c)
 static void compact_out(struct ipc_chan *c)
 {
     if (c->out_sent == c->out.n) {
+        if (c->secret)
+            ph_wipe(c->out.p, c->out.n);
+        c->secret = false;
         ph_buf_clear(&c->out);
         c->out_sent = 0;
         if (c->out.cap > KEEP_OUT)
@@ -125,6 +140,19 @@ static void compact_out(struct ipc_chan *c)
         ph_buf_drop(&c->out, c->out_sent);
         c->out_sent = 0;
     }
+}
+
+static void flush(void *ctx);
+
+/* The kernel lacks memory, or this user has too many descriptors under way: the socket looks
+ * writable and is not, so its readiness is not waited for. */
+static void flush_later(struct ipc_chan *c)
+{
+    if (!c->again)
+        c->again = ph_timer_new(c->loop, flush, c);
+    if (c->again)
+        ph_timer_set(c->again, AGAIN_MS); /* else the next message tries */
+    ph_io_want(c->io, PH_READ);
 }
 
 static void flush(void *ctx)
@@ -138,6 +166,10 @@ static void flush(void *ctx)
             continue;
         if (n == -EAGAIN)
             break;
+        if (n == -ENOBUFS || n == -ENOMEM || n == -ETOOMANYREFS) {
+            flush_later(c);
+            return;
+        }
         if (n < 0) { /* what it said before it went is still read; its EOF ends the channel */
             c->mute = true;
             drop_out(c);
@@ -182,6 +214,7 @@ int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, in
     }
     if (!r) {
         c->count_out += type != IPC_HELLO;
+        c->secret |= is_secret(type);
         ph_loop_later(c->loop, &c->flush);
     }
     return r;
@@ -266,8 +299,9 @@ static int greet(struct ipc_chan *c, const struct ipc_msg *msg)
     return 1;
 }
 
-/* Gives one message to the handler; the descriptor it does not take is closed. */
-static int give(struct ipc_chan *c, struct ipc_msg *msg, bool has_fd)
+/* Gives one message to the handler; the descriptor it does not take is closed. Its frame is n bytes
+ * of `in` from `at` on. */
+static int give(struct ipc_chan *c, struct ipc_msg *msg, bool has_fd, size_t at, size_t n)
 {
     int r = greet(c, msg);
     if (r)
@@ -280,8 +314,11 @@ static int give(struct ipc_chan *c, struct ipc_msg *msg, bool has_fd)
         c->arrived[1] = -1;
     }
     c->count_in++;
+    enum ipc_type type = msg->type;
     c->cb.message(c->cb.ctx, c, msg);
     close_fd(&msg->fd);
+    if (is_secret(type))
+        ph_wipe(c->in.p + at, n);
     return 0;
 }
 
@@ -303,7 +340,7 @@ static int give_all(struct ipc_chan *c, size_t *ret_whole)
                                             : -1);
         if (n == 0)
             break;
-        int r = give(c, &msg, has_fd);
+        int r = give(c, &msg, has_fd, (size_t)(in.p - c->in.p), (size_t)n);
         if (r < 0)
             return r;
         given++;
@@ -344,6 +381,7 @@ static void destroy(struct ipc_chan *c)
 {
     ph_later_off(c->loop, &c->flush);
     c->io = ph_io_free(c->io);
+    c->again = ph_timer_free(c->again);
     drop_out(c);
     close_fd(&c->arrived[0]);
     close_fd(&c->arrived[1]);

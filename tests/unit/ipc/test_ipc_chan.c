@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ipc_int.h"
@@ -201,6 +203,37 @@ static void a_full_backlog_says_try_later(void **state)
     ph_loop_free(loop);
 }
 
+static const char *seen;
+
+static void see_password(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    (void)from;
+    seen = msg->AUTH.password.p;
+    assert_memory_equal(seen, "opensesame", 10);
+    ph_loop_stop(ctx);
+}
+
+/* The buffer of the channel is kept, what was in it is not. */
+static void passwords_do_not_stay_in_buffers(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct ph_loop *loop = ph_loop_new();
+    struct ipc_callbacks cb = {see_password, NULL, on_gone, loop};
+    struct ipc_ends ends = {ROLE_KEEPER, ROLE_ACCESS, 0, 0};
+    struct end a;
+    pair(fds);
+    open_end(&a, loop, fds[0], ROLE_ACCESS, ROLE_KEEPER);
+    struct ipc_chan *b = ipc_chan_new(loop, fds[1], &ends, &cb);
+    assert_int_equal(ipc_send(a.chan, AUTH, -1, .req = 1, .password = PH_STR("opensesame")), 0);
+    run(loop);
+    static const char gone[10];
+    assert_memory_equal(seen, gone, 10);
+    ipc_chan_free(a.chan);
+    ipc_chan_free(b);
+    ph_loop_free(loop);
+}
+
 /* ---- peers that break the protocol ----------------------------------------------------------- */
 
 static void send_raw(int fd, ph_str bytes, const int *passengers, size_t count)
@@ -303,6 +336,52 @@ static void hostile_peers_lose_their_channel(void **state)
         ph_loop_free(loop);
     }
     assert_int_equal(open_count(), before);
+}
+
+enum { UID = 61999, FDS = 24 };
+
+/* In a process of its own, since it becomes somebody else: the kernel lets a user have as many
+ * descriptors under way as it may have open. */
+static int send_when_too_many_are_under_way(void)
+{
+    int fds[2], full[2], one = 0;
+    char byte;
+    struct ph_loop *loop = ph_loop_new();
+    struct end a, b;
+    pair(fds);
+    pair(full);
+    open_end(&a, loop, fds[0], ROLE_PARENT, ROLE_QUEUE);
+    open_end(&b, loop, fds[1], ROLE_QUEUE, ROLE_PARENT);
+    if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){FDS, FDS}) || setresuid(UID, UID, UID))
+        return 1;
+    for (int i = 0; i <= FDS; i++)
+        send_raw(full[0], PH_STR("x"), &one, 1);
+    b.stop_after = 2;
+    if (ipc_send(a.chan, PEER, 0, .role = ROLE_MX) || ipc_send(a.chan, START, -1, 0))
+        return 2;
+    struct ph_timer *t = ph_timer_new(loop, stop, loop);
+    ph_timer_set(t, 100);
+    if (ph_loop_run(loop) || b.messages || a.gone)
+        return 3;
+    ph_timer_free(t);
+    for (int i = 0; i <= FDS; i++)
+        if (recv(full[1], &byte, 1, 0) != 1)
+            return 4;
+    run(loop);
+    return b.messages == 2 ? 0 : 5;
+}
+
+static void a_kernel_that_is_short_is_asked_again(void **state)
+{
+    (void)state;
+    int status = -1;
+    if (geteuid() != 0)
+        skip(); /* an ordinary user's count is shared with all that it runs */
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(send_when_too_many_are_under_way());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 /* A frame that comes byte by byte, its descriptor with the first byte. */
@@ -427,6 +506,8 @@ int main(void)
         cmocka_unit_test(a_descriptor_is_the_one_that_was_sent),
         cmocka_unit_test(a_handler_may_free_its_channel),
         cmocka_unit_test(a_full_backlog_says_try_later),
+        cmocka_unit_test(passwords_do_not_stay_in_buffers),
+        cmocka_unit_test(a_kernel_that_is_short_is_asked_again),
         cmocka_unit_test(hostile_peers_lose_their_channel),
         cmocka_unit_test(slow_peers_are_waited_for),
         cmocka_unit_test(senders_are_held_to_their_row),
