@@ -475,6 +475,11 @@ void ph_pump_kick(struct ph_pump *p)
         ph_loop_later(p->loop, &p->later);
 }
 
+bool ph_pump_is_connected(const struct ph_pump *p)
+{
+    return p->phase != CONNECTING;
+}
+
 void ph_pump_close(struct ph_pump *p)
 {
     p->closing = true;

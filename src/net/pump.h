@@ -51,6 +51,8 @@ struct ph_pump *ph_pump_new(struct ph_loop *l, int fd, const struct ph_pump_opti
 /* The engine has output or wants something else now: call after every reply made outside `events`. Cheap; the work is
  * done at the end of the turn. */
 void ph_pump_kick(struct ph_pump *p);
+/* False while the fd of `connecting` has not connected. */
+bool ph_pump_is_connected(const struct ph_pump *p);
 /* Sends what is pending (for PH_PUMP_CLOSE_MS at most), then closed(). */
 void ph_pump_close(struct ph_pump *p);
 /* Closes the socket at once, without closed(). Allowed in every callback. */

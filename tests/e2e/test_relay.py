@@ -21,7 +21,7 @@ class Sink(socketserver.ThreadingTCPServer):
 
     def __init__(self, ip, starttls=False):
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
-        self.down = False
+        self.down, self.most = False, None  # most: letters on one connection
         super().__init__((ip, PORTS["mx"]), Session)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -43,7 +43,7 @@ class Session(socketserver.StreamRequestHandler):
             self.say("421 4.3.2 not now")
             return
         self.say("220 sink.test ESMTP")
-        rcpts = []
+        rcpts, taken = [], 0
         while line := self.rfile.readline():
             verb = line.strip().split(b" ")[0].upper().split(b":")[0]
             if verb == b"EHLO":
@@ -52,10 +52,18 @@ class Session(socketserver.StreamRequestHandler):
                 self.say("220 go")
                 self.request.sendall(b"this is no TLS at all\r\n" * 10)
                 return
+            elif verb == b"MAIL" and taken == sink.most:
+                self.say("421 4.7.0 enough letters on this connection")
+                return
             elif verb == b"RCPT":
                 name = line.split(b"<")[1].split(b"@")[0].decode()
                 sink.tries[name] += 1
-                if name.startswith("perm"):
+                if name.startswith("slow"):
+                    time.sleep(0.5)
+                if name.startswith("much"):
+                    self.say("552 too many recipients" if sink.tries[name] < 2 else "250 2.1.5 ok")
+                    rcpts += [name] if sink.tries[name] > 1 else []
+                elif name.startswith("perm"):
                     self.say("550 5.1.1 no such user here")
                 elif name.startswith("temp") and sink.tries[name] < 3:
                     self.say("450 4.2.0 grey, come back")
@@ -73,7 +81,7 @@ class Session(socketserver.StreamRequestHandler):
                 if any(r.startswith("break") and sink.tries[r] < 2 for r in rcpts):
                     return
                 sink.letters.append((rcpts, body))
-                rcpts = []
+                rcpts, taken = [], taken + 1
                 self.say("250 2.0.0 queued as SINK%d" % len(sink.letters))
             elif verb == b"QUIT":
                 self.say("221 2.0.0 bye")
@@ -90,7 +98,7 @@ class Relay(unittest.TestCase):
         zone = house.zone(("sink.test", self.sink_ip)) + ["null.test. MX 0 .", "bare.test. A " + self.sink_ip,
                                                           "deadfirst.test. MX 5 mx.dead.test.", "deadfirst.test. MX 10 mx.sink.test.",
                                                           "mx.dead.test. A " + net + ".77", "dead.test. MX 5 mx.dead.test.",
-                                                          "loop.test. MX 10 mx.a.test."]
+                                                          "loop.test. MX 10 mx.a.test.", "noaddress.test. MX 5 mx.nowhere.test.", "nothing.test. TXT x"]
         self.house = house.House("a.test", net + ".1", zone, retry_first="300ms", retry_most="1s", queue_lifetime="6s")
         self.house.start()
         self.alice = self.house.account("alice")
@@ -151,8 +159,32 @@ class Relay(unittest.TestCase):
         sink = self.sink()
         for i in range(10):
             self.send(b"keep%d" % i, "ok@sink.test")
-        self.until(lambda: len(sink.letters) == 10)
-        self.assertLess(sink.connections, 9)  # some start before the first is idle
+            self.until(lambda: len(sink.letters) > i)
+        self.assertLess(sink.connections, 6)
+
+    def test_421_on_a_kept_connection_is_no_failure(self):
+        sink = self.sink()
+        sink.most = 2
+        for i in range(7):
+            self.send(b"few%d" % i, "ok@sink.test")
+            self.until(lambda: len(sink.letters) == i + 1, 5)
+        for i in range(7):
+            self.assertNotIn("deferred", {s["event"] for s in self.house.steps(f"<few{i}@a.test>", "relayed")})
+
+    def test_552_may_mean_enough(self):
+        sink = self.sink()
+        self.send(b"much", "ok@sink.test", "much@sink.test")
+        self.until(lambda: {"ok", "much"} == {r for rcpts, _ in sink.letters for r in rcpts})
+
+    def test_a_server_that_is_never_silent(self):
+        self.house.settings.update(relay_timeout="1s", queue_lifetime="1h")
+        self.house.stop()
+        self.house.start()
+        sink = self.sink()
+        key = self.send(b"slow", *(f"slow{i}@sink.test" for i in range(30)))
+        steps = self.house.steps(key, "deferred")
+        self.assertTrue(any("too long" in s["reply"] for s in steps), steps)
+        self.assertEqual(sink.letters, [])
 
     def test_broken_in_the_middle_comes_again(self):
         sink = self.sink()
@@ -168,11 +200,11 @@ class Relay(unittest.TestCase):
         self.assertTrue(any("once more without" in s["note"] for s in steps), steps)
 
     def test_what_the_dns_refuses(self):
-        self.send(b"dns", "a@null.test", "b@nosuch.test", "c@loop.test")
-        codes = set()
-        for r in self.reports(3):
-            codes |= {p["Status"] for p in r.get_payload(1).get_payload()[1:]}
-        self.assertEqual(codes, {"5.1.10", "5.1.2", "5.4.6"})
+        self.send(b"dns", "a@null.test", "b@nosuch.test", "c@loop.test", "d@noaddress.test", "e@nothing.test")
+        codes = {}
+        for r in self.reports(5):
+            codes |= {p["Final-Recipient"][8]: p["Status"] for p in r.get_payload(1).get_payload()[1:]}
+        self.assertEqual(codes, dict(a="5.1.10", b="5.1.2", c="5.4.6", d="5.4.4", e="5.4.4"))
 
     def test_silence_ends_with_a_report(self):
         key = self.send(b"silent", "a@dead.test")

@@ -82,27 +82,63 @@ static void begin(struct try *t)
     struct relay *r = t->relay;
     if (session_reuse(t))
         return;
-    if (r->open < RELAY_SESSIONS) {
+    if (!relay_is_full(r)) {
         route_start(t);
         return;
     }
     t->is_queued = true;
     *r->queue_last = t;
     r->queue_last = &t->queued;
+    relay_next_queued(r);
+}
+
+bool relay_is_full(const struct relay *r)
+{
+    return r->open + r->routing >= RELAY_SESSIONS;
+}
+
+void relay_routing(struct try *t, bool routing)
+{
+    t->relay->routing += routing;
+    t->relay->routing -= t->routing;
+    t->routing = routing;
+}
+
+static struct try *unqueue(struct relay *r, struct try **at)
+{
+    struct try *t = *at;
+    *at = t->queued;
+    if (!t->queued)
+        r->queue_last = at;
+    t->queued = NULL;
+    t->is_queued = false;
+    return t;
+}
+
+struct try *relay_queued_for(struct relay *r, ph_str domain)
+{
+    struct try **at = &r->queue_first;
+    for (int i = 0; *at && i < RELAY_LOOK; i++, at = &(*at)->queued)
+        if (ph_str_ieq((*at)->domain, domain))
+            return unqueue(r, at);
+    return NULL;
+}
+
+/* Not from inside what ended: a long row of tries that fail at once would be as deep a row of
+ * calls. */
+static void look(void *ctx)
+{
+    struct relay *r = ctx;
+    if (r->queue_first)
+        session_serve_queued(r);
+    while (r->queue_first && !relay_is_full(r))
+        route_start(unqueue(r, &r->queue_first));
 }
 
 void relay_next_queued(struct relay *r)
 {
-    struct try *t = r->queue_first;
-    if (!t || r->open >= RELAY_SESSIONS)
-        return;
-    r->queue_first = t->queued;
-    if (!r->queue_first)
-        r->queue_last = &r->queue_first;
-    t->queued = NULL;
-    t->is_queued = false;
-    if (!session_reuse(t))
-        route_start(t);
+    if (r->queue_first)
+        ph_loop_later(r->p->loop, &r->later);
 }
 
 static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
@@ -150,6 +186,7 @@ static int setup(struct proc *p, struct ph_error *reterr)
     static struct relay r;
     r = (struct relay){.p = p};
     r.queue_last = &r.queue_first;
+    r.later = (struct ph_later){.fn = look, .ctx = &r};
     p->state = &r;
     r.waits = proc_waits_new();
     if (!r.waits)

@@ -25,6 +25,10 @@ enum {
     RELAY_IDLE_MS = 5000,         /* an idle session is kept for the next letter */
     RELAY_CONNECT_MS = 30 * 1000, /* until the connection stands; then relay_timeout */
     RELAY_LETTERS = 100,          /* of one session */
+    RELAY_LOOK = 1000, /* waiting tries looked through for one that an idle session can take */
+    RELAY_PATIENCE =
+        12, /* relay_timeouts that one letter may take, however alive the server seems, and */
+    RELAY_PACE = 64, /* a millisecond more for so many octets of it */
     RELAY_TRY_BYTES = 4 * 1024 * 1024,
     RELAY_EVENT_BYTES = 240 * 1024,
     RELAY_RCPTS = 1000
@@ -57,6 +61,7 @@ try {
     struct try *next, **at; /* all of them */
     struct try *queued;     /* waiting for a session to be free */
     bool is_queued;
+    bool routing; /* it has no session, and is to have one: it counts like one */
     struct relay *relay;
     struct ph_arena *arena;
     uint64_t req, qid;
@@ -77,6 +82,7 @@ try {
     struct ph_addr addrs[2 * RELAY_PER_HOST];
     size_t addrs_n, addr_at, v6_n;
     unsigned tried; /* addresses so far */
+    bool unsure;    /* some lookup failed: that there is no address is not known */
     bool plain;     /* this address once more, without TLS */
     struct session *session;
     /* what the last host that failed said; code 0: nobody spoke */
@@ -90,7 +96,8 @@ struct relay {
     struct try *tries;
     struct try *queue_first, **queue_last;
     struct session *sessions;
-    size_t open;
+    size_t open, routing;  /* sessions, and tries that will have one */
+    struct ph_later later; /* tries that wait are looked at */
     struct ph_tls_ctx *tls;
     enum relay_policy policy;
     struct ph_addr source;
@@ -99,7 +106,11 @@ struct relay {
 };
 
 /* ---- relay.c ----------------------------------------------------------------------------- */
-void relay_next_queued(struct relay *r); /* a session ended: the next waiting try may connect */
+/* A session ended or is idle: tries that wait are looked at, at the end of the turn. */
+void relay_next_queued(struct relay *r);
+struct try *relay_queued_for(struct relay *r, ph_str domain); /* taken off; NULL: none */
+bool relay_is_full(const struct relay *r);
+void relay_routing(struct try *t, bool routing);
 
 /* ---- route.c ----------------------------------------------------------------------------- */
 void route_start(struct try *t);
@@ -112,6 +123,9 @@ void route_lost(struct relay *r); /* the resolver died */
 /* ---- session.c --------------------------------------------------------------------------- */
 /* An idle session to that domain takes the letter. */
 bool session_reuse(struct try *t);
+/* The same from the other side: idle sessions take what waits for their domain, or end when others
+ * need their place. */
+void session_serve_queued(struct relay *r);
 /* Connects to t->addrs[t->addr_at]; on failure route_next was or will be called. */
 void session_open(struct try *t);
 void session_abort(struct session *s); /* closes at once, without a word to its try */

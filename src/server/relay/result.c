@@ -62,6 +62,7 @@ void try_free(struct try *t)
     proc_wait_cancel(t->relay->waits, &t->mx);
     proc_wait_cancel(t->relay->waits, &t->a);
     proc_wait_cancel(t->relay->waits, &t->aaaa);
+    relay_routing(t, false);
     *t->at = t->next;
     if (t->next)
         t->next->at = t->at;
@@ -96,6 +97,7 @@ void result_send(struct try *t)
         ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows));
     ph_buf_done(&rows);
     try_free(t);
+    relay_next_queued(r);
     if (r->p->draining && !r->tries)
         proc_done(r->p);
 }

@@ -133,6 +133,7 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
         add_host(t, t->domain, 0);
         break;
     case IPC_NOENT:
+    case IPC_INVALID: /* not a name that the DNS can have */
         refuse(t, 550, "5.1.2", "the domain of this address does not exist");
         return;
     default:
@@ -156,7 +157,10 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
 void route_start(struct try *t)
 {
     const struct ph_conf *c = t->relay->p->conf;
+    t->hosts_n = t->host_at = t->tried = 0;
+    t->unsure = false;
     t->port = (unsigned)c->relay_port;
+    relay_routing(t, true);
     if (c->smarthost.n) {
         smarthost(t, c->smarthost);
         next_host(t);
@@ -200,22 +204,34 @@ static void addresses_known(struct try *t)
     route_next(t);
 }
 
+/* That none of them has an address is an error of the domain (RFC 5321 5.1), where the DNS is sure
+ * of it; for a smarthost it is ours. */
+static void end_of_hosts(struct try *t)
+{
+    if (t->tried || t->unsure || t->relay->p->conf->smarthost.n)
+        defer_all(t);
+    else
+        refuse(t, 550, "5.4.4", "no mail server of this domain has an address");
+}
+
 static void next_host(struct try *t)
 {
     if (t->host_at >= t->hosts_n) {
-        defer_all(t);
+        end_of_hosts(t);
         return;
     }
     ph_str name = t->hosts[t->host_at].name;
     t->addrs_n = t->addr_at = t->v6_n = 0;
+    relay_routing(t, true);
     struct ph_addr a;
     if (ph_addr_make(name, t->port, &a) >= 0) {
         t->addrs[t->addrs_n++] = a;
         session_open(t);
         return;
     }
-    bool asked = ask(t, &t->aaaa, IPC_DNS_AAAA, name);
-    asked = ask(t, &t->a, IPC_DNS_A, name) || asked;
+    bool asked = ask(t, &t->aaaa, IPC_DNS_AAAA, name), too = ask(t, &t->a, IPC_DNS_A, name);
+    t->unsure |= !asked || !too;
+    asked |= too;
     if (!asked) {
         dns_failed(t, name, PH_STR("the resolver is not running"));
         defer_all(t);
@@ -241,8 +257,10 @@ static void address_answer(struct try *t, const struct lookup *l, const struct i
     if (m->verdict == IPC_OK)
         for (unsigned n = 0; n < RELAY_PER_HOST && ipc_each(answer, &rows, &a); n++)
             add_address(t, a.data, l == &t->aaaa);
-    else if (m->verdict == IPC_TEMP)
+    else if (m->verdict == IPC_TEMP) {
+        t->unsure = true;
         dns_failed(t, t->hosts[t->host_at].name, m->text);
+    }
     if (!t->a.pending && !t->aaaa.pending)
         addresses_known(t);
 }

@@ -2,11 +2,14 @@
  * session.c - one connection to another server, and the letters on it.
  *
  *   GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> LETTER <-> IDLE -> QUIT -> gone
- *      |          |           |           |                    |         |
- *      +----------+-----------+-----------+--fail_host         |         +-- RELAY_IDLE_MS, or
- * enough letters (the next address; after TLS that failed     +-- broke: deferred; or, when it had
- * been idle and said with `may`: the same once more in plain)        nothing any more, once more
- * from the start
+ *       |         |           |           |                    |         |
+ *       +---------+-----------+-----------+--> fail_host       |         +-- RELAY_IDLE_MS, enough
+ *                                                              |             letters, or its place
+ *                                                              |             is needed
+ *                                                              +-- broke: deferred
+ *
+ * fail_host: the next address; after TLS that failed with `may` the same once more in plain. One
+ * that had been idle and says nothing any more: once more from the start.
  */
 #include "pump.h"
 #include "relay.h"
@@ -116,6 +119,14 @@ static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text,
     route_next(t);
 }
 
+/* It had ended while idle, before this letter came: from the start. */
+static void once_more(struct session *s)
+{
+    struct try *t = s->t;
+    session_abort(s);
+    route_start(t);
+}
+
 /* The connection is gone. */
 static void over(struct session *s, const struct ph_error *why,
                  const struct ph_smtp_reply *farewell)
@@ -132,9 +143,8 @@ static void over(struct session *s, const struct ph_error *why,
                   farewell ? farewell->text : text, s->phase == SECURING);
         return;
     }
-    if (s->letters && !s->spoke) { /* it had closed while idle */
-        session_abort(s);
-        route_start(t);
+    if (s->letters && !s->spoke) {
+        once_more(s);
         return;
     }
     uint32_t code = farewell && farewell->code ? (uint32_t)farewell->code : 421;
@@ -161,8 +171,7 @@ static void letter_done(struct session *s)
     t->session = NULL;
     s->letters++;
     s->phase = IDLE;
-    bool draining = r->p->draining;
-    if (draining || s->letters >= RELAY_LETTERS)
+    if (r->p->draining || s->letters >= RELAY_LETTERS)
         quit(s);
     else
         ph_timer_set(s->timer, RELAY_IDLE_MS);
@@ -175,6 +184,22 @@ static void whole_letter(struct session *s, const struct ph_smtp_reply *reply)
 {
     result_event(s->t, event_of(s, EV_TRIED, (uint32_t)reply->code, reply->text, (ph_str){0}));
     result_rest(s->t, fate_of(reply->code), (uint32_t)reply->code, reply->esc, reply->text);
+}
+
+static void on_mail(struct session *s, const struct ph_smtp_reply *reply)
+{
+    if (reply->code == 421 && s->letters) /* it takes no more of them on this connection */
+        once_more(s);
+    else if (reply->code >= 300)
+        whole_letter(s, reply);
+}
+
+/* RFC 5321 4.5.3.1.10: 552 for a recipient can be an old way to say that there are enough of them.
+ * Where an enhanced code says what is meant, that counts. */
+static int fate_of_rcpt(const struct ph_smtp_reply *r)
+{
+    bool enough = r->code == 552 && (!r->esc.n || ph_str_eq(r->esc, PH_STR("5.5.3")));
+    return enough ? IPC_DEFERRED : fate_of(r->code);
 }
 
 static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
@@ -191,7 +216,8 @@ static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
         event_of(s, EV_TRIED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
     ev.rcpt = t->rcpts[i];
     result_event(t, ev);
-    result_rcpt(t, i, fate_of(e->reply.code), (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
+    result_rcpt(t, i, fate_of_rcpt(&e->reply), (uint32_t)e->reply.code, e->reply.esc,
+                e->reply.text);
 }
 
 static void on_data(struct session *s, const struct ph_smtp_client_event *e)
@@ -247,6 +273,21 @@ static void cannot_say(struct session *s, int err)
     letter_done(s);
 }
 
+static void cannot_say_rcpt(struct try *t, size_t i, int err)
+{
+    if (err == -PH_ENOTIMPL)
+        result_rcpt(t, i, IPC_REFUSED, 550, PH_STR("5.6.7"),
+                    PH_STR("the server does not take internationalised addresses (SMTPUTF8)"));
+    else if (err == -PH_EINVAL)
+        result_rcpt(t, i, IPC_REFUSED, 553, PH_STR("5.1.3"),
+                    PH_STR("the address cannot be said in SMTP"));
+    else
+        result_rcpt(t, i, IPC_DEFERRED, 451, PH_STR("4.3.0"), PH_STR("out of memory"));
+}
+
+/* A letter with octets above 127 goes as it is to a server without 8BITMIME too: RFC 6152 3 would
+ * have it converted, which breaks its signatures, or returned; every server of the last decades
+ * passes all eight bits. */
 static void next_letter(struct session *s, struct try *t)
 {
     struct ph_smtp_params params = {.body =
@@ -259,7 +300,9 @@ static void next_letter(struct session *s, struct try *t)
     s->spoke = false;
     s->started = ph_wall_us();
     memset(s->accepted, 0, t->n * sizeof *s->accepted);
-    ph_timer_off(s->timer);
+    /* A server that is never quite silent must not hold letter and place for ever. */
+    ph_timer_set(s->timer, s->relay->p->conf->relay_timeout * RELAY_PATIENCE +
+                               (int64_t)(t->body.n / RELAY_PACE));
     int err = ph_smtp_client_mail(s->c, t->sender, &params);
     if (err < 0) {
         cannot_say(s, err);
@@ -267,11 +310,11 @@ static void next_letter(struct session *s, struct try *t)
     }
     size_t said = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (ph_smtp_client_rcpt(s->c, t->rcpts[i]) == 0)
+        err = ph_smtp_client_rcpt(s->c, t->rcpts[i]);
+        if (err == 0)
             s->index[said++] = (uint16_t)i;
         else
-            result_rcpt(t, i, IPC_REFUSED, 553, PH_STR("5.1.3"),
-                        PH_STR("the address cannot be said in SMTP"));
+            cannot_say_rcpt(t, i, err);
     }
     if (ph_smtp_client_data(s->c) < 0) {
         session_abort(s);
@@ -292,6 +335,20 @@ bool session_reuse(struct try *t)
         return true;
     }
     return false;
+}
+
+void session_serve_queued(struct relay *r)
+{
+    for (struct session *s = r->sessions, *next; s && r->queue_first; s = next) {
+        next = s->next;
+        struct try *t = s->phase == IDLE ? relay_queued_for(r, s->domain) : NULL;
+        if (t) {
+            r->reused++;
+            next_letter(s, t);
+        } else if (s->phase == IDLE && relay_is_full(r)) {
+            quit(s);
+        }
+    }
 }
 
 /* ---- the beginning of a connection ---------------------------------------------------------- */
@@ -343,7 +400,7 @@ static void secured(void *ctx, const struct ph_tls_info *info)
     ph_smtp_client_tls_started(s->c);
     s->phase = HELLO;
     if (ph_smtp_client_hello(s->c, s->relay->p->conf->hostname) < 0)
-        s->phase = GREETING;
+        fail_host(s, 0, PH_STR("4.3.0"), PH_STR("out of memory"), false);
 }
 
 static void on_greeting(struct session *s, const struct ph_smtp_reply *reply)
@@ -382,8 +439,7 @@ static bool on_event(struct session *s, enum ph_smtp_client_ev ev,
         on_starttls(s, &e->reply);
         break;
     case PH_SMTP_C_MAIL:
-        if (e->reply.code >= 300 && !e->local)
-            whole_letter(s, &e->reply);
+        on_mail(s, &e->reply);
         break;
     case PH_SMTP_C_RCPT:
         on_rcpt(s, e);
@@ -424,7 +480,12 @@ static void timed_out(void *ctx)
         quit(s);
         return;
     }
-    struct ph_error why = {.code = PH_ETIMEOUT, .text = "the connection was not made in time"};
+    if (s->phase < IDLE && ph_pump_is_connected(s->pump))
+        return; /* from here on the engine has the time */
+    struct ph_error why = {.code = PH_ETIMEOUT};
+    snprintf(why.text, sizeof why.text, "%s",
+             s->phase == LETTER ? "the server took too long for the letter"
+                                : "the connection was not made in time");
     over(s, &why, NULL);
 }
 
@@ -490,6 +551,7 @@ void session_open(struct try *t)
     }
     s->t = t;
     t->session = s;
+    relay_routing(t, false);
     s->started = ph_wall_us();
     ph_str host = t->hosts[t->host_at].name;
     struct ph_addr *a = &t->addrs[t->addr_at];
