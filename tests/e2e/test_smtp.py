@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 import unittest
+from collections import Counter
 
 import house
 from house import PORTS
@@ -138,6 +139,32 @@ class Smtp(unittest.TestCase):
         for size in (60000, 65000, 65536, 66000, 90000):  # around the border between frame and memory file
             code, text = self.letter(w, f"Subject: {size}\r\n\r\n" + "x" * 78 * (size // 80) + "\r\n.\r\n")
             self.assertEqual(code, 250, text)
+
+    def test_letters_share_a_room(self):
+        small = house.House("c.test", house.network() + ".1", max_message_size="400K", max_letters_memory="800K").start()
+        self.addCleanup(small.stop)
+        to = small.account("carol")
+        open_ones = []
+        for i in range(3):  # each is large enough, all three together are too large
+            w = Wire(small.ip)
+            self.addCleanup(w.close)
+            w.hello()
+            self.assertEqual([w.code(c) for c in ("MAIL FROM:<>", f"RCPT TO:<{to}>", "DATA")], [250, 250, 354])
+            w.send("Subject: x\r\n\r\n" + ("y" * 78 + "\r\n") * 4000)
+            w.send("z\r\n")
+            open_ones.append(w)
+        late = Wire(small.ip)
+        self.addCleanup(late.close)
+        late.hello()
+        deadline = time.monotonic() + 30
+        while late.code("MAIL FROM:<> SIZE=350000") == 250 and time.monotonic() < deadline:
+            late.code("RSET")
+            time.sleep(0.2)
+        code, text = late.say("MAIL FROM:<> SIZE=350000")
+        self.assertEqual((code, text[:5]), (452, "4.3.1"))
+        answers = Counter((code, text[:5]) for code, text in map(lambda w: w.say("."), open_ones))
+        self.assertEqual((answers[250, "2.0.0"], answers[452, "4.3.1"]), (2, 1), answers)
+        self.assertEqual(late.code("MAIL FROM:<> SIZE=350000"), 250)  # and it was given back
 
     def test_nothing_behind_starttls(self):
         w = self.mx()

@@ -9,6 +9,7 @@
  *                                                         |
  *                             SESSION_END to keeper and store, end, freed
  */
+#include "intake.h"
 #include "log.h"
 #include "session.h"
 #include <posthouse/text.h>
@@ -24,6 +25,7 @@ struct access {
     struct front *front;
     struct proc_waits *waits;
     struct session *sessions;
+    struct letter_room room;
     struct session *by_grant[GRANT_BUCKETS]; /* grants are random: no hash is needed */
     uint64_t logins, failures;
     bool draining;
@@ -186,6 +188,11 @@ void session_unask(struct session *s, uint64_t req)
 struct ipc_chan *session_chan(struct session *s, int role)
 {
     return proc_peer(s->proc, role);
+}
+
+struct letter_room *session_room(struct session *s)
+{
+    return &s->access->room;
 }
 
 void session_close(struct session *s)
@@ -358,6 +365,7 @@ static void reload(struct proc *p)
 {
     struct access *a = p->state;
     front_limits(a->front, p->conf->max_connections, p->conf->max_connections_per_address);
+    intake_room(p, &a->room);
 }
 
 /* The C library's charset modules are files: loaded while files can still be opened. */

@@ -15,6 +15,7 @@
 #include "pump.h"
 
 struct access;
+struct letter_room;
 struct session_kind;
 
 struct session {
@@ -82,6 +83,8 @@ uint64_t session_ask(struct session *s, int role, enum ipc_type answer);
 void session_unask(struct session *s, uint64_t req); /* 0 is allowed; later answers are ignored */
 struct ipc_chan *session_chan(struct session *s,
                               int role); /* NULL while it is down: a temporary failure */
+
+struct letter_room *session_room(struct session *s); /* of all letters of this process */
 
 /* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the
  * answer comes to kind->login, which is not called when this returns an error: -PH_EAGAIN (keeper

@@ -138,6 +138,7 @@ static int begin(struct session *s)
                                 .proc = s->proc,
                                 .engine = s->engine,
                                 .peer = &s->peer,
+                                .room = session_room(s),
                                 .tls_text = s->tls_text,
                                 .auth = s->auth,
                                 .user = s->user};

@@ -44,6 +44,7 @@ static void reload(struct proc *p)
 {
     struct mx *mx = p->state;
     front_limits(mx->front, p->conf->max_connections, p->conf->max_connections_per_address);
+    intake_room(p, &mx->room);
 }
 
 /* The C library's charset modules are files: loaded while files can still be opened. */

@@ -11,6 +11,7 @@ struct mx {
     struct front *front;
     struct proc_waits *waits;
     struct mx_session *sessions;
+    struct letter_room room;
     uint64_t letters, refused_commands; /* of sessions that ended */
     bool draining;
 };

@@ -111,6 +111,7 @@ void mx_session_new(struct mx *mx, const struct front_guest *g)
                                 .proc = mx->proc,
                                 .engine = s->engine,
                                 .peer = &s->peer,
+                                .room = &mx->room,
                                 .tls_text = s->tls_text,
                                 .auth = "",
                                 .user = ""};

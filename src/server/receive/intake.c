@@ -53,6 +53,8 @@ static void reply_error(struct intake *in, int error)
     const struct ph_error_info *i = ph_error_info(error);
     if (i->cls == PH_CLASS_PEER || error == -PH_ELIMIT)
         reply(in, 552, "5.3.4", "The header of the message is too large");
+    else if (error == -PH_EFULL)
+        reply_verdict(in, IPC_FULL, (ph_str){0});
     else
         ph_smtp_server_reply(in->engine, i->smtp, i->esc, "%s", i->text);
 }
@@ -72,9 +74,15 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
     o->limits.timeout_ms = p->conf->session_timeout;
 }
 
+void intake_room(const struct proc *p, struct letter_room *room)
+{
+    uint64_t least = 2 * (uint64_t)p->conf->max_message_size, most = (uint64_t)p->conf->max_letters_memory;
+    room->most = most > least ? most : least;
+}
+
 void intake_init(struct intake *in)
 {
-    letter_init(&in->letter);
+    letter_init(&in->letter, in->room);
 }
 
 void intake_done(struct intake *in)
@@ -106,6 +114,10 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
 {
     struct ipc_chan *keeper;
     letter_clear(&in->letter);
+    if (in->room->used + ev->params.size > in->room->most) {
+        reply_verdict(in, IPC_FULL, (ph_str){0});
+        return;
+    }
     letter_from(&in->letter, ev->mailbox.address,
                 (ev->params.body == PH_SMTP_8BITMIME ? IPC_8BITMIME : 0u) |
                     (ev->params.smtputf8 ? IPC_SMTPUTF8 : 0u));
@@ -150,7 +162,7 @@ static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
         if (r == 0)
             reply(in, 250, "2.1.5", "Ok");
         else
-            reply_verdict(in, r == -PH_ELIMIT ? IPC_LIMIT : IPC_TEMP, (ph_str){0});
+            reply_verdict(in, r == -PH_ELIMIT ? IPC_LIMIT : r == -PH_EFULL ? IPC_FULL : IPC_TEMP, (ph_str){0});
     } else {
         if (m->verdict == IPC_DENIED)
             reply(in, 550, "5.7.1", "No mail for this domain is taken here");
@@ -202,10 +214,11 @@ static void on_data(struct intake *in)
 
 static void on_body(struct intake *in, ph_str piece)
 {
-    if (in->failed == 0)
-        in->failed = letter_add(&in->letter, piece);
-    if (in->failed < 0 && in->letter.buf.n)
-        letter_clear(&in->letter);
+    if (in->failed < 0)
+        return;
+    in->failed = letter_add(&in->letter, piece);
+    if (in->failed < 0)
+        letter_clear(&in->letter); /* what it took is others' at once */
 }
 
 static void first_event(struct intake *in, const struct ph_smtp_server_info *info,

@@ -38,6 +38,7 @@ struct intake {
     const char *tls_text, *auth, *user; /* the owner's; empty strings where there is none */
     uint64_t grant;
     struct letter letter;
+    struct letter_room *room; /* of all letters of this process */
     enum intake_pending pending;
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
     int failed;                     /* why the body can not be kept: answered after its end */
@@ -53,6 +54,9 @@ bool intake_event(struct intake *in, enum ph_smtp_server_ev kind,
 /* msg NULL: there will be no answer. */
 void intake_answer(struct intake *in, struct ipc_msg *msg);
 ph_str intake_hostname(const struct proc *p);
+
+/* What letters may take, from the settings: one of the largest at least. */
+void intake_room(const struct proc *p, struct letter_room *room);
 
 /* Both servers' options from the settings. */
 void intake_options(const struct proc *p, struct ph_smtp_server_options *o);

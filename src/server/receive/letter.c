@@ -14,9 +14,10 @@
 
 enum { RCPTS_MAX = 524288 }; /* as in QUEUE_PUT */
 
-void letter_init(struct letter *l)
+void letter_init(struct letter *l, struct letter_room *room)
 {
     memset(l, 0, sizeof *l);
+    l->room = room;
     l->fd = -1;
     ph_buf_init(&l->rcpts, NULL, RCPTS_MAX);
     ph_buf_init(&l->buf, NULL, LETTER_ROOM + IPC_INLINE + LETTER_WRITE);
@@ -30,7 +31,20 @@ void letter_clear(struct letter *l)
     ph_buf_done(&l->summary);
     if (l->fd >= 0)
         close(l->fd);
-    letter_init(l);
+    if (l->room)
+        l->room->used -= l->held;
+    letter_init(l, l->room);
+}
+
+static int charge(struct letter *l, uint64_t octets)
+{
+    if (!l->room)
+        return 0;
+    if (octets > l->room->most || l->room->used > l->room->most - octets)
+        return -PH_EFULL;
+    l->room->used += octets;
+    l->held += octets;
+    return 0;
 }
 
 /* ---- envelope ----------------------------------------------------------------------------- */
@@ -71,6 +85,8 @@ int letter_to(struct letter *l, ph_str given, ph_str targets)
         count++;
     }
     int err = ph_buf_err(&l->rcpts);
+    if (!err)
+        err = charge(l, l->rcpts.n - before);
     if (err) {
         l->rcpts.n = before;
         l->rcpts.err = 0;
@@ -140,6 +156,9 @@ static int spill(struct letter *l)
 
 int letter_add(struct letter *l, ph_str more)
 {
+    int err = charge(l, more.n);
+    if (err)
+        return err;
     while (more.n) {
         ph_str part = ph_str_sub(more, 0, LETTER_WRITE / 4);
         ph_buf_add(&l->buf, part);

@@ -20,6 +20,11 @@ enum {
     LETTER_ADDRESS = 1024
 };
 
+/* What the letters of one process may take together, in octets: messages and lists of recipients, in memory and in memory files. */
+struct letter_room {
+    uint64_t used, most;
+};
+
 struct letter;
 /* Called once, when the message's header is in memory (or IPC_INLINE bytes of it, or all of the
  * message): calls letter_prologue. 0, or an error that letter_add or letter_finish hands on. */
@@ -43,19 +48,22 @@ struct letter {
     struct ph_buf summary;
     char message_id[999];
     unsigned received; /* Received fields, ours included */
+    struct letter_room *room; /* the owner's; NULL: no bound */
+    uint64_t held;            /* of it */
 };
 
-void letter_init(struct letter *l);
+void letter_init(struct letter *l, struct letter_room *room);
 void letter_clear(struct letter *l); /* frees all and inits */
 
 /* flags: enum ipc_flag. sender: at most LETTER_ADDRESS. */
 void letter_from(struct letter *l, ph_str sender, uint32_t flags);
 /* A recipient as given and the targets keeper answered (rows of rcpt); targets that are there
- * already are left out. -PH_ELIMIT: no room for more, -PH_ENOMEM; then nothing was added. */
+ * already are left out. -PH_ELIMIT: no room for more, -PH_EFULL: its letter_room is used up, -PH_ENOMEM;
+ * then nothing was added. */
 PH_MUST_CHECK int letter_to(struct letter *l, ph_str given, ph_str targets);
 
 void letter_begin(struct letter *l, letter_start *start, void *ctx);
-/* -PH_ENOMEM, -PH_EFULL, -PH_EIO, or what start said. */
+/* -PH_ENOMEM, -PH_EFULL (its letter_room, or memory files), -PH_EIO, or what start said. */
 PH_MUST_CHECK int letter_add(struct letter *l, ph_str more);
 /* No more comes: makes the summary, finds Message-ID and trace. Errors as letter_add. */
 PH_MUST_CHECK int letter_finish(struct letter *l);

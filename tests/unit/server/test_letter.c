@@ -49,7 +49,7 @@ static void begin(struct letter *l)
     struct ph_buf rows;
     ph_buf_init(&rows, NULL, 1000);
     add_target(&rows, "c@d.test", 7);
-    letter_init(l);
+    letter_init(l, NULL);
     letter_from(l, PH_STR("a@b.test"), IPC_8BITMIME);
     assert_int_equal(letter_to(l, PH_STR("c@d.test"), ph_buf_str(&rows)), 0);
     letter_begin(l, prologue, NULL);
@@ -108,7 +108,7 @@ static void envelopes(void **state)
     struct letter l;
     struct ph_buf rows;
     ph_buf_init(&rows, NULL, 10000);
-    letter_init(&l);
+    letter_init(&l, NULL);
     letter_from(&l, (ph_str){0}, 0);
     add_target(&rows, "one@d.test", 1);
     add_target(&rows, "two@d.test", 2);
@@ -153,7 +153,7 @@ static void traces(void **state)
         struct letter l;
         struct ph_buf out;
         size_t skip, id_at;
-        letter_init(&l);
+        letter_init(&l, NULL);
         ph_buf_init(&out, NULL, 10000);
         letter_trace_write(&l,
                            &(struct letter_trace){.helo = ph_str_c(rows[i].helo),
@@ -193,7 +193,7 @@ static void completed(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct letter l;
         struct ph_buf fields;
-        letter_init(&l);
+        letter_init(&l, NULL);
         letter_begin(&l, nothing, NULL);
         ph_buf_init(&fields, NULL, 1000);
         assert_int_equal(letter_add(&l, ph_str_c(rows[i].message)), 0);
@@ -205,7 +205,7 @@ static void completed(void **state)
     }
     struct letter l;
     struct ph_buf fields;
-    letter_init(&l);
+    letter_init(&l, NULL);
     letter_begin(&l, nothing, NULL);
     ph_buf_init(&fields, NULL, 1000);
     for (int i = 0; i < LETTER_HEADER / 10 + 1; i++)
@@ -239,10 +239,34 @@ static void journeys(void **state)
     ph_buf_done(&out);
 }
 
+/* What is taken is given back, and what does not fit is not taken. */
+static void test_room(void **state)
+{
+    struct letter_room room = {.most = 100000};
+    struct letter a, b;
+    char *big = calloc(1, 90000);
+    (void)state;
+    begin(&a);
+    begin(&b);
+    a.room = b.room = &room;
+    assert_int_equal(letter_add(&a, (ph_str){big, 90000}), 0);
+    assert_int_equal(letter_add(&b, (ph_str){big, 10001}), -PH_EFULL);
+    assert_int_equal(letter_add(&b, (ph_str){big, 10000}), 0);
+    assert_int_equal(letter_to(&b, PH_STR("c@d.test"), PH_STR("")), 0);
+    assert_int_equal(room.used, 100000);
+    letter_clear(&b);
+    assert_int_equal(room.used, 90000);
+    letter_clear(&a);
+    letter_clear(&a);
+    assert_int_equal(room.used, 0);
+    free(big);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),     cmocka_unit_test(envelopes), cmocka_unit_test(traces),
+        cmocka_unit_test(sizes),     cmocka_unit_test(envelopes), cmocka_unit_test(test_room),
+        cmocka_unit_test(traces),
         cmocka_unit_test(completed), cmocka_unit_test(journeys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
