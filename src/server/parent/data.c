@@ -3,8 +3,10 @@
 #include "parent_int.h"
 
 #include "file.h"
+#include "sock.h"
 #include "tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -103,15 +105,53 @@ int data_open(struct parent *p)
 /* ---- certificate --------------------------------------------------------------------------------
  */
 
-static int make_certificate(const struct parent *p, const struct ph_conf *conf,
-                            const char *cert_path, const char *key_path, struct ph_error *reterr)
+enum { CERT_NAMES = 32 }; /* in a self-signed certificate */
+
+/* The literal addresses that are listened on, besides 127.0.0.1: programs that connect to one check
+ * it. */
+static size_t add_addresses(const ph_conf_list *listen, ph_str *names, size_t n,
+                            char (*texts)[INET6_ADDRSTRLEN])
 {
-    ph_str names[] = {conf->hostname, PH_STR("localhost"), PH_STR("127.0.0.1")};
+    for (size_t i = 0; i < listen->n && n < CERT_NAMES; i++) {
+        struct ph_addr a;
+        if (ph_addr_parse(listen->v[i], &a, NULL) < 0)
+            continue;
+        ph_str ip = ph_str_c(ph_addr_ip(&a, texts[n], sizeof texts[n]));
+        bool known = ph_str_eq(ip, PH_STR("::")) || ph_str_eq(ip, PH_STR("0.0.0.0"));
+        for (size_t k = 0; k < n; k++)
+            known |= ph_str_eq(names[k], ip);
+        if (!known)
+            names[n++] = ip;
+    }
+    return n;
+}
+
+static size_t certificate_names(const struct ph_conf *conf, ph_str *names,
+                                char (*texts)[INET6_ADDRSTRLEN])
+{
+    size_t n = 0;
+    names[n++] = conf->hostname;
+    if (!ph_str_eq(conf->hostname, PH_STR("localhost")))
+        names[n++] = PH_STR("localhost");
+    names[n++] = PH_STR("127.0.0.1");
+    const ph_conf_list *const lists[] = {&conf->listen_mx,          &conf->listen_submission,
+                                         &conf->listen_submissions, &conf->listen_pop3,
+                                         &conf->listen_pop3s,       &conf->listen_imap,
+                                         &conf->listen_imaps};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        n = add_addresses(lists[i], names, n, texts);
+    return n;
+}
+
+static int make_certificate(const struct ph_conf *conf, const char *cert_path, const char *key_path,
+                            struct ph_error *reterr)
+{
+    ph_str names[CERT_NAMES];
+    char texts[CERT_NAMES][INET6_ADDRSTRLEN];
     struct ph_buf cert, key;
     ph_buf_init(&cert, NULL, CERT_MAX);
     ph_buf_init(&key, NULL, KEY_MAX);
-    (void)p;
-    int r = ph_tls_self_signed(names, ph_str_eq(names[0], names[1]) ? 1 : 3, &cert, &key, reterr);
+    int r = ph_tls_self_signed(names, certificate_names(conf, names, texts), &cert, &key, reterr);
     if (!r)
         r = ph_file_write(key_path, ph_buf_str(&key), 0600, reterr);
     if (!r)
@@ -154,7 +194,7 @@ int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_err
     }
     int r = 0;
     if (own && (!ph_file_exists(cert_path) || !ph_file_exists(key_path)))
-        r = make_certificate(p, conf, cert_path, key_path, reterr);
+        r = make_certificate(conf, cert_path, key_path, reterr);
     ph_buf_init(&cert, NULL, CERT_MAX);
     ph_buf_init(&key, NULL, KEY_MAX);
     if (!r)
