@@ -124,12 +124,11 @@ void ph_b64_encoder_feed(struct ph_b64_encoder *e, ph_str in, struct ph_buf *out
         return;
     char *to = start;
     const unsigned char *u = (const unsigned char *)in.p, *end = u + in.n;
-    while (e->held && u < end) {
+    while (e->held > 0 && e->held < 3 && u < end)
         e->keep[e->held++] = *u++;
-        if (e->held == 3) {
-            to = four_and_break(e, to, e->keep);
-            e->held = 0;
-        }
+    if (e->held == 3) {
+        to = four_and_break(e, to, e->keep);
+        e->held = 0;
     }
     while (end - u >= 3) {
         if (e->col == 0 && end - u >= LINE / 4 * 3) {
