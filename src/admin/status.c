@@ -53,17 +53,19 @@ static void print_counters(json_t *counters)
 
 static void print_process(const json_t *p)
 {
-    char name[64], uptime[32];
+    char name[64], uptime[32], pid[24] = "-"; /* one that is down has none */
     json_t *counters = json_object_get(p, "counters");
     if (number(p, "instance"))
         snprintf(name, sizeof name, "%s %" JSON_INTEGER_FORMAT, text(p, "process"),
                  number(p, "instance") + 1);
     else
         snprintf(name, sizeof name, "%s", text(p, "process"));
+    if (number(p, "pid"))
+        snprintf(pid, sizeof pid, "%" JSON_INTEGER_FORMAT, number(p, "pid"));
     print_duration(number(p, "uptime_ms"), uptime, sizeof uptime);
-    printf("%-10s %8" JSON_INTEGER_FORMAT "  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT
+    printf("%-10s %8s  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT
            " ms %3" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " ",
-           name, number(p, "pid"), text(p, "state"), uptime,
+           name, pid, text(p, "state"), uptime,
            (double)number(counters, "memory_kib") / 1024, number(counters, "cpu_ms"),
            number(p, "restarts"), number(counters, "messages_in"),
            number(counters, "messages_out"));

@@ -45,7 +45,7 @@ enum ipc_step { /* the steps of a journey */
     EV_FETCHED, EV_EXPIRED, EV_REFUSED, EV_COUNT
 };
 enum ipc_mailbox_op { IPC_CREATE, IPC_DELETE, IPC_RENAME, IPC_SUBSCRIBE, IPC_UNSUBSCRIBE };
-enum ipc_mailbox_bit { IPC_MB_SUBSCRIBED = 1, IPC_MB_NOSELECT = 2, IPC_MB_CHILDREN = 4 };
+enum ipc_mailbox_bit { IPC_MB_SUBSCRIBED = 1, IPC_MB_NOSELECT = 2, IPC_MB_CHILDREN = 4, IPC_MB_NONEXISTENT = 8 }; /* NONEXISTENT: only its subscription is left */
 enum ipc_open_mode { IPC_OPEN_RW, IPC_OPEN_RO, IPC_OPEN_POP3 }; /* POP3: exclusive among POP3 sessions */
 enum ipc_msg_flag { IPC_SEEN = 1, IPC_ANSWERED = 2, IPC_FLAGGED = 4, IPC_DELETED = 8, IPC_DRAFT = 16 };
 enum ipc_flag_op { IPC_FLAGS_SET, IPC_FLAGS_ADD, IPC_FLAGS_DEL };

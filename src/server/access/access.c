@@ -392,16 +392,14 @@ static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
     return 0;
 }
 
-static void listen_on(struct proc *p, int service, ph_str address, int fd)
+static int listen_on(struct proc *p, int service, ph_str address, int fd)
 {
     struct access *a = p->state;
-    if (service < 0 || service >= SERVICES || !kinds[service]) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "not-served", "service=%d address=%.*s", service,
-               PH_FMT(address));
-        close(fd);
-    } else if (front_listen(a->front, service, fd) < 0) {
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "cannot-listen", "address=%.*s", PH_FMT(address));
-    }
+    (void)address;
+    if (service >= 0 && service < SERVICES && kinds[service])
+        return front_listen(a->front, service, fd);
+    close(fd);
+    return -PH_ENOTIMPL;
 }
 
 static void drain(struct proc *p)

@@ -264,7 +264,7 @@ static void tell_mailbox(struct imap *im, ph_str pattern, const struct ipc_mailb
                          struct ph_buf *last)
 {
     bool lsub = im->cmd->verb == PH_IMAP_LSUB;
-    if (lsub ? !(m->bits & IPC_MB_SUBSCRIBED) : m->bits & 8) /* 8: only its subscription is left */
+    if (!(lsub ? m->bits & IPC_MB_SUBSCRIBED : !(m->bits & IPC_MB_NONEXISTENT)))
         return;
     if (!matches(pattern, m->name)) {
         if (lsub && pattern.n && pattern.p[pattern.n - 1] == '%')
@@ -330,7 +330,7 @@ static void status_known(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, msg->MB_LISTED.verdict, (ph_str){0});
         return;
     }
-    if (!ipc_each(mailbox, &rows, &m) || m.bits & (IPC_MB_NOSELECT | 8)) {
+    if (!ipc_each(mailbox, &rows, &m) || m.bits & (IPC_MB_NOSELECT | IPC_MB_NONEXISTENT)) {
         imap_fail(im, IPC_NOENT, (ph_str){0});
         return;
     }

@@ -71,11 +71,11 @@ static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
     return 0;
 }
 
-static void listen_on(struct proc *p, int service, ph_str address, int fd)
+static int listen_on(struct proc *p, int service, ph_str address, int fd)
 {
     struct mx *mx = p->state;
-    if (front_listen(mx->front, service, fd) < 0)
-        ph_log(PH_LOG_ERROR, (ph_str){0}, "cannot-listen", "address=%.*s", PH_FMT(address));
+    (void)address;
+    return front_listen(mx->front, service, fd);
 }
 
 static void drain(struct proc *p)

@@ -280,7 +280,7 @@ void child_start(struct child *c)
     }
     c->since = ph_mono_us() / 1000;
     c->state = CHILD_STARTING;
-    c->broke = false;
+    c->lost = 0; /* tell_all makes every channel */
     c->chan = ipc_chan_new(c->p->loop, fds[0], &ends, &cb);
     if (c->chan)
         tell_all(c);

@@ -93,8 +93,48 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
     kill_all(p);
 }
 
+/* ---- starting and joining anew
+ * -------------------------------------------------------------------------------- */
+
+/* lived: ms from the last attempt to its failure. */
+static int64_t wait_before(unsigned *failures, int64_t lived)
+{
+    if (lived > STABLE_MS)
+        *failures = 0;
+    int64_t wait = *failures ? AGAIN_FIRST_MS : 0;
+    for (unsigned i = 1; i < *failures && wait < AGAIN_MOST_MS; i++)
+        wait *= 2;
+    ++*failures;
+    return wait < AGAIN_MOST_MS ? wait : AGAIN_MOST_MS;
+}
+
+static void on_rejoin(void *ctx)
+{
+    struct child *c = ctx;
+    unsigned lost = c->lost;
+    c->lost = 0;
+    c->joined = ph_mono_us() / 1000;
+    for (int role = 0; role < ROLE_COUNT; role++) {
+        struct child *other = lost & IPC_BIT(role) ? house_find(c->p, role, 0) : NULL;
+        if (other)
+            child_join(c, other);
+    }
+}
+
+static void join_later(struct child *c, int role)
+{
+    bool waiting = c->lost;
+    c->lost |= IPC_BIT(role);
+    if (!c->rejoin)
+        c->rejoin = ph_timer_new(c->p->loop, on_rejoin, c);
+    if (!c->rejoin)
+        child_kill(c); /* started anew it gets them all */
+    else if (!waiting)
+        ph_timer_set(c->rejoin, wait_before(&c->rejoins, ph_mono_us() / 1000 - c->joined));
+}
+
 /* A process that strangers talk to may be the liar: on its word nobody inside is ended, it only
- * gets a new channel. */
+ * gets a new channel; again and again, ever later. */
 void house_broken(struct parent *p, struct child *by, int role, unsigned instance, ph_str why)
 {
     static const unsigned outside =
@@ -102,28 +142,12 @@ void house_broken(struct parent *p, struct child *by, int role, unsigned instanc
     struct child *accused = house_find(p, role, instance);
     ph_log(PH_LOG_ERROR, (ph_str){0}, "peer-broken", "child=%s instance=%u by=%s why=%.*s",
            ipc_role_name(role), instance, ipc_role_name(by->role), PH_FMT(why));
-    if (!accused || accused == by)
+    if (!accused || accused == by || !ipc_may_talk(by->role, role))
         return;
-    if ((outside & IPC_BIT(by->role)) && !(outside & IPC_BIT(role))) {
-        child_join(by, accused);
-        return;
-    }
-    accused->broke = true;
-    child_kill(accused);
-}
-
-/* ---- starting anew
- * -------------------------------------------------------------------------------- */
-
-static int64_t wait_before(struct child *c)
-{
-    if (ph_mono_us() / 1000 - c->since > STABLE_MS)
-        c->failures = 0;
-    int64_t wait = c->failures ? AGAIN_FIRST_MS : 0;
-    for (unsigned i = 1; i < c->failures && wait < AGAIN_MOST_MS; i++)
-        wait *= 2;
-    c->failures++;
-    return wait < AGAIN_MOST_MS ? wait : AGAIN_MOST_MS;
+    if ((outside & IPC_BIT(by->role)) && !(outside & IPC_BIT(role)))
+        join_later(by, role);
+    else
+        child_kill(accused);
 }
 
 static void next_stage(struct parent *p)
@@ -152,7 +176,7 @@ void house_ended(struct child *c)
         next_stage(p);
         return;
     }
-    int64_t wait = wait_before(c);
+    int64_t wait = wait_before(&c->failures, ph_mono_us() / 1000 - c->since);
     c->restarts++;
     if (p->phase == STARTING && c->failures >= STARTS_MOST) {
         fprintf(

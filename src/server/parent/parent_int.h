@@ -31,7 +31,10 @@ struct child {
     struct ipc_chan *chan;  /* NULL: gone */
     int64_t since;          /* ms: when it was started */
     unsigned restarts, failures; /* in all; without a stable minute between them */
-    bool broke;             /* it broke the protocol and was killed for it */
+    unsigned lost;          /* roles (of one process each) to which it gets new channels */
+    int64_t joined;         /* ms: when it last got some */
+    unsigned rejoins;       /* in a row, without a stable minute between them */
+    struct ph_timer *rejoin;
     struct ph_timer *again; /* when it is started anew */
     struct ph_buf counters; /* rows of its last STATS */
     bool asked;             /* STATS are being waited for */

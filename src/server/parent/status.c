@@ -37,12 +37,11 @@ static void add_counters(const struct child *c, struct ph_buf *out)
 static void add_child(const struct child *c, int64_t now, struct ph_buf *out)
 {
     static const char *const states[] = {"down", "starting", "ready", "draining"};
-    ph_buf_addf(
-        out,
-        "{\"process\":\"%s\",\"instance\":%u,\"pid\":%ld,\"state\":\"%s\",\"uptime_ms\":%" PRId64
-        ",\"restarts\":%u,\"counters\":",
-        ipc_role_name(c->role), c->instance, (long)c->pid, states[c->state],
-        c->pid ? now - c->since : 0, c->restarts);
+    ph_buf_addf(out, "{\"process\":\"%s\",\"instance\":%u,", ipc_role_name(c->role), c->instance);
+    if (c->pid)
+        ph_buf_addf(out, "\"pid\":%ld,", (long)c->pid);
+    ph_buf_addf(out, "\"state\":\"%s\",\"uptime_ms\":%" PRId64 ",\"restarts\":%u,\"counters\":",
+                states[c->state], c->pid ? now - c->since : 0, c->restarts);
     add_counters(c, out);
     ph_buf_addc(out, '}');
 }

@@ -30,7 +30,8 @@ struct proc_def {
     void (*sandbox)(struct proc *p, struct ph_sandbox *ret);
     /* In the sandbox: open databases. On failure the parent prints the text and exits with exit_code. */
     int (*opened)(struct proc *p, struct ph_error *reterr, int *ret_exit_code);
-    void (*listen)(struct proc *p, int service, ph_str address, int fd);      /* takes over fd */
+    /* Takes over fd. Negative: this service cannot be served, and the process fails: its clients would wait for ever. */
+    int (*listen)(struct proc *p, int service, ph_str address, int fd);
     void (*peer_up)(struct proc *p, int role, unsigned instance);
     void (*peer_down)(struct proc *p, int role, unsigned instance);           /* its unanswered requests never will be */
     void (*drained)(struct proc *p, struct ipc_chan *from);                   /* as in ipc.h; may be NULL */

@@ -40,6 +40,21 @@ static void free_pending(struct proc_pending *q)
     ph_free(NULL, q, sizeof *q);
 }
 
+static void listen_on(struct proc *p, int service, ph_str address, int fd)
+{
+    char why[200];
+    int r = -PH_ENOTIMPL;
+    if (p->def->listen)
+        r = p->def->listen(p, service, address, fd);
+    else
+        close(fd);
+    if (r >= 0)
+        return;
+    snprintf(why, sizeof why, "cannot serve on %.*s (service %d): %s", PH_FMT(address), service,
+             ph_error_info(r)->text);
+    proc__fail(p, EX_UNAVAILABLE, why);
+}
+
 static void act(struct proc *p, struct proc_pending *q)
 {
     int fd = q->fd;
@@ -57,10 +72,7 @@ static void act(struct proc *p, struct proc_pending *q)
             close(fd);
         return;
     case IPC_LISTEN:
-        if (p->def->listen)
-            p->def->listen(p, q->role_or_service, ph_buf_str(&q->name), fd);
-        else
-            close(fd);
+        listen_on(p, q->role_or_service, ph_buf_str(&q->name), fd);
         return;
     default: /* KEY */
         if (p->def->key)
