@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034 # the lists are for those who read this file
 # Shared by ./up and ./check: what the machine needs, and how to build. Read with `. tools/setup.sh`; POSIX sh.
 
-BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libevent-dev libssl-dev libsqlite3-dev libunbound-dev libgsasl-dev libidn2-dev
+BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libevent-dev libssl-dev libsqlite3-dev libunbound-dev nettle-dev libgsasl-dev libidn2-dev
  libxml2-dev libconfuse-dev libcrypt-dev libseccomp-dev libjansson-dev libzstd-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev llvm-14 python3 curl swaks libnet-ssleay-perl libio-socket-ssl-perl msmtp mutt isync getmail6 fetchmail
  postfix strace mandoc ca-certificates openssl"
@@ -70,7 +70,7 @@ build_in() {
         say "configuring $folder"
         rm -rf "$folder"
         meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
-            tail -n 30 "$folder.log" >&2
+            sed -n "/ERROR/,\$p" "$folder.log" >&2
             die 70 "meson could not configure the build (all of it in $folder.log)"
         }
         rm -f "$folder.log"
