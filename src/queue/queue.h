@@ -113,6 +113,10 @@ PH_MUST_CHECK int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter 
 PH_MUST_CHECK int ph_spool_commit(struct ph_spool *s);
 void ph_spool_rollback(struct ph_spool *s);
 bool ph_spool_is_open(const struct ph_spool *s); /* between begin and commit */
+/* How many transactions came to nothing until now. Every operation may roll back when it fails: a
+ * letter that was put is in the open transaction only as long as this number has not changed since.
+ */
+uint64_t ph_spool_rollbacks(const struct ph_spool *s);
 
 /* Changes. -PH_ELIMIT or -PH_ENOMEM: not taken. */
 PH_MUST_CHECK int ph_spool_done(struct ph_spool *s, uint64_t qid,

@@ -12,7 +12,8 @@ enum {
     ID_BLOCK = 60 * 1000 * 1000, /* ids reserved at a time: a minute of clock */
     BUSY_MS = 5000,              /* how long a reader's lock is waited for */
     CACHE_KIB = 64 * 1024,
-    PAGE = 4096
+    PAGE = 16384 /* of several sizes, the least work for letters of 2 and of 50 KiB:
+                    docs/performance.md */
 };
 
 static const char *const schema[] = {
@@ -65,6 +66,7 @@ int ph__spool_error(struct ph_spool *s, int rc)
 
 int ph__spool_failed(struct ph_spool *s, int err)
 {
+    s->rollbacks += s->state == SPOOL_OPEN;
     if (s->db && !sqlite3_get_autocommit(s->db)) {
         sqlite3_stmt *st = ph__spool_stmt(s, SQL_ROLLBACK);
         if (!st || sqlite3_step(st) != SQLITE_DONE)

@@ -23,6 +23,7 @@ struct ph_spool {
     sqlite3 *db;
     sqlite3_stmt *stmt[SQL_COUNT]; /* prepared at first use */
     enum spool_state state;
+    uint64_t rollbacks; /* transactions that came to nothing */
     bool read_only, journey;
     char *path, *vfs;
     char why[160];

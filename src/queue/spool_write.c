@@ -303,6 +303,11 @@ void ph__spool_untie(struct ph_spool *s)
     s->unapplied = &s->first;
 }
 
+uint64_t ph_spool_rollbacks(const struct ph_spool *s)
+{
+    return s->rollbacks;
+}
+
 size_t ph_spool_changes(const struct ph_spool *s)
 {
     return s->changes;

@@ -172,7 +172,10 @@ bool put_wait(struct work *w, struct letter *l, struct report *r, const struct i
                       .instance = ends ? ends->peer_instance : 0,
                       .req = req,
                       .letter = l,
-                      .report = r};
+                      .report = r,
+                      .rollbacks = ph_spool_rollbacks(w->spool)};
+    if (!w->batch)
+        w->batch_at = ph_mono_us();
     *w->batch_last = b;
     w->batch_last = &b->next;
     w->batch_n++;
@@ -239,15 +242,20 @@ static void settle_all(struct work *w, int err)
     if (err && b)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "commit-failed", "error=%s why=%s",
                ph_error_info(err)->text, ph_spool_why(w->spool));
+    uint64_t rollbacks = ph_spool_rollbacks(w->spool);
     for (struct put *next; b; b = next) {
         next = b->next;
-        settle(w, b, err);
+        /* Something else failed after it was put, and took the transaction with it [Q3]. */
+        bool lost = !err && b->rollbacks != rollbacks;
+        settle(w, b, lost ? -PH_EIO : err);
     }
 }
 
 void work_commit(struct work *w)
 {
     int err = 0;
+    if (w->batch_n)
+        w->gather = w->batch_n;
     if (ph_spool_is_open(w->spool) || w->batch || ph_spool_changes(w->spool)) {
         err = ph_spool_commit(w->spool);
         w->count.commits++;

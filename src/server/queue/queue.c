@@ -13,13 +13,13 @@
 enum {
     FLUSH_MS = 20,         /* changes wait that long for letters to share a commit with */
     FLUSH_CHANGES = 20000, /* or until there are so many */
-    LOG_PAGES = 16384,    /* the log is moved into the file when it is that long, after senders were
+    LOG_PAGES = 4096,    /* the log is moved into the file when it is that long, after senders were
                              answered */
-    LOG_PAGES_IDLE = 256, /* and when nothing happens */
-    REPORT_MS = 1000,     /* reports under way: the keeper is asked again */
-    FULL_MS = 50,         /* a peer's channel is full: tried again */
-    IDLE_MS = 30 * 1000,  /* clock jumps are noticed by then */
-    DRAIN_MS = 10 * 1000  /* how long attempts under way are waited for */
+    LOG_PAGES_IDLE = 64, /* and when nothing happens */
+    REPORT_MS = 1000,    /* reports under way: the keeper is asked again */
+    FULL_MS = 50,        /* a peer's channel is full: tried again */
+    IDLE_MS = 30 * 1000, /* clock jumps are noticed by then */
+    DRAIN_MS = 10 * 1000 /* how long attempts under way are waited for */
 };
 
 /* Its privileges: its own folder; no network. */
@@ -41,6 +41,18 @@ static struct ph_sched_options schedule(const struct ph_conf *c)
 void work_soon(struct work *w)
 {
     ph_loop_later(w->p->loop, &w->later);
+}
+
+/*
+ * An fsync costs as much processor time as several letters, however many share it. When several
+ * senders shared the last commit, as many are likely to be on their way again: this one waits for
+ * them a moment. A sender that is alone never waits.
+ */
+static bool gathers(const struct work *w)
+{
+    size_t want = w->gather < GATHER_LETTERS ? w->gather : GATHER_LETTERS;
+    return w->batch_n && w->batch_n < want && !w->p->draining &&
+           ph_mono_us() - w->batch_at < GATHER_US;
 }
 
 static bool must_commit(struct work *w)
@@ -86,6 +98,10 @@ static void finish_drain(struct work *w)
 static void turn(void *ctx)
 {
     struct work *w = ctx;
+    if (gathers(w)) { /* nothing else is done while a transaction with letters is open */
+        ph_timer_set(w->timer, 1);
+        return;
+    }
     bool committed = must_commit(w);
     if (committed)
         work_commit(w);

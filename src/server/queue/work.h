@@ -29,6 +29,8 @@ enum {
     FLYING_BYTES = 256 * 1024 * 1024, /* bodies handed to the relay and not yet answered */
     BATCH_LETTERS = 1024,             /* of one transaction */
     BATCH_BYTES = 32 * 1024 * 1024,
+    GATHER_LETTERS = 16,  /* a commit waits for at most so many, */
+    GATHER_US = 2000,     /* and no longer than this */
     LOCAL_FLYING = 20000, /* deliveries not yet synced */
     FILL_PAGE = 256,      /* rows read from disk at a time */
     FILL_DESTS = 200,     /* destinations looked at in one turn */
@@ -73,6 +75,7 @@ struct put {
     uint64_t req;
     struct letter *letter;
     struct report *report; /* NULL: a sender */
+    uint64_t rollbacks;    /* ph_spool_rollbacks when it was put */
 };
 
 struct report;
@@ -94,6 +97,8 @@ struct work {
     uint64_t serial;
     struct put *batch, **batch_last;
     size_t batch_n, batch_bytes;
+    int64_t batch_at;      /* monotonic us: when its first letter came */
+    size_t gather;         /* so many shared the last commit */
     struct ph_later later; /* end of the turn: commit, fill, dispatch */
     struct ph_timer *timer;
     int64_t flush_at; /* monotonic ms: changes are committed by then; 0: none */
