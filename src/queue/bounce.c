@@ -116,6 +116,22 @@ static bool has_8bit(ph_str s)
     return false;
 }
 
+/* How many recipients are told of one by one: the report must fit into the queue's bound whatever
+ * was replied. */
+static size_t told(const struct ph_bounce *b)
+{
+    enum { FIXED = 1200 }; /* field names, dates, advice, the indent of twenty lines */
+    size_t n = 0, bytes = 0;
+    while (n < b->n && n < PH_BOUNCE_RCPTS) {
+        const struct ph_bounce_rcpt *r = &b->rcpts[n];
+        bytes += 2 * (r->address.n + r->reply.n + r->mta.n) + r->original.n + FIXED;
+        if (n && bytes > PH_BOUNCE_TOLD)
+            break;
+        n++;
+    }
+    return n;
+}
+
 /* ---- parts ------------------------------------------------------------------------------- */
 
 static void add_head(const struct ph_bounce *b, struct ph_buf *out)
@@ -152,7 +168,7 @@ static void add_text(const struct ph_bounce *b, struct ph_buf *out)
                 b->for_postmaster ? "The" : "Your");
     add_date(out, b->received);
     ph_buf_addf(out, " could not be delivered to:\r\n");
-    for (size_t i = 0; i < b->n && i < PH_BOUNCE_RCPTS; i++) {
+    for (size_t i = 0, n = told(b); i < n; i++) {
         const struct ph_bounce_rcpt *r = &b->rcpts[i];
         ph_buf_add(out, PH_STR("\r\n  <"));
         add_clean(out, r->address, b->utf8, 900);
@@ -166,8 +182,8 @@ static void add_text(const struct ph_bounce *b, struct ph_buf *out)
                         (int)(r->mta.n < 255 ? r->mta.n : 255), r->mta.p);
         add_quoted(out, r->reply, b->utf8);
     }
-    if (b->n > PH_BOUNCE_RCPTS)
-        ph_buf_addf(out, "\r\n  and to %zu more.\r\n", b->n - PH_BOUNCE_RCPTS);
+    if (b->n > told(b))
+        ph_buf_addf(out, "\r\n  and to %zu more.\r\n", b->n - told(b));
     ph_buf_addf(
         out,
         "\r\n%s it will not be tried again.%s\r\nThe header of the letter is attached.\r\n\r\n",
@@ -190,7 +206,7 @@ static void add_status(const struct ph_bounce *b, struct ph_buf *out)
                 PH_FMT(b->hostname), PH_FMT(b->letter_id));
     add_date(out, b->received);
     ph_buf_add(out, PH_STR("\r\n"));
-    for (size_t i = 0; i < b->n && i < PH_BOUNCE_RCPTS; i++) {
+    for (size_t i = 0, n = told(b); i < n; i++) {
         const struct ph_bounce_rcpt *r = &b->rcpts[i];
         const char *type = b->utf8 && has_8bit(r->address) ? "utf-8" : "rfc822";
         ph_buf_add(out, PH_STR("\r\n"));

@@ -8,6 +8,8 @@
 
 enum {
     PH_BOUNCE_RCPTS = 500,
+    PH_BOUNCE_TOLD =
+        512 * 1024, /* bytes that telling of them may take; of others only the number is said */
     PH_BOUNCE_HEADER = 64 * 1024
 }; /* told of one by one; bytes of header returned */
 

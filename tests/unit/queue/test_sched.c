@@ -209,10 +209,49 @@ static void reports_cannot_be_broken_by_what_they_hold(void **state)
     }
 }
 
+/* Five hundred of the longest addresses with the longest replies: what the queue can hold, and
+ * everyone counted. */
+static void reports_have_an_end(void **state)
+{
+    static struct ph_bounce_rcpt r[500];
+    static char address[1000], reply[2048], more[64];
+    (void)state;
+    memset(address, 'a', sizeof address);
+    memset(reply, '5', sizeof reply);
+    for (size_t i = 0; i < sizeof reply; i += 100)
+        reply[i] = '\n';
+    for (size_t i = 0; i < 500; i++)
+        r[i] = (struct ph_bounce_rcpt){.address = {address, sizeof address},
+                                       .original = {address, sizeof address},
+                                       .reply = {reply, sizeof reply},
+                                       .mta = PH_STR("mx.b.test"),
+                                       .last_try = 1};
+    struct ph_bounce b = {.hostname = PH_STR("mx.a.test"),
+                          .id = PH_STR("1k0wefw9are"),
+                          .to = PH_STR("a@a.test"),
+                          .letter_id = PH_STR("1k0wefw9arf"),
+                          .rcpts = r,
+                          .n = 500};
+    struct ph_buf out;
+    uint32_t skip;
+    ph_str id;
+    ph_buf_init(&out, NULL, 1 << 20);
+    assert_int_equal(ph_bounce_write(&b, &out, &skip, &id), 0);
+    ph_str rest = ph_buf_str(&out);
+    size_t told = 0;
+    for (size_t at; (at = ph_str_find(rest, PH_STR("Final-Recipient:"))) != PH_NPOS; told++)
+        rest = ph_str_skip(rest, at + 1);
+    snprintf(more, sizeof more, "and to %zu more.", 500 - told);
+    assert_int_not_equal(told, 0);
+    assert_int_not_equal(ph_str_find(ph_buf_str(&out), ph_str_c(more)), PH_NPOS);
+    ph_buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backoff_grows_within_bounds),
+        cmocka_unit_test(reports_have_an_end),
         cmocka_unit_test(turns_are_taken),
         cmocka_unit_test(silence_holds),
         cmocka_unit_test(clocks_jump),
