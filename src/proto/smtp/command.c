@@ -114,7 +114,7 @@ static int read_path(ph_str rest, const char *word_before, struct ph__smtp_comma
     allow |= c->verb == VERB_MAIL ? PH_SMTP_ALLOW_NULL : PH_SMTP_ALLOW_POSTMASTER;
     int r = ph__smtp_path_read(&rest, allow, scratch, &c->mailbox, reterr);
     if (r < 0)
-        return r;
+        return r == -PH_ESYNTAX ? -PH_ENOENT : r;
     r = read_params(rest, c, announced, reterr);
     if (r < 0)
         return r;

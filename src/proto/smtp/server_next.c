@@ -232,12 +232,15 @@ static bool is_http(ph_str line)
 
 static void refuse_line(struct ph_smtp_server *s, ph_str line, int why, const struct ph_error *e)
 {
+    /* RFC 3463 3.2: of a recipient, of a sender. */
+    const char *bad_address = ph_str_has_iprefix(line, PH_STR("RCPT")) ? "5.1.3" : "5.1.7";
     const struct {
         int why, code;
         const char *esc;
     } rows[] = {
-        {-PH_ENOTIMPL, 500, "5.5.2"}, {-PH_EINVAL, 555, "5.5.4"}, {-PH_EDENIED, 553, "5.6.7"},
-        {-PH_ELIMIT, 501, "5.1.7"},   {-PH_ENOMEM, 451, "4.3.0"}, {-PH_ESYNTAX, 501, "5.5.4"},
+        {-PH_ENOTIMPL, 500, "5.5.2"},   {-PH_EINVAL, 555, "5.5.4"},     {-PH_EDENIED, 553, "5.6.7"},
+        {-PH_ENOENT, 501, bad_address}, {-PH_ELIMIT, 501, bad_address}, {-PH_ENOMEM, 451, "4.3.0"},
+        {-PH_ESYNTAX, 501, "5.5.4"},
     };
     size_t i = 0;
     while (i < sizeof rows / sizeof rows[0] - 1 && rows[i].why != why)

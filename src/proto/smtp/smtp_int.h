@@ -24,7 +24,7 @@ enum {
 };
 
 enum ph__smtp_args { ARGS_NONE, ARGS_NAME, ARGS_TEXT, ARGS_FROM, ARGS_TO, ARGS_AUTH };
-enum { LAST = 1, JUNK = 2, ASK = 4, MAILS = 8 };
+enum { LAST = 1, JUNK = 2, MAILS = 4 };
 
 enum ph__smtp_verb {
 #define C(name, args, states, next, flags) VERB_##name,
@@ -98,8 +98,8 @@ struct ph__smtp_command {
 
 /* Reads a line without CRLF. announced: EXT_BITs that give parameters and UTF-8. Slices are
  * borrowed from the line, the mailbox from scratch. -PH_ENOTIMPL: no such command; -PH_ESYNTAX:
- * text says what; -PH_EINVAL: unknown parameter; -PH_EDENIED: needs SMTPUTF8; -PH_ELIMIT: path too
- * long; -PH_ENOMEM. */
+ * text says what; -PH_EINVAL: unknown parameter; -PH_EDENIED: needs SMTPUTF8; -PH_ENOENT: not an
+ * address; -PH_ELIMIT: path too long; -PH_ENOMEM. */
 PH_MUST_CHECK int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratch,
                                         struct ph__smtp_command *ret_command,
                                         struct ph_error *reterr);

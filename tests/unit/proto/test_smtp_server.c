@@ -86,22 +86,24 @@ static const struct script scripts[] = {
      "HELO c.test;MAIL a@b.test;RCPT \"a b\\\\\\\"\"@[192.0.2.1];RCPT x@[IPv6:2001:db8::1];RCPT "
      "x@[IPv6:::ffff:1.2.3.4];RESET;"},
     {"bad paths", 0,
-     HELLO "C:MAIL FROM:a@b.test\nS:501 5.5.4 the address is not in angle brackets\n"
-           "C:MAIL FROM:<a..b@c.test>\nS:501 5.5.4 the local part of the address is not a "
+     HELLO "C:MAIL FROM:a@b.test\nS:501 5.1.7 the address is not in angle brackets\n"
+           "C:MAIL FROM:<a..b@c.test>\nS:501 5.1.7 the local part of the address is not a "
            "dot-string or quoted string\n"
-           "C:MAIL FROM:<a@b.test\nS:501 5.5.4 the address does not end in an angle bracket\n"
-           "C:MAIL FROM:<a@b..test>\nS:501 5.5.4 the domain of the address is not a domain name or "
+           "C:MAIL FROM:<a@b.test\nS:501 5.1.7 the address does not end in an angle bracket\n"
+           "C:MAIL FROM:<a@b..test>\nS:501 5.1.7 the domain of the address is not a domain name or "
            "address literal\n"
-           "C:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.5.4 the domain of the address is not a domain "
+           "C:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.1.7 the domain of the address is not a domain "
            "name or address literal\n"
-           "C:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.5.4 the domain of the address is not a domain "
+           "C:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.1.7 the domain of the address is not a domain "
            "name or address literal\n"
-           "C:MAIL FROM:<a>\nS:501 5.5.4 the address has no domain\n"
-           "C:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.5.4 the local part of the address is not a "
+           "C:MAIL FROM:<a>\nS:501 5.1.7 the address has no domain\n"
+           "C:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.1.7 the local part of the address is not a "
            "dot-string or quoted string\n"
            "C:MAIL FROM:<a@b.test>x\nS:501 5.5.4 there is more behind the address\n"
-           "C:MAIL TO:<a@b.test>\nS:501 5.5.4 MAIL FROM:<address> is expected\n",
-     "HELO c.test;"},
+           "C:MAIL TO:<a@b.test>\nS:501 5.5.4 MAIL FROM:<address> is expected\n"
+           "C:MAIL FROM:<>\nS:250 2.1.0 Ok\n"
+           "C:RCPT TO:a@b.test\nS:501 5.1.3 the address is not in angle brackets\n",
+     "HELO c.test;MAIL ;RESET;"},
     {"parameters", 0,
      HELLO
      "C:MAIL FROM:<a@b.test> SIZE=1001\nS:552 5.3.4 The message is larger than SIZE allows\n"
