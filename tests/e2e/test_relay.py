@@ -2,6 +2,7 @@
 import email
 import email.policy
 
+import socket
 import socketserver
 import threading
 import time
@@ -22,7 +23,10 @@ class Sink(socketserver.ThreadingTCPServer):
     def __init__(self, ip, starttls=False):
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
         self.down, self.most = False, None  # most: letters on one connection
-        super().__init__((ip, PORTS["mx"]), Session)
+        super().__init__((ip, PORTS["mx"]), Session, bind_and_activate=False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # a letter does not vanish in it
+        self.server_bind()
+        self.server_activate()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -75,6 +79,10 @@ class Session(socketserver.StreamRequestHandler):
                     self.say("554 5.5.1 nobody")
                     continue
                 self.say("354 go on")
+                if "early" in rcpts:
+                    self.say("554 5.7.1 no need to go on")
+                    time.sleep(2)
+                    return
                 body = b""
                 while (piece := self.rfile.readline()) not in (b".\r\n", b""):
                     body += piece[1:] if piece.startswith(b".") else piece
@@ -170,6 +178,13 @@ class Relay(unittest.TestCase):
             self.until(lambda: len(sink.letters) == i + 1, 5)
         for i in range(7):
             self.assertNotIn("deferred", {s["event"] for s in self.house.steps(f"<few{i}@a.test>", "relayed")})
+
+    def test_an_answer_in_the_middle_of_the_letter(self):
+        self.sink()
+        with self.house.submit(self.alice) as s:
+            s.sendmail(self.alice, ["early@sink.test"], LETTER % (b"early", b"early") + (b"y" * 98 + b"\r\n") * 9000)
+        report, = self.reports(1)
+        self.assertEqual(report.get_payload(1).get_payload()[1]["Status"], "5.7.1")
 
     def test_552_may_mean_enough(self):
         sink = self.sink()

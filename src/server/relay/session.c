@@ -119,6 +119,11 @@ static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text,
     route_next(t);
 }
 
+static int fate_of(int code)
+{
+    return code >= 500 ? IPC_REFUSED : IPC_DEFERRED;
+}
+
 /* It had ended while idle, before this letter came: from the start. */
 static void once_more(struct session *s)
 {
@@ -151,17 +156,14 @@ static void over(struct session *s, const struct ph_error *why,
     ph_str said = farewell && farewell->code ? farewell->text : text;
     result_event(t, event_of(s, EV_TRIED, farewell ? code : 0, said,
                              PH_STR("the connection broke in the middle of the letter")));
-    result_rest(t, IPC_DEFERRED, code, PH_STR("4.4.2"), said);
+    /* What it said unasked, in the middle of the letter, is its answer to it. */
+    result_rest(t, farewell ? fate_of((int)code) : IPC_DEFERRED, code,
+                farewell ? farewell->esc : PH_STR("4.4.2"), said);
     session_abort(s);
     result_send(t);
 }
 
 /* ---- a letter ---------------------------------------------------------------------------- */
-
-static int fate_of(int code)
-{
-    return code >= 500 ? IPC_REFUSED : IPC_DEFERRED;
-}
 
 static void letter_done(struct session *s)
 {
