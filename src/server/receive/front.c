@@ -4,6 +4,7 @@
 #include "id.h"
 #include "loop.h"
 #include "random.h"
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,18 @@ static uint64_t hash(const struct front *f, const char *ip)
     return h ^ h >> 29;
 }
 
+/* Who holds one IPv6 address holds the /64 around it. */
+static void network_of(const struct front_guest *g, char *ret, size_t n)
+{
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&g->addr.sa;
+    const unsigned char *p = v6->sin6_addr.s6_addr;
+    if (strchr(g->ip, ':'))
+        snprintf(ret, n, "%02x%02x:%02x%02x:%02x%02x:%02x%02x::", p[0], p[1], p[2], p[3], p[4],
+                 p[5], p[6], p[7]);
+    else
+        snprintf(ret, n, "%s", g->ip);
+}
+
 static struct front_ticket *ticket_for(struct front *f, const char *ip)
 {
     uint64_t key = hash(f, ip);
@@ -181,7 +194,9 @@ static void come_in(struct front *f, int service, int fd, const struct ph_addr *
     struct front_guest g = {.service = service, .fd = fd, .addr = *addr};
     ph_addr_ip(addr, g.ip, sizeof g.ip);
     ph_addr_text(addr, g.text, sizeof g.text);
-    struct front_ticket *t = ticket_for(f, g.ip);
+    char network[sizeof g.ip];
+    network_of(&g, network, sizeof network);
+    struct front_ticket *t = ticket_for(f, network);
     f->total++;
     if (!t) {
         close(fd);

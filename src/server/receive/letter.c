@@ -9,6 +9,7 @@
 #include "file.h"
 #include "summary.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ void letter_init(struct letter *l, struct letter_room *room)
 void letter_clear(struct letter *l)
 {
     ph_buf_done(&l->rcpts);
+    free(l->seen);
     ph_buf_done(&l->buf);
     ph_buf_done(&l->summary);
     if (l->fd >= 0)
@@ -63,14 +65,59 @@ void letter_from(struct letter *l, ph_str sender, uint32_t flags)
     l->flags = flags;
 }
 
-static bool has_target(ph_str rows, const struct ipc_rcpt *r)
+/* A thousand recipients that lead to the same thousand targets must cost no million comparisons.
+ * Who makes two addresses that collide spoils a letter of his own. */
+static uint64_t hash(const struct ipc_rcpt *r)
 {
-    struct ipc_rcpt one;
-    while (ipc_each(rcpt, &rows, &one))
-        if (one.target == r->target && one.account == r->account &&
-            ph_str_eq(one.address, r->address))
-            return true;
-    return false;
+    uint64_t h = (0xcbf29ce484222325u ^ r->target) * 0x100000001b3u ^ r->account;
+    for (size_t i = 0; i < r->address.n; i++)
+        h = (h ^ (unsigned char)r->address.p[i]) * 0x100000001b3u;
+    h ^= h >> 32;
+    return h ? h : 1;
+}
+
+/* 1: it is new; 0: it was there. There is a free place. */
+static int see(struct letter *l, uint64_t h)
+{
+    size_t at = h & (l->seen_cap - 1);
+    for (; l->seen[at]; at = (at + 1) & (l->seen_cap - 1))
+        if (l->seen[at] == h)
+            return 0;
+    l->seen[at] = h;
+    l->seen_n++;
+    return 1;
+}
+
+static bool seen_room(struct letter *l)
+{
+    enum { LEAST = 16 };
+    if (2 * (l->seen_n + 1) <= l->seen_cap)
+        return true;
+    struct letter more = {.seen_cap = l->seen_cap ? 4 * l->seen_cap : LEAST};
+    more.seen = calloc(more.seen_cap, sizeof *more.seen);
+    if (!more.seen)
+        return false;
+    for (size_t i = 0; i < l->seen_cap; i++)
+        if (l->seen[i])
+            see(&more, l->seen[i]);
+    free(l->seen);
+    l->seen = more.seen;
+    l->seen_n = more.seen_n;
+    l->seen_cap = more.seen_cap;
+    return true;
+}
+
+/* As if those behind `n` had not been added. */
+static void forget_targets(struct letter *l, size_t n)
+{
+    struct ipc_rcpt r;
+    l->rcpts.n = n;
+    l->rcpts.err = 0;
+    if (l->seen)
+        memset(l->seen, 0, l->seen_cap * sizeof *l->seen);
+    l->seen_n = 0;
+    for (ph_str rows = ph_buf_str(&l->rcpts); ipc_each(rcpt, &rows, &r);)
+        see(l, hash(&r));
 }
 
 int letter_to(struct letter *l, ph_str given, ph_str targets)
@@ -78,18 +125,22 @@ int letter_to(struct letter *l, ph_str given, ph_str targets)
     size_t before = l->rcpts.n;
     unsigned count = 0;
     struct ipc_rcpt r;
-    while (ipc_each(rcpt, &targets, &r)) {
-        if (r.target == IPC_DISCARD || has_target(ph_str_sub(ph_buf_str(&l->rcpts), 0, before), &r))
+    int err = 0;
+    while (!err && ipc_each(rcpt, &targets, &r)) {
+        if (r.target == IPC_DISCARD)
             continue;
-        ipc_add(rcpt, &l->rcpts, &r);
-        count++;
+        if (!seen_room(l)) {
+            err = -PH_ENOMEM;
+        } else if (see(l, hash(&r))) {
+            ipc_add(rcpt, &l->rcpts, &r);
+            err = ph_buf_err(&l->rcpts);
+            count++;
+        }
     }
-    int err = ph_buf_err(&l->rcpts);
     if (!err)
         err = charge(l, l->rcpts.n - before);
     if (err) {
-        l->rcpts.n = before;
-        l->rcpts.err = 0;
+        forget_targets(l, before);
         return err;
     }
     if (l->given++ == 0)

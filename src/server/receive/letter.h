@@ -20,7 +20,8 @@ enum {
     LETTER_ADDRESS = 1024
 };
 
-/* What the letters of one process may take together, in octets: messages and lists of recipients, in memory and in memory files. */
+/* What the letters of one process may take together, in octets: messages and lists of recipients,
+ * in memory and in memory files. */
 struct letter_room {
     uint64_t used, most;
 };
@@ -36,6 +37,8 @@ struct letter {
     unsigned given;                 /* recipients as given */
     unsigned targets;               /* records in rcpts */
     struct ph_buf rcpts;
+    uint64_t *seen; /* hashes of what is in rcpts; open addressing, 0: free */
+    size_t seen_n, seen_cap;
     uint32_t flags;
     letter_start *start;
     void *ctx;
@@ -47,7 +50,7 @@ struct letter {
     bool started;
     struct ph_buf summary;
     char message_id[999];
-    unsigned received; /* Received fields, ours included */
+    unsigned received;        /* Received fields, ours included */
     struct letter_room *room; /* the owner's; NULL: no bound */
     uint64_t held;            /* of it */
 };
@@ -58,8 +61,8 @@ void letter_clear(struct letter *l); /* frees all and inits */
 /* flags: enum ipc_flag. sender: at most LETTER_ADDRESS. */
 void letter_from(struct letter *l, ph_str sender, uint32_t flags);
 /* A recipient as given and the targets keeper answered (rows of rcpt); targets that are there
- * already are left out. -PH_ELIMIT: no room for more, -PH_EFULL: its letter_room is used up, -PH_ENOMEM;
- * then nothing was added. */
+ * already are left out. -PH_ELIMIT: no room for more, -PH_EFULL: its letter_room is used up,
+ * -PH_ENOMEM; then nothing was added. */
 PH_MUST_CHECK int letter_to(struct letter *l, ph_str given, ph_str targets);
 
 void letter_begin(struct letter *l, letter_start *start, void *ctx);

@@ -10,6 +10,7 @@
 #include "file.h"
 #include "letter.h"
 #include "submission.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,6 +240,35 @@ static void journeys(void **state)
     ph_buf_done(&out);
 }
 
+/* A list said again and again adds nobody, at a price that does not grow with itself. */
+static void test_same_targets(void **state)
+{
+    struct ph_buf rows;
+    struct letter l;
+    char address[40];
+    (void)state;
+    letter_init(&l, NULL);
+    ph_buf_init(&rows, NULL, 1 << 20);
+    for (int i = 0; i < 4000; i++) {
+        snprintf(address, sizeof address, "u%d@d.test", i);
+        add_target(&rows, address, 0);
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(letter_to(&l, PH_STR("list@d.test"), ph_buf_str(&rows)), 0);
+    assert_int_equal(l.targets, 4000);
+    assert_int_equal(l.given, 1000);
+    struct letter_room room = {.most = 10};
+    l.room = &room;
+    ph_buf_clear(&rows);
+    add_target(&rows, "more@d.test", 0);
+    assert_int_equal(letter_to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), -PH_EFULL);
+    room.most = 1000;
+    assert_int_equal(letter_to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), 0);
+    assert_int_equal(l.targets, 4001);
+    ph_buf_done(&rows);
+    letter_clear(&l);
+}
+
 /* What is taken is given back, and what does not fit is not taken. */
 static void test_room(void **state)
 {
@@ -265,9 +295,13 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),     cmocka_unit_test(envelopes), cmocka_unit_test(test_room),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(envelopes),
+        cmocka_unit_test(test_same_targets),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(traces),
-        cmocka_unit_test(completed), cmocka_unit_test(journeys),
+        cmocka_unit_test(completed),
+        cmocka_unit_test(journeys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
