@@ -30,8 +30,12 @@ PH_MUST_CHECK int ph_sign_key_load(ph_str pem, struct ph_sign_key **ret_key, str
 struct ph_sign_key *ph_sign_key_free(struct ph_sign_key *k);
 int ph_sign(struct ph_sign_key *k, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
 
-/* Server context without certificates. Session tickets with keys of its own; 1.2+; modern ciphers only. */
+/* Server context without certificates. Session tickets, with a key of its own until it is given one; 1.2+; modern ciphers only. */
 struct ph_tls_ctx *ph_tls_server_ctx(struct ph_error *reterr);
+/* Random bytes that new tickets are sealed with (RFC 5077 4) and old ones opened; servers that share them resume each other's
+ * sessions. Tickets of an earlier secret lead to a full handshake. 0, -PH_EINVAL (not PH_TLS_TICKET_KEY bytes). */
+enum { PH_TLS_TICKET_KEY = 80 };
+PH_MUST_CHECK int ph_tls_ticket_key(struct ph_tls_ctx *c, ph_str secret);
 /* Adds or replaces the certificate `name` (host name, or "" for the default when SNI fits none). chain: PEM, leaf
  * first. key: PEM private key, or empty when signer does it. Replacing takes effect for new handshakes. Errors say
  * what is wrong with the certificate. 0, or 1 when it is in use but expired or not yet valid: then, as an exception,

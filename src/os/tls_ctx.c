@@ -234,6 +234,17 @@ struct ph_tls_ctx *ph_tls_server_ctx(struct ph_error *reterr)
     return c;
 }
 
+int ph_tls_ticket_key(struct ph_tls_ctx *c, ph_str secret)
+{
+    unsigned char keys[PH_TLS_TICKET_KEY];
+    if (secret.n != sizeof keys)
+        return -PH_EINVAL;
+    memcpy(keys, secret.p, sizeof keys);
+    int ok = (int)SSL_CTX_set_tlsext_ticket_keys(c->ssl, keys, sizeof keys);
+    ph_wipe(keys, sizeof keys);
+    return ok == 1 ? 0 : -PH_EINVAL;
+}
+
 struct ph_tls_ctx *ph_tls_client_ctx(enum ph_tls_verify verify, const char *ca_file,
                                      struct ph_error *reterr)
 {

@@ -159,6 +159,38 @@ class Processes(unittest.TestCase):
             self.assertEqual(s.noop()[0], 250)
         self.assertEqual(self.house.stop(), 0)
 
+    def test_a_session_of_one_process_is_resumed_by_another(self):
+        self.house.settings.update(mx_processes=2)
+        self.house.start()
+        context = self.house.tls()
+
+        def resumed(session):
+            with self.greet() as s:
+                s.ehlo()
+                self.assertEqual(s.docmd("STARTTLS")[0], 220)
+                s.sock = context.wrap_socket(s.sock, session=session)
+                s.file = None
+                s.noop()  # the ticket of TLS 1.3 comes with the first answer
+                return s.sock.session_reused, s.sock.session
+
+        first, session = resumed(None)
+        self.assertFalse(first)
+        begin = time.monotonic()
+        while True:
+            self.assertTrue(resumed(session)[0])
+            served = [p["counters"]["connections"] for p in self.house.status()["processes"] if p["process"] == "mx"]
+            if min(served) > 0:
+                break
+            self.assertLess(time.monotonic() - begin, 60, served)
+        self.assertEqual(len(served), 2)
+        os.kill(self.one("mx")["pid"], signal.SIGKILL)  # who is started anew knows the secret, too
+        until(lambda: all(p["state"] == "ready" for p in self.house.status()["processes"]))
+        self.assertTrue(resumed(session)[0])
+        self.house.admin("reload")
+        self.assertFalse(resumed(session)[0])
+        self.assertTrue(resumed(resumed(None)[1])[0])
+        self.assertEqual(self.house.stop(), 0)
+
     def test_one_that_hangs_does_not_hold_up_the_end(self):
         self.house.start()
         os.kill(self.one("store")["pid"], signal.SIGSTOP)

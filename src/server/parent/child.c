@@ -98,6 +98,13 @@ void child_send_certs(struct child *c)
         must(c, ipc_send(c->chan, KEY, -1, name, ph_buf_str(&c->p->key)));
 }
 
+void child_send_tickets(struct child *c)
+{
+    ph_str secret = {c->p->tickets[c->role], PH_TLS_TICKET_KEY};
+    if (ipc_may_send(IPC_TICKET_KEY, ROLE_PARENT, c->role))
+        must(c, ipc_send(c->chan, TICKET_KEY, -1, secret));
+}
+
 static bool is_up(const struct child *c)
 {
     return c->chan && (c->state == CHILD_STARTING || c->state == CHILD_READY);
@@ -154,6 +161,7 @@ static void tell_all(struct child *c)
     char user[64];
     child_send_conf(c);
     child_send_certs(c);
+    child_send_tickets(c);
     for (size_t i = 0; i < c->p->child_count; i++)
         child_join(&c->p->children[i], c);
     send_listeners(c);

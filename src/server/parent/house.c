@@ -9,6 +9,8 @@
  */
 #include "parent_int.h"
 
+#include "random.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -18,7 +20,8 @@ enum {
     AGAIN_MOST_MS = 30000,
     STABLE_MS = 60000, /* after this a death counts as the first one again */
     STARTS_MOST = 5,   /* deaths of one child before all were ready once */
-    DRAIN_MS = 10000
+    DRAIN_MS = 10000,
+    TICKETS_MS = 24 * 3600 * 1000 /* the life of a secret of session tickets */
 };
 
 static const unsigned stages[] = {
@@ -48,6 +51,26 @@ static void add(struct parent *p, int role, int64_t count)
     }
 }
 
+/* ---- session tickets
+ * -------------------------------------------------------------------------------- */
+
+/* A role's own: whoever breaks into what talks to strangers opens no user's session with it. */
+static void new_tickets(struct parent *p)
+{
+    ph_random(p->tickets, sizeof p->tickets);
+    if (p->ticket_timer)
+        ph_timer_set(p->ticket_timer, TICKETS_MS);
+}
+
+static void on_tickets(void *ctx)
+{
+    struct parent *p = ctx;
+    new_tickets(p);
+    for (size_t i = 0; i < p->child_count; i++)
+        if (p->children[i].chan && p->children[i].state != CHILD_DRAINING)
+            child_send_tickets(&p->children[i]);
+}
+
 /* The inner ones first: by the time the network side listens, they are opening their databases
  * already. */
 void house_start(struct parent *p)
@@ -57,6 +80,8 @@ void house_start(struct parent *p)
         add(p, single[i], 1);
     add(p, ROLE_MX, p->conf->mx_processes);
     add(p, ROLE_ACCESS, p->conf->access_processes);
+    p->ticket_timer = ph_timer_new(p->loop, on_tickets, p);
+    new_tickets(p);
     for (size_t i = 0; i < p->child_count; i++)
         child_start(&p->children[i]);
 }
@@ -262,6 +287,7 @@ int house_reload(struct parent *p)
             child_send_certs(c);
         }
     }
+    on_tickets(p);
     ph_log(PH_LOG_INFO, (ph_str){0}, "reloaded", "");
     return 0;
 }

@@ -102,6 +102,7 @@ static void clean_up(struct parent *p)
 {
     for (size_t i = 0; i < p->child_count; i++) {
         ph_timer_free(p->children[i].again);
+        ph_timer_free(p->children[i].rejoin);
         ipc_chan_free(p->children[i].chan);
         ph_buf_done(&p->children[i].counters);
     }
@@ -109,6 +110,8 @@ static void clean_up(struct parent *p)
         close(p->listeners[i].fd);
     control_close(p);
     ph_timer_free(p->limit);
+    ph_timer_free(p->ticket_timer);
+    ph_wipe(p->tickets, sizeof p->tickets);
     data_close(p);
     ph_loop_free(p->loop);
     ph_conf_free(p->conf);

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "loop.h"
 #include "parent.h"
+#include "tls.h"
 
 #include <sys/types.h>
 
@@ -70,6 +71,8 @@ struct parent {
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
     struct ph_buf cert, key; /* PEM */
+    char tickets[ROLE_COUNT][PH_TLS_TICKET_KEY]; /* the secret of each role that has tickets */
+    struct ph_timer *ticket_timer;
     struct ph_timer *limit;  /* of stopping, of one collection of counters */
     struct ph_timer *stats_limit;
     uint64_t stats_req;
@@ -103,6 +106,7 @@ void child_waited(struct child *c, int status);
 void child_join(struct child *a, struct child *b); /* a new channel between them, where the matrix has one */
 void child_send_conf(struct child *c);
 void child_send_certs(struct child *c);
+void child_send_tickets(struct child *c); /* after the certificates */
 
 /* house.c: all of them */
 void house_start(struct parent *p);

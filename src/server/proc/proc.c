@@ -89,6 +89,10 @@ static void on_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
     case IPC_CONF:
         on_conf(p, msg->CONF.settings);
         break;
+    case IPC_TICKET_KEY:
+        if (p->tls_server && ph_tls_ticket_key(p->tls_server, msg->TICKET_KEY.secret) < 0)
+            ph_log(PH_LOG_WARN, (ph_str){0}, "ticket-key-refused", "");
+        break;
     case IPC_CERT:
         on_cert(p, &msg->CERT);
         break;
