@@ -110,6 +110,11 @@ static bool is_up(const struct child *c)
     return c->chan && (c->state == CHILD_STARTING || c->state == CHILD_READY);
 }
 
+bool child_is_ready(const struct child *c)
+{
+    return c->chan && c->state == CHILD_READY;
+}
+
 static void send_peer(struct child *to, const struct child *about, int fd)
 {
     must(to, ipc_send(to->chan, PEER, fd, (uint8_t)about->role, about->instance));

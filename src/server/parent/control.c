@@ -34,7 +34,7 @@ static void do_status(struct control *c, ph_str argument)
     p->stats_req++;
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *one = &p->children[i];
-        one->asked = one->state == CHILD_READY && !ipc_send(one->chan, STATS_GET, -1, p->stats_req);
+        one->asked = child_is_ready(one) && !ipc_send(one->chan, STATS_GET, -1, p->stats_req);
         asked = asked || one->asked;
     }
     if (asked)
@@ -85,7 +85,7 @@ static void do_stop(struct control *c, ph_str argument)
 static void do_retry(struct control *c, ph_str argument)
 {
     struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
-    int r = queue && queue->state == CHILD_READY ? ipc_send(queue->chan, QUEUE_RETRY, -1, argument)
+    int r = queue && child_is_ready(queue) ? ipc_send(queue->chan, QUEUE_RETRY, -1, argument)
                                                  : -PH_EAGAIN;
     answer(c, r ? IPC_TEMP : IPC_OK,
            r ? PH_STR("the queue process is not running") : PH_STR("the queue tries again now"));
@@ -94,7 +94,7 @@ static void do_retry(struct control *c, ph_str argument)
 static void do_remove(struct control *c, ph_str argument)
 {
     struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
-    int r = queue && queue->state == CHILD_READY ? ipc_send(queue->chan, QUEUE_REMOVE, -1, argument)
+    int r = queue && child_is_ready(queue) ? ipc_send(queue->chan, QUEUE_REMOVE, -1, argument)
                                                  : -PH_EAGAIN;
     answer(c, r ? IPC_TEMP : IPC_OK,
            r ? PH_STR("the queue process is not running") : PH_STR("the queue forgets them now"));

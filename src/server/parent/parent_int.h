@@ -100,6 +100,8 @@ const ph_conf_list *service_addresses(const struct ph_conf *c, int service);
 
 /* child.c */
 void child_start(struct child *c);
+/* It can be spoken to: its channel may be gone before it was waited for. */
+bool child_is_ready(const struct child *c);
 void child_kill(struct child *c);
 void child_drain(struct child *c);
 void child_waited(struct child *c, int status);
