@@ -11,10 +11,12 @@
 #include <posthouse/base.h>
 
 enum {
-    PH_HOUSE_VERSION = 1,    /* PRAGMA user_version of the schema below */
-    PH_HOUSE_ADDRESS = 320,  /* octets of a normalised address (RFC 5321 4.5.3.1: 64 + 1 + 255) */
-    PH_HOUSE_FOLDER = 200,   /* octets of a folder name */
-    PH_HOUSE_BUSY_MS = 5000, /* how long another writer is waited for */
+    PH_HOUSE_VERSION = 1, /* PRAGMA user_version of the schema below */
+    /* Octets of a normalised address. RFC 5321 4.5.3.1 allows 64 + 1 + 255; the senders of mailing
+     * lists, to whom reports must find, are longer. */
+    PH_HOUSE_ADDRESS = 512,
+    PH_HOUSE_FOLDER = 200,       /* octets of a folder name */
+    PH_HOUSE_BUSY_MS = 5000,     /* how long another writer is waited for */
     PH_HOUSE_ALIAS_STEPS = 1000, /* addresses looked at while one is expanded */
     PH_HOUSE_TARGETS = 500       /* where one address may lead */
 };

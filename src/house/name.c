@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOCAL_MAX = 64, DOMAIN_MAX = 253, LABEL_MAX = 63 };
+enum { LOCAL_MAX = 255, DOMAIN_MAX = 253, LABEL_MAX = 63 };
 
 static char lower(char c)
 {

@@ -60,6 +60,10 @@ static void names(void **state)
         const char *in, *out; /* out NULL: refused */
     } rows[] = {
         {"Alice@Example.ORG", "alice@example.org"},
+        {"bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters.test",
+         "bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters.test"},
+        {"msprvs1=19876abcdef=bounces-987654-somebody.with.a.name=receiver.example@x.test",
+         "msprvs1=19876abcdef=bounces-987654-somebody.with.a.name=receiver.example@x.test"},
         {"a.b+tag@x.test.", "a.b+tag@x.test"},
         {"\"Alice\"@x.test", "alice@x.test"},
         {"\"a\\lice\"@x.test", "alice@x.test"},
@@ -94,7 +98,9 @@ static void names(void **state)
         {"a@[]", NULL},
         {"a@[1 2]", NULL},
         {"a@\xff\xfe", NULL},
-        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@x.test", NULL},
+#define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        {A64 A64 A64 A64 "@x.test", NULL},
+#undef A64
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct ph_house_name name;
