@@ -20,7 +20,8 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, ip, starttls=False):
+    def __init__(self, ip, starttls=False, utf8=False):
+        self.mails, self.utf8 = [], utf8  # MAIL commands
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
         self.down, self.most = False, None  # most: letters on one connection
         super().__init__((ip, PORTS["mx"]), Session, bind_and_activate=False)
@@ -51,12 +52,12 @@ class Session(socketserver.StreamRequestHandler):
         while line := self.rfile.readline():
             verb = line.strip().split(b" ")[0].upper().split(b":")[0]
             if verb == b"EHLO":
-                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + "\r\n250 ENHANCEDSTATUSCODES")
+                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + ("\r\n250-SMTPUTF8" if sink.utf8 else "") + "\r\n250 ENHANCEDSTATUSCODES")
             elif verb == b"STARTTLS":
                 self.say("220 go")
                 self.request.sendall(b"this is no TLS at all\r\n" * 10)
                 return
-            elif verb == b"MAIL" and taken == sink.most:
+            elif verb == b"MAIL" and not sink.mails.append(line.decode()) and taken == sink.most:
                 self.say("421 4.7.0 enough letters on this connection")
                 return
             elif verb == b"RCPT":
@@ -185,6 +186,36 @@ class Relay(unittest.TestCase):
             s.sendmail(self.alice, ["early@sink.test"], LETTER % (b"early", b"early") + (b"y" * 98 + b"\r\n") * 9000)
         report, = self.reports(1)
         self.assertEqual(report.get_payload(1).get_payload()[1]["Status"], "5.7.1")
+
+    def send_utf8(self, key, *rcpts, subject="plain"):
+        letter = (f"From: alice@a.test\r\nSubject: {subject}\r\nMessage-ID: <{key}@a.test>\r\n\r\nx\r\n").encode()
+        with self.house.submit(self.alice) as s:
+            s.sendmail(self.alice, list(rcpts), letter, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+
+    def test_utf8_where_it_is_taken(self):
+        sink = self.sink(utf8=True)
+        home = self.house.account("j\u00fcrgen")
+        self.send_utf8("utf8", "j\u00f6rg@sink.test", home)
+        self.send_utf8("header", "ok@sink.test", subject="gr\u00fc\u00dfe")
+        self.send_utf8("plain", "ok@sink.test")
+        self.until(lambda: len(sink.letters) == 3)
+        self.assertEqual(sorted("SMTPUTF8" in m for m in sink.mails), [False, True, True])
+        self.house.steps("<utf8@a.test>", "delivered", "relayed")
+        self.assertEqual(self.house.pop3(home).stat()[0], 1)
+
+    def test_utf8_where_it_is_not(self):
+        sink = self.sink()
+        self.send_utf8("plain", "ok@sink.test")  # needs no such server
+        self.until(lambda: sink.letters)
+        self.send_utf8("utf8", "j\u00f6rg@sink.test")
+        self.assertEqual(self.house.wait_for(self.alice, 1), 1)
+        report = email.message_from_bytes(self.house.imap_letters(self.alice)[0], policy=email.policy.default)
+        self.assertEqual([p.get_content_type() for p in report.iter_parts()],
+                         ["text/plain", "message/global-delivery-status", "message/global-headers"])
+        status = report.get_payload(1).as_bytes().decode()
+        self.assertIn("Status: 5.6.7", status)
+        self.assertIn("Final-Recipient: utf-8; j\u00f6rg@sink.test", status)
+        self.assertFalse([m for m in sink.mails if "SMTPUTF8" in m])
 
     def test_552_may_mean_enough(self):
         sink = self.sink()

@@ -68,6 +68,7 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
 {
     ph_smtp_server_defaults(o);
     o->hostname = intake_hostname(p);
+    o->smtputf8 = true; /* relay and reports carry it, or say 5.6.7 */
     o->tls_available = p->tls_server != NULL;
     o->limits.message = (uint64_t)p->conf->max_message_size;
     o->limits.recipients = (unsigned)p->conf->max_recipients;
@@ -76,7 +77,8 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
 
 void intake_room(const struct proc *p, struct letter_room *room)
 {
-    uint64_t least = 2 * (uint64_t)p->conf->max_message_size, most = (uint64_t)p->conf->max_letters_memory;
+    uint64_t least = 2 * (uint64_t)p->conf->max_message_size,
+             most = (uint64_t)p->conf->max_letters_memory;
     room->most = most > least ? most : least;
 }
 
@@ -162,7 +164,11 @@ static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
         if (r == 0)
             reply(in, 250, "2.1.5", "Ok");
         else
-            reply_verdict(in, r == -PH_ELIMIT ? IPC_LIMIT : r == -PH_EFULL ? IPC_FULL : IPC_TEMP, (ph_str){0});
+            reply_verdict(in,
+                          r == -PH_ELIMIT  ? IPC_LIMIT
+                          : r == -PH_EFULL ? IPC_FULL
+                                           : IPC_TEMP,
+                          (ph_str){0});
     } else {
         if (m->verdict == IPC_DENIED)
             reply(in, 550, "5.7.1", "No mail for this domain is taken here");
@@ -176,6 +182,27 @@ static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
 
 /* ---- the message -------------------------------------------------------------------------- */
 
+static bool is_ascii(ph_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] & 0x80)
+            return false;
+    return true;
+}
+
+/* Who says SMTPUTF8 may not need it: a letter whose addresses and header are ASCII can go anywhere
+ * (RFC 6531 3.6). A header that does not end in sight is not judged. */
+static bool needs_utf8(const struct letter *l)
+{
+    struct ipc_rcpt r;
+    ph_str rows = ph_buf_str(&l->rcpts), head = letter_head(l);
+    bool ascii = is_ascii(ph_str_c(l->sender));
+    while (ascii && ipc_each(rcpt, &rows, &r))
+        ascii = is_ascii(r.address);
+    size_t end = ph_str_find(head, PH_STR("\r\n\r\n"));
+    return !ascii || end == PH_NPOS || !is_ascii(ph_str_sub(head, 0, end));
+}
+
 /* Puts our fields in front: what letter_begin calls back. */
 static int prologue(void *ctx, struct letter *l)
 {
@@ -184,6 +211,8 @@ static int prologue(void *ctx, struct letter *l)
     struct ph_buf fields;
     size_t skip, id_at;
     ph_smtp_server_info(in->engine, &info);
+    if (!needs_utf8(l))
+        l->flags &= ~(uint32_t)IPC_SMTPUTF8;
     ph_buf_init(&fields, NULL, LETTER_ROOM);
     letter_trace_write(l,
                        &(struct letter_trace){.helo = info.helo,
