@@ -131,6 +131,7 @@ static bool take_line(struct ph_pop3_server *s)
     case PH_LINE_CRLF:
         break;
     }
+    s->active = s->now; /* a trickle of bytes is nothing, a line is */
     if (s->busy == RESPONSE)
         ph__pop3_response(s, line);
     else
@@ -208,7 +209,6 @@ void ph_pop3_server_tls_started(struct ph_pop3_server *s)
 static int64_t feed(void *engine, ph_str in)
 {
     struct ph_pop3_server *s = engine;
-    s->active = s->now;
     if (s->state == POP3_OVER)
         return (int64_t)in.n;
     if (s->busy == TLS) { /* RFC 2595 4: what is sent before the handshake is nobody's */

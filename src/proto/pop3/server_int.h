@@ -41,8 +41,8 @@ struct ph_pop3_server {
     enum busy busy;
     bool tls, eof, skipping, closing, told;
     struct ph_error error;
-    int64_t now,
-        active; /* active: when the peer last read or wrote; -1: the time is not known yet */
+    int64_t now, active; /* active: when the peer last read, or wrote a line; -1: the time is not
+                            known yet */
     unsigned failures, errors;
 
     enum ph_pop3_server_ev pending; /* to be given by next; NEED: none */

@@ -237,6 +237,10 @@ static void silence(void **state)
     struct pop3_owner o = start(true);
     drain(&o, &got, 4096);
     ops->tick(o.s, 4000);
+    say(&o, "NO", &got); /* half a line is not life */
+    assert_int_equal(ops->deadline(o.s), 5000);
+    say(&o, "OP\r\n", &got);
+    assert_int_equal(ops->deadline(o.s), 9000);
     say(&o, "USER alice\r\nPASS sec ret\r\nDELE 1\r\n", &got);
     assert_int_equal(ops->deadline(o.s), 9000);
     ops->tick(o.s, 8999);
