@@ -107,7 +107,7 @@ class Relay(unittest.TestCase):
         zone = house.zone(("sink.test", self.sink_ip)) + ["null.test. MX 0 .", "bare.test. A " + self.sink_ip,
                                                           "deadfirst.test. MX 5 mx.dead.test.", "deadfirst.test. MX 10 mx.sink.test.",
                                                           "mx.dead.test. A " + net + ".77", "dead.test. MX 5 mx.dead.test.",
-                                                          "loop.test. MX 10 mx.a.test.", "noaddress.test. MX 5 mx.nowhere.test.", "nothing.test. TXT x"]
+                                                          "loop.test. MX 10 mx.a.test.", "noaddress.test. MX 5 mx.nowhere.test.", "nothing.test. TXT x"] + [f"d{i}.test. MX 5 mx.sink.test." for i in range(5)]
         self.house = house.House("a.test", net + ".1", zone, retry_first="300ms", retry_most="1s", queue_lifetime="6s")
         self.house.start()
         self.alice = self.house.account("alice")
@@ -170,6 +170,16 @@ class Relay(unittest.TestCase):
             self.send(b"keep%d" % i, "ok@sink.test")
             self.until(lambda: len(sink.letters) > i)
         self.assertLess(sink.connections, 6)
+
+    def test_one_connection_to_the_smarthost_serves_all(self):
+        self.house.settings["smarthost"] = f"{self.sink_ip}:{PORTS['mx']}"
+        self.house.stop()
+        self.house.start()
+        sink = self.sink()
+        for i in range(5):
+            self.send(b"smart%d" % i, f"x@d{i}.test")
+            self.until(lambda: len(sink.letters) > i)
+        self.assertLess(sink.connections, 4)
 
     def test_421_on_a_kept_connection_is_no_failure(self):
         sink = self.sink()

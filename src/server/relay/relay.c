@@ -94,7 +94,8 @@ static void begin(struct try *t)
 
 bool relay_is_full(const struct relay *r)
 {
-    return r->open + r->routing >= RELAY_SESSIONS;
+    size_t most = r->p->conf->smarthost.n ? (size_t)r->p->conf->relay_connections : RELAY_SESSIONS;
+    return r->open + r->routing >= most;
 }
 
 void relay_routing(struct try *t, bool routing)
@@ -119,7 +120,7 @@ struct try *relay_queued_for(struct relay *r, ph_str domain)
 {
     struct try **at = &r->queue_first;
     for (int i = 0; *at && i < RELAY_LOOK; i++, at = &(*at)->queued)
-        if (ph_str_ieq((*at)->domain, domain))
+        if (!domain.n || ph_str_ieq((*at)->domain, domain))
             return unqueue(r, at);
     return NULL;
 }
@@ -199,13 +200,15 @@ static int setup(struct proc *p, struct ph_error *reterr)
     return r.tls ? 0 : -PH_ETLS;
 }
 
-/* TLS verification needs files, and so a restart of this process; everything else is taken at once.
+/* Connections made under other rules end. TLS verification needs files, and so a restart of this
+ * process; everything else is taken at once.
  */
 static void reload(struct proc *p)
 {
     struct relay *r = p->state;
     struct ph_error err = {0};
     bool verified = r->policy == RELAY_VERIFY;
+    session_close_idle(r);
     if (configure(r, &err) < 0)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "settings", "error=%s", err.text);
     if (verified != (r->policy == RELAY_VERIFY)) {

@@ -108,7 +108,8 @@ struct relay {
 /* ---- relay.c ----------------------------------------------------------------------------- */
 /* A session ended or is idle: tries that wait are looked at, at the end of the turn. */
 void relay_next_queued(struct relay *r);
-struct try *relay_queued_for(struct relay *r, ph_str domain); /* taken off; NULL: none */
+/* Taken off; domain empty: any. NULL: none. */
+struct try *relay_queued_for(struct relay *r, ph_str domain);
 bool relay_is_full(const struct relay *r);
 void relay_routing(struct try *t, bool routing);
 

@@ -29,6 +29,7 @@ struct session {
     enum phase phase;
     struct try *t;
     ph_str domain; /* whose mail it takes; yours: freed with the session */
+    bool smart;    /* to the smarthost: it takes everyone's */
     char peer[PEER_TEXT];
     char tls[80];
     unsigned letters;
@@ -326,11 +327,16 @@ static void next_letter(struct session *s, struct try *t)
     ph_pump_kick(s->pump);
 }
 
+static bool is_idle_for(const struct session *s, ph_str domain)
+{
+    return s->phase == IDLE && (s->smart || ph_str_ieq(s->domain, domain));
+}
+
 bool session_reuse(struct try *t)
 {
     struct relay *r = t->relay;
     for (struct session *s = r->sessions; s; s = s->next) {
-        if (s->phase != IDLE || !ph_str_ieq(s->domain, t->domain))
+        if (!is_idle_for(s, t->domain))
             continue;
         r->reused++;
         next_letter(s, t);
@@ -343,7 +349,8 @@ void session_serve_queued(struct relay *r)
 {
     for (struct session *s = r->sessions, *next; s && r->queue_first; s = next) {
         next = s->next;
-        struct try *t = s->phase == IDLE ? relay_queued_for(r, s->domain) : NULL;
+        struct try *t =
+            s->phase == IDLE ? relay_queued_for(r, s->smart ? (ph_str){0} : s->domain) : NULL;
         if (t) {
             r->reused++;
             next_letter(s, t);
@@ -509,6 +516,7 @@ static struct session *session_new(struct try *t)
     *s = (struct session){.relay = r,
                           .c = c,
                           .domain = {domain, t->domain.n},
+                          .smart = r->p->conf->smarthost.n > 0,
                           .next = r->sessions,
                           .at = &r->sessions};
     if (s->next)
