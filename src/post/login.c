@@ -5,8 +5,11 @@
 #include "post.h"
 #include <confuse.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <termios.h>
 #include <unistd.h>
@@ -146,18 +149,62 @@ static void read_environment(struct post_login *l)
 
 /* ---- the password ------------------------------------------------------------------------ */
 
+/* Starts sh -c with the pipe as its standard output and nothing else of ours open. 0 or errno. */
+static int spawn_shell(const char *command, int out, pid_t *ret_pid)
+{
+    char *argv[] = {(char *)"sh", (char *)"-c", (char *)command, NULL};
+    posix_spawn_file_actions_t fa;
+    int e = posix_spawn_file_actions_init(&fa);
+    if (e)
+        return e;
+    e = posix_spawn_file_actions_adddup2(&fa, out, STDOUT_FILENO);
+    if (!e)
+        e = posix_spawn_file_actions_addclosefrom_np(&fa, STDERR_FILENO + 1);
+    if (!e)
+        e = posix_spawn(ret_pid, "/bin/sh", &fa, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&fa);
+    return e;
+}
+
+/* All that comes, of which the first `max` - 1 bytes are kept: who writes more must not be stuck. */
+static void read_all(int fd, char *to, size_t max)
+{
+    char rest[256];
+    size_t n = 0;
+    for (;;) {
+        bool full = n == max - 1;
+        ssize_t got = full ? read(fd, rest, sizeof rest) : read(fd, to + n, max - 1 - n);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            break;
+        n += got > 0 && !full ? (size_t)got : 0;
+    }
+    to[n] = '\0';
+    ph_wipe(rest, sizeof rest);
+}
+
 static int from_command(struct post_login *l)
 {
-    char line[PASSWORD_MAX] = "";
-    FILE *f = popen(l->password_command, "re");
-    if (!f)
+    char text[PASSWORD_MAX];
+    int fds[2], status = 0;
+    pid_t pid;
+    if (pipe2(fds, O_CLOEXEC))
         return post_fail(EX_OSERR, "cannot run %s: %s", l->password_command, strerror(errno));
-    bool got = fgets(line, sizeof line, f) != NULL;
-    int status = pclose(f);
-    ph_buf_add(&l->secret, ph_str_c(line));
-    ph_wipe(line, sizeof line);
-    if (!got || status != 0)
-        return post_fail(EX_CONFIG, "%s gave no password (status %d)", l->password_command, status);
+    int e = spawn_shell(l->password_command, fds[1], &pid);
+    close(fds[1]);
+    if (e) {
+        close(fds[0]);
+        return post_fail(EX_OSERR, "cannot run %s: %s", l->password_command, strerror(e));
+    }
+    read_all(fds[0], text, sizeof text);
+    close(fds[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    ph_str line = ph_str_c(text);
+    ph_buf_add(&l->secret, line); /* its first line counts */
+    ph_wipe(text, sizeof text);
+    if (!line.n || status != 0)
+        return post_fail(EX_CONFIG, "%s gave no password (status %d)", l->password_command,
+                         WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     return 0;
 }
 

@@ -15,7 +15,8 @@ BANNED = {
     r"\b(setjmp|longjmp)\s*\(": "errors are returned",
     r"\balloca\s*\(": "use an arena",
 }
-CLOEXEC = {r"\bopen\s*\(": "O_CLOEXEC", r"\bopenat\s*\(": "O_CLOEXEC", r"(?<![a-z_])socket\s*\(": "SOCK_CLOEXEC", r"\baccept4\s*\(": "SOCK_CLOEXEC",
+# A member of that name (s->ops->open) is not the system's call.
+CLOEXEC = {r"(?<!->)(?<!\.)\bopen\s*\(": "O_CLOEXEC", r"\bopenat\s*\(": "O_CLOEXEC", r"(?<![a-z_])socket\s*\(": "SOCK_CLOEXEC", r"\baccept4\s*\(": "SOCK_CLOEXEC",
            r"\bsocketpair\s*\(": "SOCK_CLOEXEC", r"\bpipe2\s*\(": "O_CLOEXEC", r"\bmemfd_create\s*\(": "MFD_CLOEXEC", r"\bepoll_create1\s*\(": "EPOLL_CLOEXEC",
            r"\beventfd\s*\(": "EFD_CLOEXEC"}
 OLD = r"(?<![a-z_])(accept|pipe|dup|dup2|creat|epoll_create)\s*\("

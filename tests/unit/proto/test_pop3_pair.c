@@ -105,7 +105,8 @@ static bool move(const struct ph_proto_ops *fo, void *from, const struct ph_prot
 static void exchange(struct pair *p)
 {
     for (int idle = 0; idle < 3;) {
-        bool moved = move(sops, p->o.s, cops, p->c) | move(cops, p->c, sops, p->o.s);
+        bool there = move(sops, p->o.s, cops, p->c), back = move(cops, p->c, sops, p->o.s);
+        bool moved = there || back;
         take_events(p);
         pop3_owner_work(&p->o);
         if (cops->want(p->c) == PH_WANT_TLS && sops->want(p->o.s) == PH_WANT_TLS) {
