@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import smtplib
+import ssl
 import subprocess
 import tempfile
 import time
@@ -189,6 +190,44 @@ class Processes(unittest.TestCase):
         self.house.admin("reload")
         self.assertFalse(resumed(session)[0])
         self.assertTrue(resumed(resumed(None)[1])[0])
+        self.assertEqual(self.house.stop(), 0)
+
+    def test_a_slow_keeper_signs_again_when_it_can(self):
+        self.house.start()
+        keeper = self.one("keeper")["pid"]
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            with self.assertRaises((ssl.SSLError, OSError)), self.greet() as s:
+                s.starttls(context=self.house.tls())  # 5 s: the signature is not waited for any longer
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+
+        def works():
+            try:
+                with self.greet() as s:
+                    s.starttls(context=self.house.tls())
+                    return s.noop()[0] == 250
+            except OSError:
+                return False
+        until(works)
+        self.assertEqual(self.one("keeper")["pid"], keeper)
+        self.assertEqual(self.house.stop(), 0)
+
+    @unittest.skipIf(os.geteuid() != 0, "an ordinary user has no choice of users")
+    def test_reload_does_not_move_a_process_to_another_user_or_folder(self):
+        self.house.start()
+
+        def uid(pid):
+            return Path(f"/proc/{pid}/status").read_text().split("Uid:")[1].split()[0]
+        old = self.one("store")["pid"]
+        was = uid(old)
+        more = {**self.house.settings, "user": "nobody", "data": str(self.house.data / "elsewhere")}
+        self.house.config.write_text("".join(house.setting(k, v) for k, v in more.items()))
+        self.house.admin("reload")
+        self.assertIn("restart-needed", self.house.tail())
+        os.kill(old, signal.SIGKILL)
+        until(lambda: self.one("store")["state"] == "ready" and self.one("store")["pid"] not in (0, old))
+        self.assertEqual(uid(self.one("store")["pid"]), was)
         self.assertEqual(self.house.stop(), 0)
 
     def test_one_that_hangs_does_not_hold_up_the_end(self):

@@ -326,10 +326,10 @@ void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     struct keeper *k = p->state;
     struct keeper_auth *a = k->auth;
     const struct ipc_AUTH *q = &msg->AUTH;
-    struct attempt *t = calloc(1, sizeof *t);
+    struct attempt *t = a->attempts < KEEPER_ATTEMPTS ? calloc(1, sizeof *t) : NULL;
     if (!t) {
         ipc_send(from, AUTHED, -1, .req = q->req, .verdict = IPC_TEMP,
-                 .text = PH_STR("out of memory"));
+                 .text = PH_STR("too many logins at the same time"));
         return;
     }
     a->attempts++;

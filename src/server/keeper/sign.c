@@ -91,6 +91,16 @@ static void drop(struct keeper_signs *s, struct ipc_chan *chan)
     ipc_chan_free(chan);
 }
 
+/* One channel a process: a new one replaces it, so that nobody can take all places. */
+static void drop_earlier(struct keeper_signs *s, const struct ipc_ends *ends)
+{
+    for (size_t i = 0; i < KEEPER_SIGNERS; i++) {
+        const struct ipc_ends *old = s->channels[i] ? ipc_chan_ends(s->channels[i]) : NULL;
+        if (old && old->peer_role == ends->peer_role && old->peer_instance == ends->peer_instance)
+            s->channels[i] = ipc_chan_free(s->channels[i]);
+    }
+}
+
 static void gone(void *ctx, struct ipc_chan *chan, const char *why)
 {
     const struct ipc_ends *ends = ipc_chan_ends(chan);
@@ -129,6 +139,7 @@ void keeper_signs_channel(struct keeper_signs *s, int role, unsigned instance, i
                             .peer_instance = instance};
     struct ipc_callbacks cb = {.message = message, .gone = gone, .ctx = s};
     size_t at = 0;
+    drop_earlier(s, &ends);
     while (at < KEEPER_SIGNERS && s->channels[at])
         at++;
     struct ipc_chan *chan = ipc_chan_new(s->k->p->loop, fd, &ends, &cb);

@@ -266,6 +266,17 @@ static void warn_of_restart(const struct ph_conf *old, const struct ph_conf *fre
                "listen_*, *_processes, user, data");
 }
 
+/* Folder and user stay as they are also for a process that is started anew: it would not find its
+ * files, or not be allowed them. */
+static int keep(struct ph_conf *fresh, ph_str name, ph_str value)
+{
+    struct ph_error e = {0};
+    int r = ph_conf_set(fresh, name, value, &e);
+    if (r < 0)
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "reload-refused", "why=%s", e.text);
+    return r;
+}
+
 int house_reload(struct parent *p)
 {
     struct ph_conf *fresh = NULL;
@@ -277,6 +288,11 @@ int house_reload(struct parent *p)
         return -PH_EINVAL;
     }
     warn_of_restart(p->conf, fresh);
+    if (keep(fresh, PH_STR("data"), p->conf->data) < 0 ||
+        keep(fresh, PH_STR("user"), p->conf->user) < 0) {
+        ph_conf_free(fresh);
+        return -PH_ENOMEM;
+    }
     ph_conf_free(p->conf);
     p->conf = fresh;
     ph_conf_log(p->conf, "parent", 0);

@@ -117,7 +117,7 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
 void house_broken(struct parent *p, struct child *by, int role, unsigned instance, ph_str why);
 void house_ended(struct child *c);                        /* waited for, and its channel is gone */
 void house_stop(struct parent *p, int exit_code);
-int house_reload(struct parent *p);                       /* -PH_EINVAL: mistakes, told; the old settings stay */
+int house_reload(struct parent *p);                       /* negative: mistakes, told; the old settings stay */
 struct child *house_find(struct parent *p, int role, unsigned instance);
 
 /* control.c */

@@ -70,7 +70,7 @@ void proc_broken(struct proc *p, struct ipc_chan *peer, const char *why);
 int proc_main(const struct proc_def *def, unsigned instance, int parent_fd);
 
 /* One private-key operation by keeper on a digest, waited for (5 s at most): bytes written to sig, or -PH_EAGAIN while keeper
- * is away, -PH_EDENIED when it refuses. For roles that have a signer channel. */
+ * is away or slow (the parent is then asked for a new channel to it), -PH_EDENIED when it refuses. For roles that have a signer channel. */
 int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
 
 /*

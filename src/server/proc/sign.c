@@ -14,6 +14,12 @@ void proc__signer_set(struct proc *p, int fd)
     p->priv->signer_fd = fd;
 }
 
+static void ask_anew(struct proc *p)
+{
+    if (ipc_send(p->priv->parent, BROKEN, -1, ROLE_KEEPER, 0, PH_STR("no signature in time")))
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "parent-deaf", "");
+}
+
 int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig,
               size_t max)
 {
@@ -28,6 +34,9 @@ int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsign
                      SIGN_WAIT_MS);
     if (r || msg.type != IPC_SIGNED || msg.SIGNED.req != ask.req) {
         proc__signer_set(p, -1);
+        if (r !=
+            -PH_ECLOSED) /* a keeper that died brings a new channel; one that was slow does not */
+            ask_anew(p);
         return -PH_EAGAIN;
     }
     if (msg.SIGNED.verdict != IPC_OK || msg.SIGNED.signature.n > max)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, FAIL_AT_ONCE = 1024 };
 
 struct wait {
     uint64_t req; /* 0: free */
@@ -99,33 +99,34 @@ uint64_t proc_wait(struct proc_waits *w, int role, enum ipc_type answer, void *w
     return one.req;
 }
 
+/* Its place, or `cap` when nobody waits for it. */
+static size_t find(const struct proc_waits *w, uint64_t req)
+{
+    if (!req)
+        return w->cap;
+    size_t at = home(w, req);
+    while (w->slots[at].req && w->slots[at].req != req)
+        at = (at + 1) & (w->cap - 1);
+    return w->slots[at].req ? at : w->cap;
+}
+
 void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer,
                   uint64_t req)
 {
-    if (!req)
+    size_t at = find(w, req);
+    if (at == w->cap || w->slots[at].role != ipc_chan_ends(from)->peer_role ||
+        w->slots[at].answer != answer)
         return NULL;
-    for (size_t at = home(w, req); w->slots[at].req; at = (at + 1) & (w->cap - 1)) {
-        const struct wait *one = &w->slots[at];
-        if (one->req != req)
-            continue;
-        if (one->role != ipc_chan_ends(from)->peer_role || one->answer != answer)
-            return NULL;
-        void *who = one->who;
-        drop(w, at);
-        return who;
-    }
-    return NULL;
+    void *who = w->slots[at].who;
+    drop(w, at);
+    return who;
 }
 
 void proc_unwait(struct proc_waits *w, uint64_t req)
 {
-    if (!req)
-        return;
-    for (size_t at = home(w, req); w->slots[at].req; at = (at + 1) & (w->cap - 1))
-        if (w->slots[at].req == req) {
-            drop(w, at);
-            return;
-        }
+    size_t at = find(w, req);
+    if (at < w->cap)
+        drop(w, at);
 }
 
 void proc_wait_cancel(struct proc_waits *w, const void *who)
@@ -135,19 +136,35 @@ void proc_wait_cancel(struct proc_waits *w, const void *who)
             drop(w, i);
 }
 
+/* Up to `most` requests to that role, of those made until `until`. */
+static size_t collect(const struct proc_waits *w, int role, uint64_t until, uint64_t *ret_reqs,
+                      size_t most)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->cap && n < most; i++) {
+        const struct wait *one = &w->slots[i];
+        if (one->req && one->role == role && one->req <= until)
+            ret_reqs[n++] = one->req;
+    }
+    return n;
+}
+
 void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx),
                      void *ctx)
 {
     uint64_t until = w->last; /* fn may wait anew: those are not told */
-    for (size_t i = 0; i < w->cap; i++) {
-        struct wait one = w->slots[i];
-        if (!one.req || one.role != role || one.req > until)
-            continue;
-        drop(w, i);
-        fn(one.who, one.req, ctx);
-        i = SIZE_MAX; /* the table may have changed: from the start, what is left gets less each
-                         time */
-    }
+    uint64_t reqs[FAIL_AT_ONCE];
+    size_t n;
+    /* By number, since fn may change the table. */
+    while ((n = collect(w, role, until, reqs, FAIL_AT_ONCE)) > 0)
+        for (size_t i = 0; i < n; i++) {
+            size_t at = find(w, reqs[i]);
+            if (at == w->cap)
+                continue;
+            void *who = w->slots[at].who;
+            drop(w, at);
+            fn(who, reqs[i], ctx);
+        }
 }
 
 size_t proc_waits_count(const struct proc_waits *w)

@@ -383,6 +383,22 @@ static void peers_that_die(void **state)
     assert_true(t.done);
 }
 
+/* An access process that was taken over asks faster than refusals are answered. */
+static void logins_have_a_limit(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < KEEPER_ATTEMPTS + 3; i++)
+        assert_int_equal(ipc_send(t.far[ACCESS], AUTH, -1, .req = i, .mechanism = PH_STR("NONE")),
+                         0);
+    int64_t start = ph_mono_us();
+    char want[128];
+    snprintf(want, sizeof want, "AUTHED %d 1 \nAUTHED %d 1 \nAUTHED %d 1 \n", KEEPER_ATTEMPTS,
+             KEEPER_ATTEMPTS + 1, KEEPER_ATTEMPTS + 2);
+    expect(3, want);
+    assert_true(ph_mono_us() - start < KEEPER_FAIL_MS * 1000);
+    wait_for(KEEPER_ATTEMPTS);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -392,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(senders_and_sessions, up, down),
         cmocka_unit_test_setup_teardown(removal_is_told, up, down),
         cmocka_unit_test_setup_teardown(peers_that_die, up, down),
+        cmocka_unit_test_setup_teardown(logins_have_a_limit, up, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
