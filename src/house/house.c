@@ -268,12 +268,12 @@ static int check_schema(struct ph_house *h, struct ph_error *reterr)
 static void give_to_folder_owner(const char *path)
 {
     struct stat folder, file;
-    if (geteuid() != 0 || stat(path, &file) < 0)
-        return;
+    if (geteuid() != 0 || lstat(path, &file) < 0 || !S_ISREG(file.st_mode) || file.st_nlink != 1)
+        return; /* not the file that was just made: the folder's owner has put another there */
     char *copy = strdup(path);
     if (copy && stat(dirname(copy), &folder) == 0 &&
         (folder.st_uid != file.st_uid || folder.st_gid != file.st_gid)) {
-        if (chown(path, folder.st_uid, folder.st_gid) < 0)
+        if (lchown(path, folder.st_uid, folder.st_gid) < 0)
             (void)errno; /* then opening as that user says what is wrong */
     }
     free(copy);
@@ -286,6 +286,10 @@ static int open_database(struct ph_house *h, bool create, struct ph_error *reter
     if (!exists && !create)
         return ph_fail(reterr, PH_ENOENT, errno,
                        "%s does not exist; `posthouse account add` makes it", h->path);
+    struct stat st;
+    if (lstat(h->path, &st) == 0 &&
+        !S_ISREG(st.st_mode)) /* root would follow where its owner leads */
+        return ph_fail(reterr, PH_EDENIED, 0, "%s is not a plain file; move it away", h->path);
     mode_t mask = umask(077);
     int rc = sqlite3_open_v2(
         h->path, &h->db,
