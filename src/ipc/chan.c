@@ -69,7 +69,7 @@ static void close_fd(int *fd)
 /* Fields that hold a password or a private key. */
 static bool is_secret(enum ipc_type type)
 {
-    return type == IPC_AUTH || type == IPC_KEY;
+    return type == IPC_AUTH || type == IPC_KEY || type == IPC_TICKET_KEY;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
  *
  * One encoder and one decoder, driven by the tables that messages.def expands to. A descriptor leaves in
  * the same call as the head of its frame, so that it can be neither lost nor mistaken. Frames that hold a password or a
- * private key (AUTH, KEY) are wiped from the buffers of both ends when they have left and when their handler has returned.
+ * private key (AUTH, KEY, TICKET_KEY) are wiped from the buffers of both ends when they have left and when their handler has returned.
  */
 #ifndef PH_IPC_H
 #define PH_IPC_H

@@ -96,6 +96,24 @@ class Processes(unittest.TestCase):
         self.assertFalse((self.house.data / "control.sock").exists())
         self.assertEqual(self.house.admin("status", check=False).returncode, EX_UNAVAILABLE)
 
+    def test_children_do_not_inherit_the_environment(self):
+        os.environ["A_TOKEN_OF_THE_SHELL"] = "opensesame"
+        self.addCleanup(os.environ.pop, "A_TOKEN_OF_THE_SHELL")
+        self.house.start()
+        for p in self.house.status()["processes"]:
+            self.assertNotIn(b"opensesame", Path(f"/proc/{p['pid']}/environ").read_bytes())
+        self.assertEqual(self.house.stop(), 0)
+
+    def test_an_address_book_that_is_a_link_is_not_followed(self):
+        folder = self.house.data / "house"
+        folder.mkdir(parents=True, exist_ok=True)
+        target = self.house.data / "made-by-a-link"
+        (folder / "house.sqlite").symlink_to(target)
+        done = self.house.admin("domain", "add", "l.test", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("not a plain file", done.stderr)
+        self.assertFalse(target.exists())
+
     def test_whoever_dies_is_started_anew(self):
         self.house.start()
         parent = self.house.process.pid

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILD_FD = 3, CONF_MAX = 524288 };
+enum { CHILD_FD = 3, ENV_MAX = 16, CONF_MAX = 524288 };
 
 void parent_title(int role, unsigned instance, char *ret_title, size_t n)
 {
@@ -47,12 +47,28 @@ bool parent_title_parse(const char *title, int *ret_role, unsigned *ret_instance
     return false;
 }
 
+/* Of the environment a child gets what it needs: the time zone and what sanitizers are told. What
+ * else the administrator's shell holds (tokens, passwords) is not for processes that strangers talk
+ * to. */
+static void keep_environment(char *ret_env[ENV_MAX])
+{
+    static const char *const names[] = {
+        "TZ=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="};
+    size_t n = 0;
+    for (char **one = environ; *one; one++)
+        for (size_t i = 0; i < sizeof names / sizeof *names && n + 1 < ENV_MAX; i++)
+            if (!strncmp(*one, names[i], strlen(names[i])))
+                ret_env[n++] = *one;
+    ret_env[n] = NULL;
+}
+
 /* In the new process: nothing but 0, 1, 2 and the channel stays open. */
 static void become_child(const struct child *c, int fd)
 {
     char title[64];
     parent_title(c->role, c->instance, title, sizeof title);
-    char *argv[] = {title, NULL};
+    char *argv[] = {title, NULL}, *env[ENV_MAX];
+    keep_environment(env);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     sigset_t none;
     sigemptyset(&none);
@@ -62,7 +78,7 @@ static void become_child(const struct child *c, int fd)
     if (fd == CHILD_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup3(fd, CHILD_FD, 0) < 0)
         _exit(71);
     close_range(CHILD_FD + 1, ~0u, 0);
-    execv("/proc/self/exe", argv);
+    execve("/proc/self/exe", argv, env);
     _exit(71);
 }
 
