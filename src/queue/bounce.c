@@ -132,6 +132,14 @@ static size_t told(const struct ph_bounce *b)
     return n;
 }
 
+bool ph_bounce_is_utf8(const struct ph_bounce_rcpt *rcpts, size_t n)
+{
+    bool utf8 = false;
+    for (size_t i = 0; i < n; i++)
+        utf8 |= has_8bit(rcpts[i].address);
+    return utf8;
+}
+
 /* ---- parts ------------------------------------------------------------------------------- */
 
 static void add_head(const struct ph_bounce *b, struct ph_buf *out)

@@ -40,6 +40,9 @@ struct ph_bounce {
 PH_MUST_CHECK int ph_bounce_write(const struct ph_bounce *b, struct ph_buf *out, uint32_t *ret_skip,
                                   ph_str *ret_id);
 
+/* Whether one of these addresses can only be told in a report of RFC 6533. */
+bool ph_bounce_is_utf8(const struct ph_bounce_rcpt *rcpts, size_t n);
+
 /* The enhanced status code (RFC 3463) in a reply "550 5.1.1 text", made up from the code when it
  * has none. */
 ph_str ph_bounce_status(ph_str reply, bool expired);

@@ -249,7 +249,7 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
                           .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
                           .received = l->l.received,
                           .letter = ph_buf_str(&head),
-                          .utf8 = (l->l.flags & IPC_SMTPUTF8) != 0,
+                          .utf8 = (l->l.flags & IPC_SMTPUTF8) || ph_bounce_is_utf8(r->rcpts, r->n),
                           .rcpts = r->rcpts,
                           .n = r->n};
     uint32_t skip = 0;
@@ -260,7 +260,7 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
     bounce->l.size = out->n;
     bounce->l.message_id = ph_arena_copy(bounce->arena, mid);
     bounce->l.flags =
-        IPC_8BITMIME | (l->l.flags & IPC_SMTPUTF8) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
+        IPC_8BITMIME | (b.utf8 ? IPC_SMTPUTF8 : 0u) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
     ph_buf_done(&head);
     return err || bounce->l.message_id.p ? err : -PH_ENOMEM;
 }

@@ -190,17 +190,14 @@ static bool is_ascii(ph_str s)
     return true;
 }
 
-/* Who says SMTPUTF8 may not need it: a letter whose addresses and header are ASCII can go anywhere
- * (RFC 6531 3.6). A header that does not end in sight is not judged. */
+/* Who says SMTPUTF8 may not need it: a letter whose sender and header are ASCII can go anywhere
+ * (RFC 6531 3.6); recipients are seen to one by one. A header that does not end in sight is not
+ * judged. */
 static bool needs_utf8(const struct letter *l)
 {
-    struct ipc_rcpt r;
-    ph_str rows = ph_buf_str(&l->rcpts), head = letter_head(l);
-    bool ascii = is_ascii(ph_str_c(l->sender));
-    while (ascii && ipc_each(rcpt, &rows, &r))
-        ascii = is_ascii(r.address);
+    ph_str head = letter_head(l);
     size_t end = ph_str_find(head, PH_STR("\r\n\r\n"));
-    return !ascii || end == PH_NPOS || !is_ascii(ph_str_sub(head, 0, end));
+    return end == PH_NPOS || !is_ascii(ph_str_sub(head, 0, end)) || !is_ascii(ph_str_c(l->sender));
 }
 
 /* Puts our fields in front: what letter_begin calls back. */

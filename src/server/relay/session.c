@@ -288,6 +288,16 @@ static void cannot_say_rcpt(struct try *t, size_t i, int err)
         result_rcpt(t, i, IPC_DEFERRED, 451, PH_STR("4.3.0"), PH_STR("out of memory"));
 }
 
+/* The letter itself cannot do without SMTPUTF8, or one of its recipients here could use it. */
+static bool wants_utf8(const struct session *s, const struct try *t)
+{
+    bool wants = t->flags & IPC_SMTPUTF8, has = ph_smtp_client_has(s->c, PH_STR("SMTPUTF8"), NULL);
+    for (size_t i = 0; has && i < t->n; i++)
+        for (size_t k = 0; k < t->rcpts[i].n; k++)
+            wants |= (t->rcpts[i].p[k] & 0x80) != 0;
+    return wants;
+}
+
 /* A letter with octets above 127 goes as it is to a server without 8BITMIME too: RFC 6152 3 would
  * have it converted, which breaks its signatures, or returned; every server of the last decades
  * passes all eight bits. */
@@ -295,7 +305,7 @@ static void next_letter(struct session *s, struct try *t)
 {
     struct ph_smtp_params params = {.body =
                                         t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
-                                    .smtputf8 = (t->flags & IPC_SMTPUTF8) != 0,
+                                    .smtputf8 = wants_utf8(s, t),
                                     .size = t->body.n};
     s->t = t;
     t->session = s;
