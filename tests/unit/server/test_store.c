@@ -155,7 +155,7 @@ static void wait_until(unsigned n)
 {
     struct ph_timer *t = ph_timer_new(proc.loop, too_late, NULL);
     waited = n;
-    ph_timer_set(t, n ? 5000 : 150);
+    ph_timer_set(t, n ? 30000 : 150);
     ph_loop_run(proc.loop);
     ph_timer_free(t);
     if (n)
