@@ -390,12 +390,14 @@ static void logins_have_a_limit(void **state)
     for (uint64_t i = 0; i < KEEPER_ATTEMPTS + 3; i++)
         assert_int_equal(ipc_send(t.far[ACCESS], AUTH, -1, .req = i, .mechanism = PH_STR("NONE")),
                          0);
-    int64_t start = ph_mono_us();
     char want[128];
     snprintf(want, sizeof want, "AUTHED %d 1 \nAUTHED %d 1 \nAUTHED %d 1 \n", KEEPER_ATTEMPTS,
              KEEPER_ATTEMPTS + 1, KEEPER_ATTEMPTS + 2);
-    expect(3, want);
-    assert_true(ph_mono_us() - start < KEEPER_FAIL_MS * 1000);
+    int64_t start = ph_mono_us();
+    wait_for(3);
+    if (ph_mono_us() - start >= KEEPER_FAIL_MS * 1000)
+        skip(); /* so slow a machine (or sanitizer) that the first have been answered meanwhile */
+    assert_string_equal(ph_buf_cstr(&t.log), want);
     wait_for(KEEPER_ATTEMPTS);
 }
 
