@@ -49,6 +49,10 @@ struct admin_args {
 PH_MUST_CHECK int admin_options(int argc, char **argv, const struct admin_option *opts, const char *details,
                                 int least, int most, struct admin_args *ret_args);
 
+/* Writes what came from outside to stdout: control characters (also U+0080 to U+009F) become spaces, so that a letter
+ * cannot speak to the terminal. `before` goes in front, and nothing at all when s is empty. */
+void admin_print(const char *before, ph_str s);
+
 /* "posthouse: " and the text on stderr; returns `code`, so that `return admin_fail(EX_DATAERR, ...)`. */
 int admin_fail(int code, const char *fmt, ...) PH_PRINTF(2, 3);
 /* The sysexits code that fits an error. */

@@ -45,12 +45,6 @@ static const char *span(int64_t us, char *buf, size_t n)
 }
 
 /* Addresses and replies come from strangers: no controls on the terminal. */
-static void clean(ph_str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        putchar((unsigned char)s.p[i] < 32 || s.p[i] == 127 ? ' ' : s.p[i]);
-}
-
 static json_t *text_json(ph_str s)
 {
     json_t *v = json_stringn(s.n ? s.p : "", s.n);
@@ -63,7 +57,7 @@ static void print_rcpt(const struct ph_spool_rcpt *r, int64_t now)
 {
     char wait[32];
     fputs("    ", stdout);
-    clean(r->address);
+    admin_print("", r->address);
     if (r->next_try == PH_SPOOL_FRESH)
         fputs("  under way", stdout);
     else if (r->next_try <= now)
@@ -74,7 +68,7 @@ static void print_rcpt(const struct ph_spool_rcpt *r, int64_t now)
         printf(", tried %u times", r->attempts);
     if (r->reply.n) {
         fputs(": ", stdout);
-        clean(r->reply);
+        admin_print("", r->reply);
     }
     putchar('\n');
 }
@@ -86,9 +80,9 @@ static void print_letter(const struct ph_spool_letter *l, const struct ph_spool_
     int64_t now = now_us();
     printf("%s  %8" PRIu64 "  %-8s  <", ph_id_text(l->qid, id), l->size,
            span(now - l->received, age, sizeof age));
-    clean(l->sender);
+    admin_print("", l->sender);
     fputs(">  ", stdout);
-    clean(l->message_id);
+    admin_print("", l->message_id);
     putchar('\n');
     for (size_t i = 0; i < n && (full || i < 5); i++)
         print_rcpt(&rcpts[i], now);
@@ -152,7 +146,7 @@ static void show_header(struct listing *g, uint64_t qid)
         putchar('\n');
         while (ph_str_token(&head, '\n', &line)) {
             fputs("  ", stdout);
-            clean(ph_str_trim(line));
+            admin_print("", ph_str_trim(line));
             putchar('\n');
         }
     }

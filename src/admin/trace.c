@@ -119,15 +119,6 @@ static int gather(struct journey *j, const char *key)
 
 /* ---- printing ---------------------------------------------------------------------------- */
 
-static void clean(const char *before, ph_str s)
-{
-    if (!s.n)
-        return;
-    fputs(before, stdout);
-    for (size_t i = 0; i < s.n; i++)
-        putchar((unsigned char)s.p[i] < 32 || s.p[i] == 127 ? ' ' : s.p[i]);
-}
-
 static void clock_of(int64_t us, char *buf, size_t n)
 {
     struct tm tm;
@@ -155,17 +146,17 @@ static void print_event(const struct ph_spool_event *e, int64_t start)
     since(e->time > start ? e->time - start : 0, after, sizeof after);
     printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host),
            e->kind < EV_COUNT ? steps[e->kind] : "?");
-    clean(" ", e->rcpt);
-    clean(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
-    clean(", ", e->tls);
-    clean(", as ", e->auth);
+    admin_print(" ", e->rcpt);
+    admin_print(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
+    admin_print(", ", e->tls);
+    admin_print(", as ", e->auth);
     if (e->code || e->reply.n) {
         fputs(": ", stdout);
         if (e->code)
             printf("%u", e->code);
-        clean(e->code ? " " : "", e->reply);
+        admin_print(e->code ? " " : "", e->reply);
     }
-    clean(", ", e->note);
+    admin_print(", ", e->note);
     if (e->took >= 1000)
         printf(" (%" PRIu64 " ms)", e->took / 1000);
     putchar('\n');
@@ -175,8 +166,8 @@ static void print_line(const struct journey *j)
 {
     char at[64], id[PH_ID_TEXT + 1];
     clock_of(j->events[0].time, at, sizeof at);
-    clean("", j->message_id.n ? j->message_id : PH_STR("(no Message-ID)"));
-    clean("  of ", j->owner);
+    admin_print("", j->message_id.n ? j->message_id : PH_STR("(no Message-ID)"));
+    admin_print("  of ", j->owner);
     printf("\n  %s\n", at);
     uint64_t shown = 0;
     for (size_t i = 0; i < j->n; i++) {

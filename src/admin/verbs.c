@@ -218,3 +218,18 @@ int admin_main(int argc, char **argv)
         return admin_fail(EX_USAGE, "there is no verb %s; try posthouse --help", argv[1]);
     return v->run(argc - 1, argv + 1);
 }
+
+/* ---- output -------------------------------------------------------------------------------- */
+
+void admin_print(const char *before, ph_str s)
+{
+    if (!s.n)
+        return;
+    fputs(before, stdout);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
+        putchar(c < 32 || c == 127 || c1 ? ' ' : c);
+        i += c1;
+    }
+}

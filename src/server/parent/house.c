@@ -113,7 +113,7 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
         child_kill(c);
         return;
     }
-    fprintf(stderr, "posthouse: %s: %.*s\n", ipc_role_name(c->role), PH_FMT(text));
+    fprintf(stderr, "posthouse: %s: %.*s (in %s)\n", ipc_role_name(c->role), PH_FMT(text), p->data);
     house_stop(p, exit_code ? exit_code : EX_SOFTWARE);
     kill_all(p);
 }
