@@ -18,8 +18,9 @@
 enum {
     AGAIN_FIRST_MS = 250, /* the wait before the second start in a row; the first is at once */
     AGAIN_MOST_MS = 30000,
-    STABLE_MS = 60000, /* after this a death counts as the first one again */
-    STARTS_MOST = 5,   /* deaths of one child before all were ready once */
+    AGAIN_SERVED_MS = 1000, /* the longest wait of a process that had been ready */
+    STABLE_MS = 60000,      /* after this a death counts as the first one again */
+    STARTS_MOST = 5,        /* deaths of one child before all were ready once */
     DRAIN_MS = 10000,
     TICKETS_MS = 24 * 3600 * 1000 /* the life of a secret of session tickets */
 };
@@ -121,16 +122,16 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
 /* ---- starting and joining anew
  * -------------------------------------------------------------------------------- */
 
-/* lived: ms from the last attempt to its failure. */
-static int64_t wait_before(unsigned *failures, int64_t lived)
+/* lived: ms from the last attempt to its failure; most: the longest wait. */
+static int64_t wait_before(unsigned *failures, int64_t lived, int64_t most)
 {
     if (lived > STABLE_MS)
         *failures = 0;
     int64_t wait = *failures ? AGAIN_FIRST_MS : 0;
-    for (unsigned i = 1; i < *failures && wait < AGAIN_MOST_MS; i++)
+    for (unsigned i = 1; i < *failures && wait < most; i++)
         wait *= 2;
     ++*failures;
-    return wait < AGAIN_MOST_MS ? wait : AGAIN_MOST_MS;
+    return wait < most ? wait : most;
 }
 
 static void on_rejoin(void *ctx)
@@ -155,7 +156,8 @@ static void join_later(struct child *c, int role)
     if (!c->rejoin)
         child_kill(c); /* started anew it gets them all */
     else if (!waiting)
-        ph_timer_set(c->rejoin, wait_before(&c->rejoins, ph_mono_us() / 1000 - c->joined));
+        ph_timer_set(c->rejoin,
+                     wait_before(&c->rejoins, ph_mono_us() / 1000 - c->joined, AGAIN_MOST_MS));
 }
 
 /* A process that strangers talk to may be the liar: on its word nobody inside is ended, it only
@@ -195,13 +197,16 @@ static void next_stage(struct parent *p)
 void house_ended(struct child *c)
 {
     struct parent *p = c->p;
+    /* One that could not even start will hardly do so at once; one that had served is missed by
+     * everybody. */
+    int64_t most = c->state == CHILD_STARTING ? AGAIN_MOST_MS : AGAIN_SERVED_MS;
     c->state = CHILD_DOWN;
     c->asked = false;
     if (p->phase == STOPPING) {
         next_stage(p);
         return;
     }
-    int64_t wait = wait_before(&c->failures, ph_mono_us() / 1000 - c->since);
+    int64_t wait = wait_before(&c->failures, ph_mono_us() / 1000 - c->since, most);
     c->restarts++;
     if (p->phase == STARTING && c->failures >= STARTS_MOST) {
         fprintf(
