@@ -66,8 +66,10 @@ int ph__spool_settle(struct ph_spool *s);
 int ph__spool_index(struct ph_spool *s);
 int ph__spool_index_open(struct ph_spool *s);
 int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value);
-int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner,
-                          const struct ph_spool_event *e, uint64_t seq);
+int ph__spool_apply_event(struct ph_spool *s, const struct ph_spool_event *e, uint64_t seq);
+/* The row of a journey, with its first events packed. 1 when it is new, 0 when there was one (then `first` is not in it). */
+int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner, ph_str first);
+void ph__spool_pack(struct ph_buf *out, struct ph_spool_event *e);
 
 void ph__bind_str(sqlite3_stmt *st, int at, ph_str v);
 ph_str ph__column(sqlite3_stmt *st, int at); /* borrowed until the next step */

@@ -1,6 +1,8 @@
 /* spool_trip.c - journeys: events, and finding and forgetting them. */
 #include "spool.h"
 
+#include <string.h>
+
 enum { BUCKET = 4096 }; /* trips whose Message-IDs are indexed together */
 
 /* FNV-1a; only spreads Message-IDs over the index, the text is compared too. */
@@ -18,7 +20,7 @@ static int64_t hash(ph_str v)
  * sorted, as a bucket of their own: a few pages at its end. A search looks into each bucket. Bucket
  * 0 is for trips that came behind their time.
  */
-static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner)
+static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner, ph_str first)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP);
     int64_t h = hash(message_id);
@@ -27,13 +29,14 @@ static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str 
         sqlite3_bind_int64(st, 2, h);
         ph__bind_str(st, 3, message_id);
         ph__bind_str(st, 4, owner);
+        sqlite3_bind_blob64(st, 5, first.n ? first.p : "", first.n, SQLITE_STATIC);
     }
     int err = ph__spool_run(s, st);
     if (err || !sqlite3_changes(s->db))
         return err;
     s->unindexed++;
     if (qid > s->indexed)
-        return 0;
+        return 1;
     st = ph__spool_stmt(s, SQL_TRIP_LATE);
     if (st) {
         sqlite3_bind_int64(st, 1, h);
@@ -88,17 +91,85 @@ int ph__spool_index_open(struct ph_spool *s)
     return count_new(s, &last);
 }
 
-int ph__spool_apply_event(struct ph_spool *s, ph_str message_id, ph_str owner,
-                          const struct ph_spool_event *e, uint64_t seq)
+/* ---- events, packed ------------------------------------------------------------------------ */
+
+/*
+ * What is known when a trip begins (received, queued) goes into its own row, packed: one statement
+ * and one page where each event in a row of its own would be several. Per event: struct fixed, then
+ * its texts with a 16-bit length before each.
+ */
+struct fixed {
+    int64_t time;
+    uint64_t took;
+    uint32_t code;
+    uint32_t kind;
+};
+
+enum { TEXTS = 8 };
+
+static void texts_of(struct ph_spool_event *e, ph_str *ret_texts[TEXTS])
 {
-    int err = 0;
-    if (s->last_trip != e->qid && (message_id.n || owner.n)) {
-        err = put_trip(s, e->qid, message_id, owner);
-        s->last_trip = e->qid;
+    ph_str *const all[TEXTS] = {&e->process, &e->rcpt,  &e->peer, &e->tls,
+                                &e->auth,    &e->reply, &e->note, &e->host};
+    memcpy(ret_texts, all, sizeof all);
+}
+
+void ph__spool_pack(struct ph_buf *out, struct ph_spool_event *e)
+{
+    const struct fixed f = {e->time, e->took, e->code, e->kind};
+    ph_str *texts[TEXTS];
+    texts_of(e, texts);
+    ph_buf_add(out, (ph_str){(const char *)&f, sizeof f});
+    for (int i = 0; i < TEXTS; i++) {
+        uint16_t n = (uint16_t)texts[i]->n; /* at most PH_SPOOL_REPLY */
+        ph_buf_add(out, (ph_str){(const char *)&n, sizeof n});
+        ph_buf_add(out, *texts[i]);
     }
+}
+
+static bool cut(ph_str *rest, void *to, size_t n)
+{
+    if (rest->n < n)
+        return false;
+    memcpy(to, rest->p, n);
+    *rest = ph_str_skip(*rest, n);
+    return true;
+}
+
+/* 1, 0 at the end, -PH_ECORRUPT. Texts are borrowed from *rest. */
+static int unpack(ph_str *rest, uint64_t qid, struct ph_spool_event *ret_event)
+{
+    struct fixed f;
+    ph_str *texts[TEXTS];
+    if (!rest->n)
+        return 0;
+    if (!cut(rest, &f, sizeof f))
+        return -PH_ECORRUPT;
+    *ret_event = (struct ph_spool_event){
+        .qid = qid, .time = f.time, .took = f.took, .code = f.code, .kind = (uint8_t)f.kind};
+    texts_of(ret_event, texts);
+    for (int i = 0; i < TEXTS; i++) {
+        uint16_t n;
+        if (!cut(rest, &n, sizeof n) || rest->n < n)
+            return -PH_ECORRUPT;
+        *texts[i] = ph_str_sub(*rest, 0, n);
+        *rest = ph_str_skip(*rest, n);
+    }
+    return 1;
+}
+
+int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner,
+                         ph_str first)
+{
+    s->last_trip = qid;
+    return put_trip(s, qid, message_id, owner, first);
+}
+
+int ph__spool_apply_event(struct ph_spool *s, const struct ph_spool_event *e, uint64_t seq)
+{
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_EVENT);
-    if (err || !st)
-        return err ? err : ph__spool_run(s, st);
+    if (!st)
+        return ph__spool_run(s, st);
     sqlite3_bind_int64(st, 1, (int64_t)e->qid);
     sqlite3_bind_int64(st, 2, (int64_t)seq);
     sqlite3_bind_int64(st, 3, e->time);
@@ -196,10 +267,31 @@ int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_i
     return err;
 }
 
+/* The events in the trip's own row. */
+static int first_events(struct ph_spool *s, uint64_t qid,
+                        int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
+{
+    struct ph_spool_event e;
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP_FIRST);
+    if (!st)
+        return -PH_EIO;
+    sqlite3_bind_int64(st, 1, (int64_t)qid);
+    int rc = sqlite3_step(st), err = 0;
+    ph_str rest = rc == SQLITE_ROW ? ph__column(st, 0) : (ph_str){0};
+    while (!err && (err = unpack(&rest, qid, &e)) > 0)
+        err = each(ctx, &e);
+    if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
+        err = ph__spool_error(s, rc);
+    sqlite3_reset(st);
+    return err;
+}
+
 int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,
                         int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
 {
     int err = ph__spool_settle(s);
+    if (!err)
+        err = first_events(s, qid, each, ctx);
     if (err)
         return err;
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_EVENTS);

@@ -6,6 +6,8 @@
 /* A body from here on is written in pieces instead of being copied into a row whole. */
 enum { PIECE = 1024 * 1024, WHOLE = 256 * 1024, BODY_MAX = 950 * 1000 * 1000 };
 
+enum { FIRST_EVENTS = 64 * 1024 }; /* bytes of events packed into a trip's row */
+
 enum change_kind { CHANGE_DONE, CHANGE_WAIT, CHANGE_EVENT };
 
 struct spool_change {
@@ -20,7 +22,7 @@ struct spool_change {
             ph_str reply;
         } rcpt;
         struct {
-            ph_str message_id, owner;
+            ph_str message_id, owner; /* both empty: the trip is there already */
             struct ph_spool_event e;
             uint64_t seq;
         } event;
@@ -369,14 +371,43 @@ static int apply_wait(struct ph_spool *s, const struct spool_change *c)
     return ph__spool_run(s, st);
 }
 
+static bool same_trip(const struct spool_change *c, uint64_t qid)
+{
+    return c && c->kind == CHANGE_EVENT && c->qid == qid;
+}
+
+/* An event that begins a trip takes those behind it along; *c is then the last one taken. */
+static int apply_event(struct ph_spool *s, struct spool_change **c)
+{
+    const struct spool_change *first = *c;
+    ph_str id = first->event.message_id, owner = first->event.owner;
+    if (s->last_trip != first->qid && (id.n || owner.n)) {
+        struct spool_change *last = *c;
+        struct ph_buf packed;
+        ph_buf_init(&packed, NULL, FIRST_EVENTS);
+        ph__spool_pack(&packed, &last->event.e);
+        while (same_trip(last->next, first->qid) && packed.n < FIRST_EVENTS / 2) {
+            last = last->next;
+            ph__spool_pack(&packed, &last->event.e);
+        }
+        int err = ph_buf_err(&packed);
+        if (!err)
+            err = ph__spool_begin_trip(s, first->qid, id, owner, ph_buf_str(&packed));
+        ph_buf_done(&packed);
+        if (err > 0)
+            *c = last;
+        if (err)
+            return err < 0 ? err : 0;
+    }
+    return ph__spool_apply_event(s, &first->event.e, first->event.seq);
+}
+
 int ph__spool_apply(struct ph_spool *s)
 {
     for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
-        int err = c->kind == CHANGE_DONE ? apply_done(s, c)
-                  : c->kind == CHANGE_WAIT
-                      ? apply_wait(s, c)
-                      : ph__spool_apply_event(s, c->event.message_id, c->event.owner, &c->event.e,
-                                              c->event.seq);
+        int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
+                  : c->kind == CHANGE_WAIT ? apply_wait(s, c)
+                                           : apply_event(s, &c);
         if (err)
             return ph__spool_failed(s, err);
     }

@@ -268,7 +268,7 @@ class Relay(unittest.TestCase):
         report, = self.reports(1)
         self.assertEqual(report.get_payload(1).get_payload()[1]["Status"], "4.4.1")
         self.assertIn("expired", {s["event"] for s in self.house.steps(key, "expired")})
-        self.assertEqual(self.house.admin("queue", "list", "--json").strip(), "[]")
+        self.until(lambda: self.house.admin("queue", "list", "--json").strip() == "[]")
 
     def test_waits_survive_a_crash(self):
         self.house.settings["queue_lifetime"] = "1h"

@@ -284,6 +284,7 @@ static int store(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m
         (struct ph_spool_event){.kind = EV_QUEUED,
                                 .note = l->n ? (ph_str){0} : PH_STR("nobody wants it: discarded")});
     ph_spool_tie(w->spool, false);
+    l->traced = w->p->conf->journey;
     return err;
 }
 

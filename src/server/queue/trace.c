@@ -21,7 +21,10 @@ void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e
     e.qid = l->l.qid;
     e.time = ph_wall_us();
     e.process = PH_STR("queue");
-    keep(w, l->l.message_id, l->l.owner, &e);
+    if (l->traced)
+        keep(w, (ph_str){0}, (ph_str){0}, &e);
+    else
+        keep(w, l->l.message_id, l->l.owner, &e);
 }
 
 static struct ph_spool_event from_row(const struct ipc_event *r)

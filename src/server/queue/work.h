@@ -54,6 +54,7 @@ struct letter {
     char *bytes;    /* summary, and behind it the body when that is inline; NULL: on disk only */
     size_t bytes_n, summary_n;
     int fd; /* sealed memory file of a large body, or -1 */
+    bool traced; /* its journey was begun with it: its later events need not say whose they are */
     struct letter *chain;
 };
 
