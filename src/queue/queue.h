@@ -123,9 +123,9 @@ PH_MUST_CHECK int ph_spool_done(struct ph_spool *s, uint64_t qid,
                                 uint32_t idx); /* forgets it; the letter with its last */
 PH_MUST_CHECK int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attempts,
                                 int64_t next_try, ph_str reply);
-/* message_id: of the letter, empty when not known or said before. owner: account address of the submitter, or
- * empty; those of the first event of a qid are the journey's. Strings are copied, cut at
- * PH_SPOOL_REPLY. */
+/* message_id: of the letter, empty when not known or said before. owner: account address of the
+ * submitter, or empty; those of the first event of a qid are the journey's. Strings are copied, cut
+ * at PH_SPOOL_REPLY. */
 PH_MUST_CHECK int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
                                  const struct ph_spool_event *e);
 /* Between tie(true) and tie(false), changes belong to the puts of the open transaction: with a
