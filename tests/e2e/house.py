@@ -135,7 +135,7 @@ class House:
     def status(self):
         return json.loads(self.admin("status", "--json"))
 
-    def steps(self, key, *wanted, seconds=30):
+    def steps(self, key, *wanted, seconds=90):
         """The steps of a letter's journey, once all those wanted are in it (the journal is written within a second or so)."""
         deadline = time.monotonic() + seconds
         while True:

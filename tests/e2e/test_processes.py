@@ -16,7 +16,7 @@ ROLES = {"mx", "access", "relay", "resolver", "queue", "store", "keeper"}
 EX_UNAVAILABLE, EX_CONFIG = 69, 78
 
 
-def until(what, seconds=30):
+def until(what, seconds=90):
     """Waits for something that is to come true soon."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -126,7 +126,7 @@ class Relay(unittest.TestCase):
         self.addCleanup(sink.shutdown)
         return sink
 
-    def until(self, condition, seconds=30):
+    def until(self, condition, seconds=90):
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.05)
