@@ -16,7 +16,7 @@
  */
 #ifndef POSTHOUSE_IMAP_SERVER_H
 #define POSTHOUSE_IMAP_SERVER_H
-#include <posthouse/imap.h>
+#include <posthouse/imap_values.h>
 
 #ifdef __cplusplus
 extern "C" {
