@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <posthouse/imap.h>
 #include <posthouse/imap_server.h>
 
 struct pair {
