@@ -272,6 +272,8 @@ static int build(struct post_letter *l)
 
 int post_compose(struct post_letter *l)
 {
+    l->to_n = 0;
+    l->sender = l->id = (ph_str){0};
     l->arena = ph_arena_new(NULL, ARENA_MAX);
     ph_buf_init(&l->message, NULL, POST_LETTER_MAX);
     if (!l->arena)

@@ -1,5 +1,6 @@
 /* post send: compose, hand over, tell what became of it. */
-#include "compose.h"
+#include "handover.h"
+#include "paths.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -12,10 +13,20 @@ static const char details[] =
     "  post send --server mail.here.test --user me@here.test --from me@here.test --to "
     "you@there.test \\\n"
     "      --subject 'The plan' --attach plan.pdf --text 'Here it is.'\n\n"
+    "More letters may follow the one of --raw, and a folder stands for the letters in it: all go "
+    "over one session, a line of "
+    "result each; one that fails stops no other.\n\n"
     "Exit codes: 0 all recipients have it, 67 some were refused, 64 wrong usage, 65 the letter "
     "cannot be sent as it is,\n"
     "68 no such host, 69 refused, 75 try again later, 76 TLS or protocol, 77 the login failed "
     "(sysexits.h).\n";
+
+struct sending {
+    struct post_login login;
+    struct post_letter letter;
+    const char *list;
+    bool dry, json;
+};
 
 static void field(struct post_letter *l, const char *name, const char *value)
 {
@@ -67,103 +78,77 @@ static void on_inline(void *ctx, const char *v)
     file(ctx, v, true);
 }
 
-/* ---- telling ----------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
-static void tell_json(const struct post_letter *l, const struct ph_smtp_outcome *each,
-                      const struct ph_smtp_outcome *all, const struct ph_conn_info *info)
+static int one(struct post_letter *l, struct post_handover *h, bool dry)
 {
-    printf("{\"message_id\":");
-    post_json_string(stdout, l->id);
-    printf(",\"from\":");
-    post_json_string(stdout, l->sender);
-    printf(",\"size\":%zu,\"server\":", l->message.n);
-    post_json_string(stdout, ph_str_c(info->peer));
-    printf(",\"tls\":");
-    post_json_string(stdout, ph_str_c(info->tls));
-    printf(",\"verified\":%s,\"code\":%d,\"reply\":", info->verified ? "true" : "false", all->code);
-    post_json_string(stdout, ph_str_c(all->text));
-    printf(",\"recipients\":[");
-    for (size_t i = 0; i < l->to_n; i++) {
-        printf("%s{\"address\":", i ? "," : "");
-        post_json_string(stdout, l->to[i]);
-        printf(",\"code\":%d,\"reply\":", each[i].code);
-        post_json_string(stdout, ph_str_c(each[i].text));
-        printf("}");
-    }
-    printf("]}\n");
-}
-
-static void tell(const struct post_letter *l, int refused, const struct ph_smtp_outcome *each,
-                 const struct ph_smtp_outcome *all, const struct ph_conn_info *info)
-{
-    printf("sent ");
-    post_print(stdout, l->id);
-    printf(" to %zu recipient%s by %s%s%s: %d ", l->to_n - (size_t)refused,
-           l->to_n - (size_t)refused == 1 ? "" : "s", info->peer, info->tls[0] ? ", " : "",
-           info->tls, all->code);
-    post_print(stdout, ph_str_c(all->text));
-    putchar('\n');
-    for (size_t i = 0; i < l->to_n; i++)
-        if (each[i].code / 100 != 2)
-            post_fail(EX_NOUSER, "%.*s was refused: %d %s", PH_FMT(l->to[i]), each[i].code,
-                      each[i].text);
-}
-
-static int hand_over(const struct post_letter *l, struct post_login *login, bool json)
-{
-    const struct ph_smtp_transcript t = {post_dialogue, login};
-    struct ph_smtp_outcome all = {0}, *each = calloc(l->to_n, sizeof *each);
-    struct ph_smtp_session *s = NULL;
-    struct ph_error e = {0};
-    if (!each)
-        return post_fail(EX_OSERR, "out of memory");
-    int rc = ph_smtp_open(&login->account, &t, &s, &e);
-    if (rc == 0) {
-        post_dialogue_tls(login, ph_smtp_session_info(s));
-        rc = ph_smtp_letter(s, l->sender, l->to, l->to_n, ph_buf_str(&l->message), each, &all, &e);
-    }
-    if (rc < 0)
-        rc = post_fail_error(&e);
-    else if (json)
-        tell_json(l, each, &all, ph_smtp_session_info(s));
-    else
-        tell(l, rc, each, &all, ph_smtp_session_info(s));
-    if (s && rc > 0 && all.code / 100 == 2)
-        rc = EX_NOUSER;
-    ph_smtp_close(s);
-    free(each);
-    return rc;
-}
-
-static int run(struct post_letter *l, struct post_login *login, bool dry, bool json)
-{
-    l->from = login->from;
-    if (!dry) {
-        int rc = post_login_complete(login, POST_SMTP);
-        if (rc)
-            return rc;
-        l->from = login->from;
-    } else if (!l->from) {
-        l->from = getenv("POST_FROM");
-    }
     int rc = post_compose(l);
     if (rc == 0 && dry)
         fwrite(l->message.p, 1, l->message.n, stdout);
     else if (rc == 0)
-        rc = hand_over(l, login, json);
+        rc = post_handover_letter(h, l);
+    post_compose_done(l);
+    return rc;
+}
+
+/* Letters as they are, all over one session. One that cannot be sent stops no other; the first
+ * failure is the exit code. */
+static int many(struct post_letter *l, struct post_handover *h, const struct post_paths *p,
+                bool dry)
+{
+    int first = 0;
+    size_t sent = 0, at = 0;
+    for (; at < p->n && !h->hopeless; at++) {
+        l->raw = p->v[at];
+        h->name = p->n > 1 ? l->raw : NULL;
+        int rc = one(l, h, dry);
+        sent += rc == 0;
+        first = first ? first : rc;
+    }
+    if (p->n > 1 && sent < p->n)
+        post_fail(first, "%zu of %zu letters were sent to all their recipients, %zu were not tried",
+                  sent, p->n, p->n - at);
+    return first;
+}
+
+static int run(struct sending *s, int argc, char **argv)
+{
+    struct post_handover h = {.login = &s->login, .json = s->json};
+    struct post_paths paths = {0};
+    int rc = 0;
+    if (s->dry && !s->login.from)
+        s->login.from = getenv("POST_FROM");
+    else if (!s->dry)
+        rc = post_login_complete(&s->login, POST_SMTP);
+    s->letter.from = s->login.from;
+    if (s->letter.raw)
+        rc = rc ? rc : post_paths_add(&paths, s->letter.raw);
+    else if (argc)
+        rc = rc ? rc : post_fail(EX_USAGE, "%s: files are sent with --raw or --attach", argv[0]);
+    for (int i = 0; rc == 0 && i < argc; i++)
+        rc = post_paths_add(&paths, argv[i]);
+    if (rc == 0 && s->list)
+        rc = post_paths_add_list(&paths, s->list);
+    if (rc == 0 && (s->letter.raw || s->list))
+        rc = paths.n ? many(&s->letter, &h, &paths, s->dry)
+                     : post_fail(EX_NOINPUT, "there is no letter to send");
+    else if (rc == 0)
+        rc = one(&s->letter, &h, s->dry);
+    post_handover_done(&h);
+    post_paths_done(&paths);
     return rc;
 }
 
 int post_send(int argc, char **argv)
 {
-    struct post_login login = {0};
-    struct post_letter *l = calloc(1, sizeof *l);
-    bool dry = false, json = false;
+    struct sending *s = calloc(1, sizeof *s);
     struct post_option account[POST_LOGIN_ROWS];
-    if (!l)
+    if (!s)
         return post_fail(EX_OSERR, "out of memory");
+    struct post_letter *l = &s->letter;
     const struct post_option own[] = {
-        {"--from", "ADDRESS", .value = &login.from, .help = "the sender, \"Alice <alice@a.test>\""},
+        {"--from", "ADDRESS", .value = &s->login.from,
+         .help = "the sender, \"Alice <alice@a.test>\""},
         {"--to", "ADDRESS", .each = on_to, .ctx = l,
          .help = "a recipient, or several with commas; may be repeated"},
         {"--cc", "ADDRESS", .each = on_cc, .ctx = l, .help = "recipients of a copy"},
@@ -184,15 +169,16 @@ int post_send(int argc, char **argv)
          .help = "its Message-ID instead of a new one"},
         {"--raw", "FILE", .value = &l->raw,
          .help = "send this letter as it is; - is standard input"},
-        {"--dry-run", NULL, .flag = &dry, .help = "print the letter instead of sending it"},
-        {"--json", NULL, .flag = &json, .help = "print what happened as JSON"},
+        {"--raw-list", "FILE", .value = &s->list,
+         .help = "send the letters whose paths are the lines of FILE; - is standard input"},
+        {"--dry-run", NULL, .flag = &s->dry, .help = "print the letter instead of sending it"},
+        {"--json", NULL, .flag = &s->json, .help = "print what happened as JSON, a line a letter"},
         {0}};
     const struct post_option *const tables[] = {own, account, NULL};
-    post_login_options(&login, account);
-    int rc = post_options(argc, argv, tables, details, 0, 0);
-    rc = rc < 0 ? -1 - rc : run(l, &login, dry, json);
-    post_login_done(&login);
-    post_compose_done(l);
-    free(l);
+    post_login_options(&s->login, account);
+    int rc = post_options(argc, argv, tables, details, 0, -1);
+    rc = rc < 0 ? -1 - rc : run(s, rc, argv + 1);
+    post_login_done(&s->login);
+    free(s);
     return rc;
 }

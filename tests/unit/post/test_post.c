@@ -236,6 +236,36 @@ static void raw(void **state)
                      EX_USAGE);
 }
 
+/* A folder, a Maildir and a list stand for the letters in them; one that is wrong stops no other.
+ */
+static void many_raw(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"box", "maildir", "maildir/cur", "maildir/new"};
+    char words[600];
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(mkdir(below(folders[i]), 0700), 0);
+    put("box/2", "From: a@a.test\r\nTo: b@b.test\r\nSubject: two\r\n\r\n");
+    put("box/1", "From: a@a.test\r\nTo: b@b.test\r\nSubject: one\r\n\r\n");
+    put("box/.hidden", "From: a@a.test\r\nTo: b@b.test\r\nSubject: hidden\r\n\r\n");
+    put("maildir/cur/3:2,S", "From: a@a.test\r\nTo: b@b.test\r\nSubject: three\r\n\r\n");
+    put("maildir/new/4", "Subject: from nobody\r\n\r\n");
+    snprintf(words, sizeof words, "%s\n%s\n", below("box/2"), below("maildir"));
+    put("list", words);
+    snprintf(words, sizeof words, "send|--dry-run|--raw-list|%s|--raw|%s|%s", below("list"),
+             below("box"), below("maildir"));
+    assert_int_equal(run(words, ""), EX_USAGE);
+    const char *order[] = {"one", "two", "three", "two", "three"}, *at = out;
+    for (size_t i = 0; i < 5; i++) {
+        at = strstr(at, order[i]);
+        assert_non_null(at);
+    }
+    assert_null(strstr(out, "hidden"));
+    has(err, "5 of 7 letters");
+    assert_int_equal(run("send|--dry-run|--raw|/none/here|--from|a@a.test", ""), EX_NOINPUT);
+    assert_int_equal(run("send|--dry-run|--from|a@a.test|--to|b@b.test|stray", ""), EX_USAGE);
+}
+
 static void hostile_text(void **state)
 {
     (void)state;
@@ -297,10 +327,9 @@ static void maildir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(help_teaches), cmocka_unit_test(misuse),
-        cmocka_unit_test(a_letter),     cmocka_unit_test(raw),
-        cmocka_unit_test(hostile_text), cmocka_unit_test(configuration),
-        cmocka_unit_test(maildir),
+        cmocka_unit_test(help_teaches),  cmocka_unit_test(misuse),   cmocka_unit_test(a_letter),
+        cmocka_unit_test(raw),           cmocka_unit_test(many_raw), cmocka_unit_test(hostile_text),
+        cmocka_unit_test(configuration), cmocka_unit_test(maildir),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }

@@ -1,0 +1,125 @@
+/*
+ * One session, many letters. After a letter that failed the session is asked whether it still lives
+ * (RSET); if not, the next letter opens another.
+ *
+ *   none -> open -> letter -> open        all or some recipients have it
+ *                          -> RSET -> open | none
+ *        -> hopeless                      nobody answers, or the login fails
+ */
+#include "handover.h"
+#include <stdlib.h>
+#include <sysexits.h>
+
+static void tell_json(const struct post_handover *h, const struct post_letter *l,
+                      const struct ph_smtp_outcome *each, const struct ph_smtp_outcome *all)
+{
+    const struct ph_conn_info *info = ph_smtp_session_info(h->session);
+    putchar('{');
+    if (h->name) {
+        printf("\"file\":");
+        post_json_string(stdout, ph_str_c(h->name));
+        putchar(',');
+    }
+    printf("\"message_id\":");
+    post_json_string(stdout, l->id);
+    printf(",\"from\":");
+    post_json_string(stdout, l->sender);
+    printf(",\"size\":%zu,\"server\":", l->message.n);
+    post_json_string(stdout, ph_str_c(info->peer));
+    printf(",\"tls\":");
+    post_json_string(stdout, ph_str_c(info->tls));
+    printf(",\"verified\":%s,\"code\":%d,\"reply\":", info->verified ? "true" : "false", all->code);
+    post_json_string(stdout, ph_str_c(all->text));
+    printf(",\"recipients\":[");
+    for (size_t i = 0; i < l->to_n; i++) {
+        printf("%s{\"address\":", i ? "," : "");
+        post_json_string(stdout, l->to[i]);
+        printf(",\"code\":%d,\"reply\":", each[i].code);
+        post_json_string(stdout, ph_str_c(each[i].text));
+        printf("}");
+    }
+    printf("]}\n");
+}
+
+static void tell(const struct post_handover *h, const struct post_letter *l, int refused,
+                 const struct ph_smtp_outcome *each, const struct ph_smtp_outcome *all)
+{
+    const struct ph_conn_info *info = ph_smtp_session_info(h->session);
+    if (h->name) {
+        post_print(stdout, ph_str_c(h->name));
+        printf(": ");
+    }
+    printf("sent ");
+    post_print(stdout, l->id);
+    printf(" to %zu recipient%s by %s%s%s: %d ", l->to_n - (size_t)refused,
+           l->to_n - (size_t)refused == 1 ? "" : "s", info->peer, info->tls[0] ? ", " : "",
+           info->tls, all->code);
+    post_print(stdout, ph_str_c(all->text));
+    putchar('\n');
+    for (size_t i = 0; i < l->to_n; i++)
+        if (each[i].code / 100 != 2)
+            post_fail(EX_NOUSER, "%.*s was refused: %d %s", PH_FMT(l->to[i]), each[i].code,
+                      each[i].text);
+}
+
+static int connected(struct post_handover *h, struct ph_error *reterr)
+{
+    const struct ph_smtp_transcript t = {post_dialogue, h->login};
+    if (h->session)
+        return 0;
+    int rc = ph_smtp_open(&h->login->account, &t, &h->session, reterr);
+    if (rc < 0)
+        h->hopeless = true;
+    else
+        post_dialogue_tls(h->login, ph_smtp_session_info(h->session));
+    return rc;
+}
+
+static void close_if_dead(struct post_handover *h)
+{
+    struct ph_buf text;
+    if (!h->session)
+        return;
+    ph_buf_init(&text, NULL, 64 * 1024);
+    if (ph_smtp_ask(h->session, PH_STR("RSET"), &text, NULL) / 100 != 2)
+        h->session = ph_smtp_close(h->session);
+    ph_buf_done(&text);
+}
+
+static int failed(const struct post_handover *h, const struct ph_error *e)
+{
+    struct ph_error named = *e;
+    if (h->name)
+        ph_fail(&named, e->code, e->sys, "%.100s: %s", h->name, e->text);
+    return post_fail_error(&named);
+}
+
+int post_handover_letter(struct post_handover *h, const struct post_letter *l)
+{
+    struct ph_smtp_outcome all = {0}, *each = calloc(l->to_n, sizeof *each);
+    struct ph_error e = {0};
+    if (!each)
+        return post_fail(EX_OSERR, "out of memory");
+    int rc = connected(h, &e);
+    if (rc == 0)
+        rc = ph_smtp_letter(h->session, l->sender, l->to, l->to_n, ph_buf_str(&l->message), each,
+                            &all, &e);
+    if (rc < 0) {
+        rc = failed(h, &e);
+        if (h->name) /* there may be more letters */
+            close_if_dead(h);
+    } else {
+        if (h->json)
+            tell_json(h, l, each, &all);
+        else
+            tell(h, l, rc, each, &all);
+        rc = rc > 0 ? EX_NOUSER : 0;
+    }
+    free(each);
+    return rc;
+}
+
+void post_handover_done(struct post_handover *h)
+{
+    h->session = ph_smtp_close(h->session);
+}
