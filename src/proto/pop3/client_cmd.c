@@ -1,7 +1,7 @@
 /* The POP3 client engine: what each verb writes. */
 #include "b64.h"
 #include "client_int.h"
-#include "sasl.h"
+#include <posthouse/sasl.h>
 
 #include <string.h>
 

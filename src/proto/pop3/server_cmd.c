@@ -1,7 +1,7 @@
 /* The POP3 server engine: one function a verb, and the answers of the owner. */
 #include "b64.h"
-#include "sasl.h"
 #include "server_int.h"
+#include <posthouse/sasl.h>
 
 #include <string.h>
 

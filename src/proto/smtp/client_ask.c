@@ -1,7 +1,7 @@
 /* The client engine: requests. */
 #include "b64.h"
 #include "client_int.h"
-#include "sasl.h"
+#include <posthouse/sasl.h>
 #include <string.h>
 
 static bool one_line(ph_str s)

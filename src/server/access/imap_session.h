@@ -8,9 +8,9 @@
  */
 #ifndef ACCESS_IMAP_SESSION_H
 #define ACCESS_IMAP_SESSION_H
-#include "sasl.h"
 #include "session.h"
 #include <posthouse/imap_server.h>
+#include <posthouse/sasl.h>
 
 enum {
     IMAP_HIGH = 512 * 1024, /* unsent output above which a job waits ... */

@@ -5,7 +5,7 @@
 #include "submission.h"
 #include "intake.h"
 #include "log.h"
-#include "sasl.h"
+#include <posthouse/sasl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +49,7 @@ static void login(struct session *s, struct submission *m)
 static void on_auth(struct session *s, const struct ph_smtp_server_event *ev, bool first)
 {
     struct submission *m = s->state;
-    int r = first ? ph_sasl_server_init(&m->sasl, ev->name) : 0;
+    int r = first ? ph_sasl_server_init(&m->sasl, ev->name, PH_SASL_PASSWORD, NULL) : 0;
     if (r == 0)
         r = ph_sasl_server_step(&m->sasl, ev->data, ev->has_data);
     if (r == PH_SASL_MORE) {
@@ -122,16 +122,20 @@ static int begin(struct session *s)
 {
     struct ph_smtp_server_options o;
     struct submission *m = calloc(1, sizeof *m);
+    struct ph_buf mechanisms;
     if (!m)
         return -PH_ENOMEM;
     s->state = m;
     intake_options(s->proc, &o);
-    o.auth = PH_STR(PH_SASL_MECHANISMS);
+    ph_buf_init(&mechanisms, NULL, 512);
+    ph_sasl_mechanisms(PH_SASL_PASSWORD, NULL, &mechanisms);
+    o.auth = ph_buf_str(&mechanisms);
     o.auth_required = true;
     o.plaintext = session_may_plaintext(s);
     o.xtrace = true;
     o.tls_active = s->service == IPC_SUBMISSIONS;
     s->engine = ph_smtp_server_new(NULL, &o);
+    ph_buf_done(&mechanisms);
     m->session = s;
     m->intake = (struct intake){.host = &host,
                                 .owner = s,

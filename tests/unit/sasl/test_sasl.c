@@ -6,7 +6,8 @@
 
 #include <cmocka.h>
 
-#include "sasl.h"
+#include <posthouse/sasl.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ static void too_long(void **state)
                          (ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, &z, &u, &p),
                      0);
     struct ph_sasl_server s;
-    assert_int_equal(ph_sasl_server_init(&s, PH_STR("plain")), 0);
+    assert_int_equal(ph_sasl_server_init(&s, PH_STR("plain"), PH_SASL_PASSWORD, NULL), 0);
     assert_int_equal(
         ph_sasl_server_step(&s, (ph_str){big, 2 + PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX}, true),
         PH_SASL_DONE);
@@ -90,7 +91,7 @@ static void exchanges(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ph_sasl_server s;
-        int r = ph_sasl_server_init(&s, ph_str_c(rows[i].mechanism));
+        int r = ph_sasl_server_init(&s, ph_str_c(rows[i].mechanism), PH_SASL_PASSWORD, NULL);
         ph_str rest = ph_str_c(rows[i].steps);
         for (bool more = r == 0; more;) {
             size_t bar = ph_str_chr(rest, '|');
@@ -107,10 +108,11 @@ static void exchanges(void **state)
         assert_int_equal(s.secret[0], 0);
     }
     struct ph_sasl_server s;
-    assert_int_equal(ph_sasl_server_init(&s, PH_STR("CRAM-MD5")), -PH_ENOTIMPL);
-    assert_int_equal(ph_sasl_server_init(&s, PH_STR("PLAIN")), 0);
+    assert_int_equal(ph_sasl_server_init(&s, PH_STR("CRAM-MD5"), PH_SASL_PASSWORD, NULL),
+                     -PH_ENOTIMPL);
+    assert_int_equal(ph_sasl_server_init(&s, PH_STR("PLAIN"), PH_SASL_PASSWORD, NULL), 0);
     assert_int_equal(ph_sasl_server_step(&s, (ph_str)S("z\0a\0b"), true), -PH_EDENIED);
-    assert_int_equal(ph_sasl_server_init(&s, PH_STR("PLAIN")), 0);
+    assert_int_equal(ph_sasl_server_init(&s, PH_STR("PLAIN"), PH_SASL_PASSWORD, NULL), 0);
     assert_int_equal(ph_sasl_server_step(&s, (ph_str)S("A\0a\0b"), true), PH_SASL_DONE);
 }
 
