@@ -34,7 +34,7 @@ extern "C" {
     X(HEADER_FIRST_FOLDED, NOTE, "the header begins with a continuation line")                     \
     X(HEADER_MBOX_FROM, NOTE, "an mbox From line stands in the header")                            \
     X(HEADER_SPACE_COLON, NOTE, "white space between field name and colon")                        \
-    X(HEADER_LIMIT, RISK, "the header is longer than the limit; later fields are not read")        \
+    X(HEADER_LIMIT, RISK, "the header is longer than the limit; what lies behind it is not read")  \
     X(FIELD_TWICE, RISK, "a field that may occur once occurs again; the first one counts")         \
     X(TYPE_SYNTAX, RISK, "Content-Type is malformed; read as text/plain")                          \
     X(PARAM_SYNTAX, RISK, "a parameter is malformed")                                              \
@@ -112,7 +112,8 @@ struct ph_part {
     uint32_t depth; /* 0 for the root */
     uint64_t lines;
     struct ph_range header, body;
-    ph_str head; /* the bytes of `header`; empty in a tree that was read from a summary */
+    ph_str head; /* the bytes of `header`, at most the limit `header` of them; empty in a tree that
+                    was read from a summary */
     ph_str type, subtype;
     struct ph_param *params;
     ph_str encoding_name;
@@ -125,7 +126,7 @@ struct ph_part {
 };
 
 struct ph_message {
-    ph_str bytes;
+    ph_str bytes; /* the message; empty after ph_mime_parser_end: who kept it may set it */
     struct ph_part *root;
     struct ph_defect *defects;
     size_t part_count, defect_count;
@@ -135,7 +136,7 @@ struct ph_message {
 struct ph_mime_limits {
     size_t depth;   /* nesting of parts [PH_MIME_DEPTH], at most PH_MIME_DEPTH_MOST */
     size_t parts;   /* parts in all [PH_MIME_PARTS] */
-    size_t header;  /* bytes of one header that are read for Content-* fields [PH_MIME_HEADER] */
+    size_t header;  /* bytes of one header that are read [PH_MIME_HEADER] */
     size_t defects; /* defects kept [PH_MIME_DEFECTS]; more are only counted */
 };
 
@@ -143,8 +144,11 @@ enum {
     PH_MIME_DEPTH = 64,
     PH_MIME_DEPTH_MOST = 512,
     PH_MIME_PARTS = 200000,
-    PH_MIME_HEADER = 1024 * 1024,
-    PH_MIME_DEFECTS = 200
+    PH_MIME_HEADER = 4 * 1024 * 1024,
+    PH_MIME_DEFECTS = 200,
+    PH_MIME_LINE = 2048 /* bytes of a line that are looked at to tell whether it is a field or a
+                           boundary: field names, boundaries and the white space behind either
+                           cannot be longer */
 };
 
 /* Parses a whole message. `limits` may be NULL. `bytes` is borrowed as long as the result is
@@ -152,6 +156,21 @@ enum {
 PH_EXPORT PH_MUST_CHECK int ph_mime_parse(struct ph_arena *arena, ph_str bytes,
                                           const struct ph_mime_limits *limits,
                                           struct ph_message **ret_message);
+
+/*
+ * The same parser fed with the bytes as they arrive, in pieces of any size: the same tree and the
+ * same defects, whatever the pieces. Nothing is borrowed from them; what the tree needs of the
+ * headers is copied into the arena, and of bodies no more than 2 * PH_MIME_LINE bytes are kept.
+ *
+ * Everything lives in the arena given. feed gives 0 or -PH_ENOMEM, which lasts; after end the
+ * parser must not be used again. ret_message->bytes is empty.
+ */
+struct ph_mime_parser;
+PH_EXPORT struct ph_mime_parser *ph_mime_parser_new(struct ph_arena *arena,
+                                                    const struct ph_mime_limits *limits);
+PH_EXPORT PH_MUST_CHECK int ph_mime_parser_feed(struct ph_mime_parser *ps, ph_str bytes);
+PH_EXPORT PH_MUST_CHECK int ph_mime_parser_end(struct ph_mime_parser *ps,
+                                               struct ph_message **ret_message);
 
 /* Walks the tree in document order: the part after `p`, NULL at the end. Start with the root. */
 PH_EXPORT struct ph_part *ph_part_next(const struct ph_part *p);

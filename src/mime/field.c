@@ -25,6 +25,7 @@ static const uint8_t in_name[256] = {
 enum ph__line ph__line_kind(ph_str line, size_t *ret_name, size_t *ret_value)
 {
     size_t n = 0;
+    line = ph_str_sub(line, 0, PH_MIME_LINE);
     if (line.n == 0 || line.p[0] == '\n' || (line.p[0] == '\r' && line.n == 2 && line.p[1] == '\n'))
         return PH__LINE_END;
     if (line.p[0] == ' ' || line.p[0] == '\t')

@@ -8,17 +8,15 @@
 /* The first "\n--" in [p, end): its address, or NULL. Adds the line feeds up to and with it (or
  * all of them) to *lines. */
 const char *ph__find_dashes(const char *p, const char *end, uint64_t *lines);
+uint64_t ph__count_lines(const char *p, const char *end);
 
-/* What a message holds that it should not. */
-struct ph__survey {
-    bool bare_cr, bare_lf, nul;
-};
-
-struct ph__survey ph__survey_bytes(ph_str s);
+/* What s holds that it should not, as bits. CR and LF are judged by the neighbour inside s. */
+enum { PH__ODD_CR = 1, PH__ODD_LF = 2, PH__ODD_NUL = 4, PH__ODD_ALL = 7 };
+unsigned ph__odd_bytes(ph_str s);
 
 /* The same by plain loops; for tests, and for the ends of a text. */
 const char *ph__find_dashes_plain(const char *p, const char *end, uint64_t *lines);
-struct ph__survey ph__survey_plain(ph_str s);
+unsigned ph__odd_plain(ph_str s);
 
 /* ---- field.c: lines of a header ---- */
 
