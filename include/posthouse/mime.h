@@ -146,7 +146,7 @@ enum {
     PH_MIME_PARTS = 200000,
     PH_MIME_HEADER = 4 * 1024 * 1024,
     PH_MIME_DEFECTS = 200,
-    PH_MIME_LINE = 2048 /* bytes of a line that are looked at to tell whether it is a field or a
+    PH_MIME_LINE = 16384 /* bytes of a line that are looked at to tell whether it is a field or a
                            boundary: field names, boundaries and the white space behind either
                            cannot be longer */
 };
@@ -160,7 +160,7 @@ PH_EXPORT PH_MUST_CHECK int ph_mime_parse(struct ph_arena *arena, ph_str bytes,
 /*
  * The same parser fed with the bytes as they arrive, in pieces of any size: the same tree and the
  * same defects, whatever the pieces. Nothing is borrowed from them; what the tree needs of the
- * headers is copied into the arena, and of bodies no more than 2 * PH_MIME_LINE bytes are kept.
+ * headers is copied into the arena, and of bodies no more than PH_MIME_LINE bytes are kept.
  *
  * Everything lives in the arena given. feed gives 0 or -PH_ENOMEM, which lasts; after end the
  * parser must not be used again. ret_message->bytes is empty.

@@ -8,8 +8,8 @@
 #include "mime_int.h"
 
 enum {
-    PH__CONTEXT = 3,                 /* bytes before `at` that stay in the window: "x\r\n" */
-    PH__CARRY = 2 * PH_MIME_LINE + 8 /* what a piecewise parse keeps of undecided lines */
+    PH__CONTEXT = 3,                /* bytes before `at` that stay in the window: "x\r\n" */
+    PH__CARRY = PH_MIME_LINE + 1024 /* what a piecewise parse keeps of undecided lines */
 };
 
 /* A multipart that is open. */
