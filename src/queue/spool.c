@@ -250,6 +250,7 @@ int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct p
     s->path = strdup(path);
     s->vfs = opt->vfs ? strdup(opt->vfs) : NULL;
     s->arena = ph_arena_new(NULL, PH_SPOOL_CHANGES);
+    ph_buf_init(&s->packed, NULL, SPOOL_ROW_EVENTS);
     s->last = s->unapplied = &s->first;
     int err = 0;
     if (!s->path || !s->arena || (opt->vfs && !s->vfs))
@@ -280,6 +281,7 @@ struct ph_spool *ph_spool_close(struct ph_spool *s)
         return NULL;
     close_file(s);
     ph_arena_free(s->arena);
+    ph_buf_done(&s->packed);
     free(s->path);
     free(s->vfs);
     ph_free(NULL, s, sizeof *s);

@@ -94,9 +94,9 @@ int ph__spool_index_open(struct ph_spool *s)
 /* ---- events, packed ------------------------------------------------------------------------ */
 
 /*
- * What is known when a trip begins (received, queued) goes into its own row, packed: one statement
- * and one page where each event in a row of its own would be several. Per event: struct fixed, then
- * its texts with a 16-bit length before each.
+ * Events of a trip that are written together are one row, packed: one statement and one page where
+ * a row and a column for each would be several. Those that begin a trip (received, queued) are in
+ * its own row. Per event: struct fixed, then its texts with a 16-bit length before each.
  */
 struct fixed {
     int64_t time;
@@ -165,25 +165,14 @@ int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph
     return put_trip(s, qid, message_id, owner, first);
 }
 
-int ph__spool_apply_event(struct ph_spool *s, const struct ph_spool_event *e, uint64_t seq)
+int ph__spool_add_events(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str packed)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_EVENT);
-    if (!st)
-        return ph__spool_run(s, st);
-    sqlite3_bind_int64(st, 1, (int64_t)e->qid);
-    sqlite3_bind_int64(st, 2, (int64_t)seq);
-    sqlite3_bind_int64(st, 3, e->time);
-    sqlite3_bind_int(st, 4, e->kind);
-    ph__bind_str(st, 5, e->process);
-    ph__bind_str(st, 6, e->rcpt);
-    ph__bind_str(st, 7, e->peer);
-    ph__bind_str(st, 8, e->tls);
-    ph__bind_str(st, 9, e->auth);
-    sqlite3_bind_int64(st, 10, e->code);
-    ph__bind_str(st, 11, e->reply);
-    sqlite3_bind_int64(st, 12, (int64_t)e->took);
-    ph__bind_str(st, 13, e->note);
-    ph__bind_str(st, 14, e->host);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)qid);
+        sqlite3_bind_int64(st, 2, (int64_t)seq);
+        sqlite3_bind_blob64(st, 3, packed.p, packed.n, SQLITE_STATIC);
+    }
     return ph__spool_run(s, st);
 }
 
@@ -267,20 +256,22 @@ int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_i
     return err;
 }
 
-/* The events in the trip's own row. */
-static int first_events(struct ph_spool *s, uint64_t qid,
-                        int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
+/* The events of all rows that a statement gives for a qid. */
+static int each_event(struct ph_spool *s, enum spool_sql which, uint64_t qid,
+                      int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
 {
-    struct ph_spool_event e;
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP_FIRST);
+    sqlite3_stmt *st = ph__spool_stmt(s, which);
     if (!st)
         return -PH_EIO;
     sqlite3_bind_int64(st, 1, (int64_t)qid);
-    int rc = sqlite3_step(st), err = 0;
-    ph_str rest = rc == SQLITE_ROW ? ph__column(st, 0) : (ph_str){0};
-    while (!err && (err = unpack(&rest, qid, &e)) > 0)
-        err = each(ctx, &e);
-    if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
+    int rc = SQLITE_DONE, err = 0;
+    while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct ph_spool_event e;
+        ph_str rest = ph__column(st, 0);
+        while (!err && (err = unpack(&rest, qid, &e)) > 0)
+            err = each(ctx, &e);
+    }
+    if (!err && rc != SQLITE_DONE)
         err = ph__spool_error(s, rc);
     sqlite3_reset(st);
     return err;
@@ -291,34 +282,8 @@ int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,
 {
     int err = ph__spool_settle(s);
     if (!err)
-        err = first_events(s, qid, each, ctx);
-    if (err)
-        return err;
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_EVENTS);
-    if (!st)
-        return -PH_EIO;
-    sqlite3_bind_int64(st, 1, (int64_t)qid);
-    int rc;
-    while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct ph_spool_event e = {.qid = qid,
-                                   .time = sqlite3_column_int64(st, 0),
-                                   .kind = (uint8_t)sqlite3_column_int(st, 1),
-                                   .process = ph__column(st, 2),
-                                   .rcpt = ph__column(st, 3),
-                                   .peer = ph__column(st, 4),
-                                   .tls = ph__column(st, 5),
-                                   .auth = ph__column(st, 6),
-                                   .code = (uint32_t)sqlite3_column_int64(st, 7),
-                                   .reply = ph__column(st, 8),
-                                   .took = (uint64_t)sqlite3_column_int64(st, 9),
-                                   .note = ph__column(st, 10),
-                                   .host = ph__column(st, 11)};
-        err = each(ctx, &e);
-    }
-    if (!err && rc != SQLITE_DONE)
-        err = ph__spool_error(s, rc);
-    sqlite3_reset(st);
-    return err;
+        err = each_event(s, SQL_TRIP_FIRST, qid, each, ctx);
+    return err ? err : each_event(s, SQL_EVENTS, qid, each, ctx);
 }
 
 /* ---- forgetting -------------------------------------------------------------------------- */

@@ -6,8 +6,6 @@
 /* A body from here on is written in pieces instead of being copied into a row whole. */
 enum { PIECE = 1024 * 1024, WHOLE = 256 * 1024, BODY_MAX = 950 * 1000 * 1000 };
 
-enum { FIRST_EVENTS = 64 * 1024 }; /* bytes of events packed into a trip's row */
-
 enum change_kind { CHANGE_DONE, CHANGE_WAIT, CHANGE_EVENT };
 
 struct spool_change {
@@ -376,30 +374,32 @@ static bool same_trip(const struct spool_change *c, uint64_t qid)
     return c && c->kind == CHANGE_EVENT && c->qid == qid;
 }
 
-/* An event that begins a trip takes those behind it along; *c is then the last one taken. */
-static int apply_event(struct ph_spool *s, struct spool_change **c)
+/* Packs this event and those of the same trip right behind it; gives the last one taken. */
+static struct spool_change *pack_run(struct spool_change *c, struct ph_buf *out)
+{
+    ph__spool_pack(out, &c->event.e);
+    while (same_trip(c->next, c->qid) && out->n < SPOOL_ROW_EVENTS / 2) {
+        c = c->next;
+        ph__spool_pack(out, &c->event.e);
+    }
+    return c;
+}
+
+/* *c is then the last one applied. */
+static int apply_events(struct ph_spool *s, struct spool_change **c)
 {
     const struct spool_change *first = *c;
     ph_str id = first->event.message_id, owner = first->event.owner;
-    if (s->last_trip != first->qid && (id.n || owner.n)) {
-        struct spool_change *last = *c;
-        struct ph_buf packed;
-        ph_buf_init(&packed, NULL, FIRST_EVENTS);
-        ph__spool_pack(&packed, &last->event.e);
-        while (same_trip(last->next, first->qid) && packed.n < FIRST_EVENTS / 2) {
-            last = last->next;
-            ph__spool_pack(&packed, &last->event.e);
-        }
-        int err = ph_buf_err(&packed);
-        if (!err)
-            err = ph__spool_begin_trip(s, first->qid, id, owner, ph_buf_str(&packed));
-        ph_buf_done(&packed);
-        if (err > 0)
-            *c = last;
-        if (err)
-            return err < 0 ? err : 0;
-    }
-    return ph__spool_apply_event(s, &first->event.e, first->event.seq);
+    int began = 0; /* 1: the events are in the new trip's row */
+    ph_buf_clear(&s->packed);
+    struct spool_change *last = pack_run(*c, &s->packed);
+    int err = ph_buf_err(&s->packed);
+    if (!err && s->last_trip != first->qid && (id.n || owner.n))
+        err = began = ph__spool_begin_trip(s, first->qid, id, owner, ph_buf_str(&s->packed));
+    if (err >= 0 && !began)
+        err = ph__spool_add_events(s, first->qid, first->event.seq, ph_buf_str(&s->packed));
+    *c = last;
+    return err < 0 ? err : 0;
 }
 
 int ph__spool_apply(struct ph_spool *s)
@@ -407,7 +407,7 @@ int ph__spool_apply(struct ph_spool *s)
     for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
         int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
                   : c->kind == CHANGE_WAIT ? apply_wait(s, c)
-                                           : apply_event(s, &c);
+                                           : apply_events(s, &c);
         if (err)
             return ph__spool_failed(s, err);
     }

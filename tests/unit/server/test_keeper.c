@@ -124,7 +124,7 @@ static void too_long(void *ctx)
 static void wait_for(int messages)
 {
     t.wanted = messages;
-    ph_timer_set(t.guard, 20000);
+    ph_timer_set(t.guard, 60000);
     ph_loop_run(t.p.loop);
     ph_timer_off(t.guard);
 }
