@@ -37,7 +37,7 @@ static struct store_account *account(struct store *s, unsigned i)
     struct store_account *a = NULL;
     struct ph_error e = {0};
     snprintf(folder, sizeof folder, "a%u", i);
-    if (ops->account(s, i + 1, ph_str_c(folder), true, &a, &e) < 0) {
+    if (ops->account(s, i + 1, ph_str_c(folder), STORE_OPEN_CREATE, &a, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         exit(1);
     }
@@ -86,7 +86,7 @@ static void run(const char *dir, unsigned accounts, unsigned batch, unsigned let
     double start = seconds(), cpu = processor(), round = start, synced = 0;
     for (unsigned n = 0, at = 0; n < letters; at++) {
         struct store_account *a = account(s, at % accounts);
-        ops->begin(a, &e);
+        ops->txn(a, STORE_BEGIN, &e);
         for (unsigned i = 0; i < batch; i++, n++) {
             struct store_put p;
             struct store_letter l = {.qid = ++qid,
@@ -99,7 +99,7 @@ static void run(const char *dir, unsigned accounts, unsigned batch, unsigned let
             if (ops->put(a, &l, &p, &e) < 0)
                 exit(1);
         }
-        if (ops->end(a, true, &e) < 0)
+        if (ops->txn(a, STORE_COMMIT, &e) < 0)
             exit(1);
         if (seconds() - round > ROUND_US / 1e6) {
             round = seconds();

@@ -1,7 +1,9 @@
-/* posthouse account add|passwd|list|remove */
+/* posthouse account add|passwd|list|remove|quota */
 #include "house_verbs.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -9,6 +11,7 @@
 struct options {
     struct password_source password;
     bool erase;
+    const char *bytes, *messages; /* of quota */
 };
 
 static int hash_new(const struct options *o, const char *address,
@@ -101,6 +104,69 @@ static int drop(struct ph_house *h, const struct admin_args *a, void *options)
     return EX_OK;
 }
 
+/* ---- quota ------------------------------------------------------------------------------- */
+
+/* "500M", "none", "default". -2: not one of these. */
+static int64_t limit_of(const char *text, bool is_size)
+{
+    char *end;
+    if (!strcmp(text, "default"))
+        return PH_HOUSE_QUOTA_DEFAULT;
+    if (!strcmp(text, "none"))
+        return 0;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    const char *unit = is_size && *end ? strchr("KMGT", *end) : NULL;
+    int shift = unit ? 10 * (int)(unit - "KMGT" + 1) : 0;
+    if (end == text || n <= 0 || errno || (unit ? end[1] : *end) || n > INT64_MAX >> (shift + 1))
+        return -2;
+    return n << shift;
+}
+
+static const char *limit_text(int64_t n, char *buf, size_t room)
+{
+    if (n > 0)
+        snprintf(buf, room, "%lld", (long long)n);
+    return n > 0 ? buf : n == 0 ? "none" : "default";
+}
+
+static int tell_quota(const struct admin_args *a, const struct ph_house_quota *q)
+{
+    char bytes[32], messages[32];
+    if (a->json)
+        return house_print_json(json_pack("{s:I, s:I}", "bytes", (json_int_t)q->bytes, "messages",
+                                          (json_int_t)q->messages));
+    printf("bytes %s, messages %s\n", limit_text(q->bytes, bytes, sizeof bytes),
+           limit_text(q->messages, messages, sizeof messages));
+    return EX_OK;
+}
+
+static int quota(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    const struct options *o = options;
+    struct ph_error e = {0};
+    struct ph_house_account account;
+    struct ph_house_quota q;
+    struct ph_arena *arena = ph_arena_new(NULL, 65536);
+    int r = arena ? ph_house_account_get(h, ph_str_c(a->args[0]), arena, &account, &e)
+                  : ph_fail(&e, PH_ENOMEM, 0, "out of memory");
+    if (r >= 0)
+        r = ph_house_quota_get(h, account.id, &q, &e);
+    ph_arena_free(arena);
+    if (r < 0)
+        return house_fail(&e);
+    if (o->bytes)
+        q.bytes = limit_of(o->bytes, true);
+    if (o->messages)
+        q.messages = limit_of(o->messages, false);
+    if (q.bytes < PH_HOUSE_QUOTA_DEFAULT || q.messages < PH_HOUSE_QUOTA_DEFAULT)
+        return admin_fail(EX_USAGE, "a limit is a number (bytes also 500M, 2G), none, or default");
+    if ((o->bytes || o->messages) &&
+        ph_house_quota_set(h, ph_str_c(a->args[0]), q.bytes, q.messages, &e) < 0)
+        return house_fail(&e);
+    return tell_quota(a, &q);
+}
+
 /* ---- list -------------------------------------------------------------------------------- */
 
 static int collect(void *ctx, const struct ph_house_account *row)
@@ -139,7 +205,8 @@ static int list(struct ph_house *h, const struct admin_args *a, void *options)
 static const struct house_action actions[] = {{"add", 1, 1, true, add},
                                               {"passwd", 1, 1, false, passwd},
                                               {"list", 0, 0, false, list},
-                                              {"remove", 1, 1, false, drop}};
+                                              {"remove", 1, 1, false, drop},
+                                              {"quota", 1, 1, false, quota}};
 
 int admin_account(int argc, char **argv)
 {
@@ -155,11 +222,19 @@ int admin_account(int argc, char **argv)
         {.name = "--erase",
          .flag = &o.erase,
          .help = "--erase       with remove: delete its mail, too"},
+        {.name = "--bytes",
+         .value = &o.bytes,
+         .help = "--bytes N     with quota: the most it may hold: 500M, 2G, none, default"},
+        {.name = "--messages",
+         .value = &o.messages,
+         .help = "--messages N  with quota: the most messages: a number, none, default"},
         {0}};
     int left = admin_options(
         argc, argv, opts,
         "Without an option the password is asked for on a terminal, or is the first line\n"
-        "of standard input. A running server knows of every change at once.\n",
+        "of standard input. A running server knows of every change at once.\n"
+        "quota without an option prints what the account may hold; default is what the settings\n"
+        "quota_bytes and quota_messages say.\n",
         1, 2, &a);
     if (left >= 0)
         return left;

@@ -43,7 +43,7 @@ static void check(struct fsck *f, const char *folder)
     struct ph_error e = {0};
     f->folder = folder;
     f->accounts++;
-    int r = store_sqlite.account(f->store, 0, ph_str_c(folder), false, &a, &e);
+    int r = store_sqlite.account(f->store, 0, ph_str_c(folder), STORE_OPEN, &a, &e);
     if (r >= 0)
         r = store_sqlite.check(a, f->repair, finding, f, &e);
     if (r == -PH_ECORRUPT)

@@ -76,10 +76,15 @@ static const struct {
     check_fn *fn;
     const char *arg;
 } checks[] = {
-    {"hostname", host_name, NULL},      {"listen_", address, NULL},
-    {"log", one_of, "auto|human|json"}, {"log_level", one_of, "debug|info|warn|error"},
-    {"relay_source", ip, NULL},         {"relay_tls", one_of, "may|encrypt|verify"},
-    {"smarthost", host_port, NULL},     {"plaintext_login", one_of, "never|loopback"},
+    {"hostname", host_name, NULL},
+    {"listen_", address, NULL},
+    {"log", one_of, "auto|human|json"},
+    {"log_level", one_of, "debug|info|warn|error"},
+    {"relay_source", ip, NULL},
+    {"relay_tls", one_of, "may|encrypt|verify"},
+    {"smarthost", host_port, NULL},
+    {"plaintext_login", one_of, "never|loopback"},
+    {"quota_full", one_of, "wait|bounce"},
 };
 
 int ph__conf_check(const struct ph__conf_row *row, ph_str value, struct ph_error *reterr)

@@ -45,6 +45,12 @@ static const char *const schema[PH_HOUSE_VERSION] = {
     "  folder TEXT NOT NULL UNIQUE,"
     "  erase INTEGER NOT NULL,"
     "  time INTEGER NOT NULL);",
+    /* seq: so that keeper sees what is new. */
+    "CREATE TABLE quota("
+    "  account INTEGER PRIMARY KEY,"
+    "  bytes INTEGER NOT NULL,"
+    "  messages INTEGER NOT NULL,"
+    "  seq INTEGER NOT NULL UNIQUE);",
 };
 
 static const char *const statements[ST_COUNT] = {

@@ -11,7 +11,7 @@
 #include <posthouse/base.h>
 
 enum {
-    PH_HOUSE_VERSION = 1, /* PRAGMA user_version of the schema below */
+    PH_HOUSE_VERSION = 2, /* PRAGMA user_version of the schema below */
     /* Octets of a normalised address. RFC 5321 4.5.3.1 allows 64 + 1 + 255; the senders of mailing
      * lists, to whom reports must find, are longer. */
     PH_HOUSE_ADDRESS = 512,
@@ -116,6 +116,24 @@ PH_MUST_CHECK int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct
 PH_MUST_CHECK int ph_house_accounts(struct ph_house *h,
                                     int (*fn)(void *ctx, const struct ph_house_account *row),
                                     void *ctx, struct ph_error *reterr);
+/* What an account may hold: PH_HOUSE_QUOTA_DEFAULT: what the settings say; 0: no limit. */
+enum { PH_HOUSE_QUOTA_DEFAULT = -1 };
+struct ph_house_quota {
+    uint64_t seq; /* rises with every change */
+    uint64_t account;
+    int64_t bytes, messages;
+};
+/* -PH_ENOENT: no such account. */
+PH_MUST_CHECK int ph_house_quota_set(struct ph_house *h, ph_str address, int64_t bytes,
+                                     int64_t messages, struct ph_error *reterr);
+/* Defaults when nothing was ever said. */
+PH_MUST_CHECK int ph_house_quota_get(struct ph_house *h, uint64_t account,
+                                     struct ph_house_quota *ret_quota, struct ph_error *reterr);
+/* Those that were set, in the order of their last change, from behind `after` on. */
+PH_MUST_CHECK int ph_house_quotas(struct ph_house *h, uint64_t after,
+                                  int (*fn)(void *ctx, const struct ph_house_quota *row), void *ctx,
+                                  struct ph_error *reterr);
+
 /* Removed accounts, in the order of removal, from behind `after` on. They stay listed, so that a
  * store that was down hears of them later. */
 struct ph_house_gone {

@@ -35,6 +35,11 @@
     S(FOLDER_TAKEN, "SELECT EXISTS(SELECT 1 FROM account WHERE folder = ?1) OR "                   \
                     "EXISTS(SELECT 1 FROM removed WHERE folder = ?1)")                             \
     S(REMOVED, "SELECT seq, id, folder, erase FROM removed WHERE seq > ?1 ORDER BY seq")           \
+    S(QUOTA_SET, "INSERT OR REPLACE INTO quota(account, bytes, messages, seq) "                    \
+                 "SELECT id, ?2, ?3, (SELECT coalesce(max(seq), 0) + 1 FROM quota) "               \
+                 "FROM account WHERE address = ?1")                                                \
+    S(QUOTA_GET, "SELECT seq, account, bytes, messages FROM quota WHERE account = ?1")             \
+    S(QUOTAS, "SELECT seq, account, bytes, messages FROM quota WHERE seq > ?1 ORDER BY seq")       \
     S(ALIAS_ADD, "INSERT INTO alias(address, domain, target) VALUES(?1, ?2, ?3)")                  \
     S(ALIAS_REMOVE,                                                                                \
       "DELETE FROM alias WHERE address = ?1 AND (?2 = '' OR lower(target) = lower(?2))")           \

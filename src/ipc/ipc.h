@@ -49,7 +49,14 @@ enum ipc_mailbox_bit { IPC_MB_SUBSCRIBED = 1, IPC_MB_NOSELECT = 2, IPC_MB_CHILDR
 enum ipc_open_mode { IPC_OPEN_RW, IPC_OPEN_RO, IPC_OPEN_POP3 }; /* POP3: exclusive among POP3 sessions */
 enum ipc_msg_flag { IPC_SEEN = 1, IPC_ANSWERED = 2, IPC_FLAGGED = 4, IPC_DELETED = 8, IPC_DRAFT = 16 };
 enum ipc_flag_op { IPC_FLAGS_SET, IPC_FLAGS_ADD, IPC_FLAGS_DEL };
-enum ipc_fetch { IPC_F_FLAGS = 1, IPC_F_DATES = 2, IPC_F_SIZE = 4, IPC_F_SUMMARY = 8, IPC_F_BODY = 16 }; /* uid, modseq: always */
+enum ipc_fetch {
+    IPC_F_FLAGS = 1,
+    IPC_F_DATES = 2,
+    IPC_F_SIZE = 4,
+    IPC_F_SUMMARY = 8,
+    IPC_F_BODY = 16,
+    IPC_F_UIDL = 32
+}; /* uid, modseq: always */
 
 /* ---- the tables, expanded ---------------------------------------------------------------- */
 

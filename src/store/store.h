@@ -1,28 +1,33 @@
 /*
- * store.h - accounts, mailboxes, messages: the operations that every storage backend offers, and the types
- * they speak in. docs/store.md tells the schema, the invariants and what is on disk when.
+ * store.h - accounts, mailboxes, messages: the operations that every storage backend offers, and
+ * the types they speak in. docs/store.md tells the schema, the invariants and what is on disk when.
  *
- * The seam for another backend is `struct store_ops`, at most 20 entries. A backend knows nothing of protocols, of
- * sequence numbers or of sessions.
+ * The seam for another backend is `struct store_ops`, at most 20 entries. A backend knows nothing
+ * of protocols, of sequence numbers or of sessions.
  *
- * Threads: a `struct store` and its accounts belong to one thread. Several stores over the same root may live in one
- * process as long as no account is open in two of them. `sync` alone may run in any thread.
+ * Threads: a `struct store` and its accounts belong to one thread. Several stores over the same
+ * root may live in one process as long as no account is open in two of them. `sync` alone may run
+ * in any thread.
  *
- * Transactions: between `begin` and `end` everything is one transaction: visible to others, and after a crash, either
- * whole or not at all. A writing operation called outside is a transaction of its own. When an operation in between fails
- * with an error of class SELF (disk full, I/O), or after it has begun to write, the transaction is lost: `end` rolls back and
+ * Transactions: between STORE_BEGIN and STORE_COMMIT everything is one transaction: visible to
+ * others, and after a crash, either whole or not at all. A writing operation called outside is a
+ * transaction of its own. When an operation in between fails with an error of class SELF (disk
+ * full, I/O), or after it has begun to write, the transaction is lost: STORE_COMMIT rolls back and
  * repeats that error. Other errors leave no trace and the transaction lives on.
  *
- * Durability: `end` makes visible, not yet surely durable. `mark` names what is to be flushed, `sync` flushes it; when
- * it returns 0 everything committed before the `mark` is on disk. After a failed `sync` nothing may be acknowledged; the
- * next `account` call of that account reopens it and writes everything anew, or fails.
+ * Durability: STORE_COMMIT makes visible, not yet surely durable. `mark` names what is to be
+ * flushed, `sync` flushes it; when it returns 0 everything committed before the `mark` is on disk.
+ * After a failed `sync` nothing may be acknowledged; the next `account` call of that account
+ * reopens it and writes everything anew, or fails.
  *
- * Errors (negative, text in *reterr): -PH_ENOMEM; -PH_EFULL (disk full); -PH_EIO; -PH_EAGAIN (locked by another program
- * for too long); -PH_ECORRUPT (text names the file; the other accounts go on); -PH_ENOENT (no such account, mailbox,
- * message); -PH_EEXIST; -PH_EINVAL (a name or a value is not acceptable); -PH_EDENIED; -PH_ELIMIT (text names it).
+ * Errors (negative, text in *reterr): -PH_ENOMEM; -PH_EFULL (disk full); -PH_EIO; -PH_EAGAIN
+ * (locked by another program for too long); -PH_ECORRUPT (text names the file; the other accounts
+ * go on); -PH_ENOENT (no such account, mailbox, message); -PH_EQUOTA (the account would hold more
+ * than its limits allow); -PH_EEXIST; -PH_EINVAL (a name or a value is not acceptable);
+ * -PH_EDENIED; -PH_ELIMIT (text names it).
  *
- * Times are microseconds since 1970. Strings in results are borrowed until the callback returns, or until the next call
- * for the same account.
+ * Times are microseconds since 1970. Strings in results are borrowed until the callback returns, or
+ * until the next call for the same account.
  */
 #ifndef PH_STORE_H
 #define PH_STORE_H
@@ -30,20 +35,32 @@
 #include <posthouse/base.h>
 
 enum {
-    STORE_NAME_MAX = 1024,            /* bytes of a mailbox name, UTF-8 */
-    STORE_FOLDER_MAX = 255,           /* bytes of an account's folder name */
-    STORE_KEYWORDS_MAX = 4096,        /* bytes of one message's keywords, space-separated */
-    STORE_KEYWORDS_EACH = 128,        /* keywords of one message */
+    STORE_NAME_MAX = 1024,             /* bytes of a mailbox name, UTF-8 */
+    STORE_FOLDER_MAX = 255,            /* bytes of an account's folder name */
+    STORE_KEYWORDS_MAX = 4096,         /* bytes of one message's keywords, space-separated */
+    STORE_KEYWORDS_EACH = 128,         /* keywords of one message */
     STORE_MAILBOX_KEYWORDS_MAX = 8192, /* bytes of all keywords used in a mailbox */
-    STORE_MAILBOXES_MAX = 5000,       /* mailboxes of an account */
-    STORE_NAMES_MAX = 512 * 1024,     /* bytes of all mailbox names of an account */
-    STORE_INLINE_MAX = 256 * 1024     /* a stored body above this is a file in blobs/ */
+    STORE_MAILBOXES_MAX = 5000,        /* mailboxes of an account */
+    STORE_NAMES_MAX = 512 * 1024,      /* bytes of all mailbox names of an account */
+    STORE_INLINE_MAX = 256 * 1024,     /* a stored body above this is a file in blobs/ */
+    STORE_UIDL_MAX = 70                /* RFC 1939 7 */
 };
 
 /* Bits of store_message.flags that everyone sees. A backend may keep further bits to itself. */
 enum store_flag { STORE_SEEN = 1, STORE_ANSWERED = 2, STORE_FLAGGED = 4, STORE_DELETED = 8, STORE_DRAFT = 16, STORE_FLAGS = 31 };
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
-enum store_fetch { STORE_F_FLAGS = 1, STORE_F_DATES = 2, STORE_F_SIZE = 4, STORE_F_SUMMARY = 8, STORE_F_BODY = 16 };
+enum store_fetch {
+    STORE_F_FLAGS = 1,
+    STORE_F_DATES = 2,
+    STORE_F_SIZE = 4,
+    STORE_F_SUMMARY = 8,
+    STORE_F_BODY = 16,
+    STORE_F_UIDL = 32
+};
+/* How an account is opened: CREATE makes it with its default mailboxes when it is not there; ERASE
+ * closes it and removes its folder. */
+enum store_open { STORE_OPEN, STORE_OPEN_CREATE, STORE_ERASE };
+enum store_txn { STORE_BEGIN, STORE_COMMIT, STORE_ABORT };
 enum store_change { STORE_CREATE, STORE_DELETE, STORE_RENAME, STORE_SUBSCRIBE, STORE_UNSUBSCRIBE };
 enum store_mailbox_bit { STORE_MB_SUBSCRIBED = 1, STORE_MB_NOSELECT = 2, STORE_MB_CHILDREN = 4, STORE_MB_NONEXISTENT = 8 };
 
@@ -51,12 +68,22 @@ struct store;
 struct store_account;
 struct store_sync;
 
+/* What an account may hold; 0: no limit. Messages are counted and weighed once per mailbox that
+ * shows them. */
+struct store_limits {
+    uint64_t bytes, messages;
+};
+
 struct store_options {
     const char *root;      /* the folder of the accounts' folders; borrowed for the store's life */
     const char *vfs;       /* SQLite VFS, NULL: the default (tests inject faults here) */
     unsigned max_open;     /* accounts kept open when idle; 0: 128 */
     uint64_t max_message;  /* bytes; 0: 1 GiB. Above: -PH_ELIMIT */
     int (*flush)(int fd);  /* NULL: fdatasync (tests inject faults here) */
+    /* The limits of an account (NULL: none has any), asked for before something is added; in the
+     * store's thread. */
+    void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
+    void *ctx;
 };
 
 /* One mailbox as `mailboxes` and `select` give it. NONEXISTENT: only its subscription is left. */
@@ -84,6 +111,7 @@ struct store_message {
     int64_t date, saved;
     uint64_t size, emailid;
     ph_str summary, body; /* body: empty when it is larger than STORE_INLINE_MAX */
+    ph_str uidl;          /* what the server it was imported from called it, else empty */
 };
 
 /* What `put` stores. A letter with qid != 0 is a delivery: (qid, address) was delivered before -> nothing happens and
@@ -99,6 +127,7 @@ struct store_letter {
     ph_str message_id;
     ph_str summary;
     ph_str body;
+    ph_str uidl; /* kept from another server, else empty; at most STORE_UIDL_MAX */
 };
 struct store_put {
     uint64_t mailbox;
@@ -145,17 +174,17 @@ struct store_ops {
     int (*new)(const struct store_options *opt, struct store **ret_store, struct ph_error *reterr);
     struct store *(*free)(struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
 
-    /* The account, opened when it was not, created with its default mailboxes when `create`. Valid until the next `account`,
-     * `tend` or `erase` call. folder: one path component. id 0: whatever the
-     * folder holds (for tools, in a store that has it open only so; not with create). -PH_EDENIED: the folder belongs to another account id. */
-    int (*account)(struct store *s, uint64_t id, ph_str folder, bool create, struct store_account **ret, struct ph_error *reterr);
-    /* Removes the account's folder; 0 also when there was none. */
-    int (*erase)(struct store *s, uint64_t id, ph_str folder, struct ph_error *reterr);
+    /* The account, opened when it was not. Valid until the next `account` or `tend` call. folder:
+     * one path component. An older schema is brought up to date. id 0: whatever the folder holds
+     * (for tools, in a store that has it open only so; only with STORE_OPEN). -PH_EDENIED: the
+     * folder belongs to another account id. STORE_ERASE: ret is not set; 0 also when there was
+     * none. */
+    int (*account)(struct store *s, uint64_t id, ph_str folder, enum store_open how,
+                   struct store_account **ret, struct ph_error *reterr);
     /* Work for idle moments: checkpoints, pruning, closing of accounts unused since idle_us. Returns 1 when there is more. */
     int (*tend)(struct store *s, int64_t now_us, int64_t idle_us);
 
-    int (*begin)(struct store_account *a, struct ph_error *reterr);
-    int (*end)(struct store_account *a, bool commit, struct ph_error *reterr);
+    int (*txn)(struct store_account *a, enum store_txn what, struct ph_error *reterr);
     /* 1: *ret is to be synced; 0: nothing was committed since the last mark. Must be given to `sync`. */
     int (*mark)(struct store_account *a, struct store_sync **ret);
     /* Any thread, may block on the disk; frees y. flush false: only frees. */
@@ -175,7 +204,9 @@ struct store_ops {
     /* Rows in uid order of those of `uids` with modseq > since; mask: enum store_fetch; uid and modseq always. */
     int (*list)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask, uint64_t since, store_message_fn *row,
                 void *ctx, struct ph_error *reterr);
-    int (*body)(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret, struct ph_error *reterr);
+    /* peek: this does not count as the first reading. */
+    int (*body)(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
+                struct store_body *ret, struct ph_error *reterr);
     /* row: every message of `uids` that is not in `modified`, as it is now (flags, keywords, modseq); all of them are
      * changed even when row stops. ret_modseq: the mailbox's, now. */
     int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, const struct store_flagging *f, store_message_fn *row,

@@ -34,6 +34,43 @@ static void tell_removed(struct keeper *k)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "lookup-failed", "error=%s", e.text);
 }
 
+struct telling {
+    struct ph_buf rows;
+    uint64_t to; /* seq of the last row */
+};
+
+static int add_limit(void *ctx, const struct ph_house_quota *row)
+{
+    enum { ROWS_MOST = 500000 };
+    struct telling *t = ctx;
+    struct ipc_limit limit = {
+        .account = row->account, .bytes = row->bytes, .messages = row->messages};
+    ipc_add(limit, &t->rows, &limit);
+    t->to = row->seq;
+    return t->rows.n > ROWS_MOST;
+}
+
+/* As many frames as it takes; what could not be told is told at the next look. */
+static void tell_limits(struct keeper *k)
+{
+    struct ipc_chan *store = proc_peer(k->p, ROLE_STORE);
+    struct ph_error e = {0};
+    struct telling t = {.to = k->told_quota};
+    int r = store != NULL;
+    ph_buf_init(&t.rows, NULL, 524288);
+    while (r > 0) {
+        ph_buf_clear(&t.rows);
+        r = ph_house_quotas(k->house, k->told_quota, add_limit, &t, &e);
+        if (r < 0)
+            ph_log(PH_LOG_ERROR, (ph_str){0}, "lookup-failed", "error=%s", e.text);
+        else if (t.rows.n && ipc_send(store, LIMITS, -1, ph_buf_str(&t.rows)) < 0)
+            break;
+        else
+            k->told_quota = t.to;
+    }
+    ph_buf_done(&t.rows);
+}
+
 static void turn_over(void *ctx)
 {
     struct keeper *k = ctx;
@@ -52,8 +89,10 @@ void keeper_look(struct keeper *k)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "lookup-failed", "error=%s", e.text);
     if (r != 0)
         k->generation++; /* also when we can not know */
-    if (r > 0)
+    if (r > 0) {
         tell_removed(k);
+        tell_limits(k);
+    }
 }
 
 static void poll_changes(void *ctx)
@@ -130,9 +169,11 @@ static void peer_up(struct proc *p, int role, unsigned instance)
     (void)instance;
     if (role != ROLE_STORE || !k)
         return;
-    k->told = 0; /* a new store knows of no removal */
-    if (k->auth)
+    k->told = k->told_quota = 0; /* a new store knows nothing */
+    if (k->auth) {
         tell_removed(k);
+        tell_limits(k);
+    }
 }
 
 static void peer_down(struct proc *p, int role, unsigned instance)

@@ -46,6 +46,7 @@ struct keeper {
     bool looked;         /* for changes, in this turn of the loop */
     uint64_t generation; /* of the address book; answers of an older one are void */
     uint64_t told;       /* the store knows of removed accounts up to here */
+    uint64_t told_quota; /* ... and of limits up to here */
     uint64_t rcpt_checks, cache_hits, logins, failures, signatures; /* for stats */
 };
 

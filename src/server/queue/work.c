@@ -327,6 +327,7 @@ static const struct {
     {IPC_DENIED, true, 550, "5.2.1", "the mailbox is switched off"},
     {IPC_LIMIT, true, 552, "5.2.3", "the letter is too large for the mailbox"},
     {IPC_QUOTA, false, 452, "4.2.2", "the mailbox is full"},
+    {IPC_QUOTA, true, 552, "5.2.2", "the mailbox is full"}, /* quota_full = bounce */
     {IPC_FULL, false, 452, "4.3.1", "the disk of the mailboxes is full"},
     {IPC_TEMP, false, 451, "4.3.0", "the mailbox cannot be reached now"},
 };
@@ -336,6 +337,8 @@ static void undelivered(struct work *w, struct job *job, int verdict, ph_str tex
     enum { KINDS = sizeof failures / sizeof *failures };
     size_t k = 0;
     while (k < KINDS - 1 && failures[k].verdict != verdict)
+        k++;
+    if (verdict == IPC_QUOTA && ph_str_eq(w->p->conf->quota_full, PH_STR("bounce")))
         k++;
     struct letter *l = job->letter;
     uint32_t i = job->which[0];

@@ -15,6 +15,7 @@ static const struct store_ops *const be = &store_sqlite;
 static_assert(IPC_SEEN == (int)STORE_SEEN && IPC_DRAFT == (int)STORE_DRAFT, "flags");
 static_assert(IPC_FLAGS_DEL == (int)STORE_FLAGS_DEL && IPC_FLAGS_ADD == (int)STORE_FLAGS_ADD,
               "flag ops");
+static_assert(IPC_F_UIDL == (int)STORE_F_UIDL, "fetch masks");
 static_assert(IPC_F_BODY == (int)STORE_F_BODY && IPC_F_DATES == (int)STORE_F_DATES, "fetch masks");
 static_assert(IPC_UNSUBSCRIBE == (int)STORE_UNSUBSCRIBE && IPC_RENAME == (int)STORE_RENAME,
               "changes");
@@ -170,6 +171,8 @@ static int add_message(void *ctx, const struct store_message *m)
         row.size = m->size;
     if (l->mask & IPC_F_SUMMARY)
         row.summary = m->summary;
+    if (l->mask & IPC_F_UIDL)
+        row.uidl = m->uidl;
     if (l->mask & IPC_F_BODY)
         row.body = m->body;
     size_t need = row.summary.n + row.body.n + row.keywords.n + 128;
@@ -203,7 +206,7 @@ static int run_msg_body(struct job *j, struct store_account *a, struct ph_error 
     const struct ipc_MSG_BODY *m = &j->ask.MSG_BODY;
     struct ipc_MSG_BODIED *out = &j->answer.MSG_BODIED;
     struct store_body b;
-    int r = be->body(a, m->mailbox, m->uid, &b, reterr);
+    int r = be->body(a, m->mailbox, m->uid, m->peek, &b, reterr);
     if (r < 0)
         return r;
     j->answer.fd = b.fd;
@@ -362,6 +365,22 @@ static int run_changes(struct job *j, struct store_account *a, struct ph_error *
     return r < 0 ? r : 0;
 }
 
+static int add_usage(void *ctx, const struct store_mailbox *m)
+{
+    struct ipc_QUOTA_TOLD *q = ctx;
+    q->messages += m->messages;
+    q->bytes += m->size;
+    return 0;
+}
+
+static int run_quota(struct job *j, struct store_account *a, struct ph_error *reterr)
+{
+    struct ipc_QUOTA_TOLD *q = &j->answer.QUOTA_TOLD;
+    q->most_bytes = j->limits.bytes;
+    q->most_messages = j->limits.messages;
+    return be->mailboxes(a, PH_STR(""), add_usage, q, reterr);
+}
+
 static int run_nothing(struct job *j, struct store_account *a, struct ph_error *reterr)
 {
     (void)j, (void)a, (void)reterr;
@@ -386,6 +405,7 @@ const struct op store_ops_table[IPC_TYPE_COUNT] = {
     OP(MSG_COPY, MSG_COPIED, TEXT(MSG_COPIED), .run = run_copy, .durable = true),
     OP(MSG_EXPUNGE, MSG_EXPUNGED, TEXT(MSG_EXPUNGED), .run = run_expunge),
     OP(MB_CHANGES, MB_CHANGED, .run = run_changes),
+    OP(QUOTA_GET, QUOTA_TOLD, .run = run_quota),
     OP(SYNC, STORE_DONE, TEXT(STORE_DONE), .run = run_nothing, .durable = true),
     [IPC_REVOKE] = {.run = run_nothing}, /* the worker erases; nobody is answered */
 };

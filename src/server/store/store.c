@@ -19,24 +19,38 @@ static unsigned *epoch_of(struct house_store *h, int role, unsigned instance)
     return &h->epochs[role][instance % 256];
 }
 
+static void reload(struct proc *p)
+{
+    struct house_store *h = p->state;
+    limits_default(h->limits, (uint64_t)p->conf->quota_bytes, (uint64_t)p->conf->quota_messages);
+}
+
 static int setup(struct proc *p, struct ph_error *reterr)
 {
     struct house_store *h = calloc(1, sizeof *h);
-    if (h)
+    if (h) {
         h->sessions = sessions_new();
-    if (!h || !h->sessions) {
+        h->limits = limits_new();
+    }
+    if (!h || !h->sessions || !h->limits) {
+        if (h) {
+            sessions_free(h->sessions);
+            limits_free(h->limits);
+        }
         free(h);
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     }
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     h->p = p;
+    p->state = h;
     h->worker_n = cores < 2 ? 2 : cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
     h->max_message = p->conf ? (uint64_t)p->conf->max_message_size : 0;
+    if (p->conf)
+        reload(p);
     h->hand_over = (struct ph_later){.fn = worker_hand_over, .ctx = h};
     pthread_mutex_init(&h->done_lock, NULL);
     pthread_mutex_init(&h->sync_lock, NULL);
     pthread_cond_init(&h->sync_cond, NULL);
-    p->state = h;
     return 0;
 }
 
@@ -186,6 +200,8 @@ static void give(struct house_store *h, struct ipc_chan *from, struct ipc_msg *m
         refuse = IPC_TEMP;
         why = "shutting down";
     }
+    if (msg->type == IPC_QUOTA_GET)
+        limits_get(h->limits, account, &j->limits);
     if (j->failed || refuse != IPC_OK) {
         if (!j->failed) {
             job_reset(j);
@@ -205,6 +221,16 @@ static void on_deliver(struct proc *p, struct ipc_chan *from, struct ipc_msg *ms
 static void on_grant(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 {
     give(p->state, from, msg, 0, msg->GRANT.account, msg->GRANT.folder, IPC_OK, "");
+}
+
+static void on_limits(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct house_store *h = p->state;
+    struct ipc_limit row;
+    (void)from;
+    for (ph_str rows = msg->LIMITS.limits; ipc_each(limit, &rows, &row);)
+        if (limits_set(h->limits, row.account, row.bytes, row.messages) < 0)
+            ph_log(PH_LOG_ERROR, PH_STR(""), "limits", "error=out_of_memory");
 }
 
 static void on_revoke(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
@@ -293,6 +319,7 @@ static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_MSG_FLAGS] = on_request,  [IPC_MSG_APPEND] = on_request,
     [IPC_MSG_COPY] = on_request,   [IPC_MSG_EXPUNGE] = on_request,
     [IPC_MB_CHANGES] = on_request, [IPC_SYNC] = on_request,
+    [IPC_QUOTA_GET] = on_request,  [IPC_LIMITS] = on_limits,
 };
 
 const struct proc_def proc_store = {
@@ -302,6 +329,7 @@ const struct proc_def proc_store = {
     .sandbox = sandbox,
     .opened = opened,
     .peer_down = peer_down,
+    .reload = reload,
     .drain = drain,
     .stats = stats,
 };

@@ -48,6 +48,7 @@ struct job {
     unsigned instance, epoch;
     uint64_t session, account;
     ph_str folder;
+    struct store_limits limits; /* of QUOTA_GET */
     struct ipc_msg answer;   /* answer.fd is ours */
     struct ph_buf rows, text, text2;
     char why[256];
@@ -142,6 +143,7 @@ struct house_store {
     struct ph_later hand_over;
     unsigned epochs[ROLE_COUNT][256];
     struct sessions *sessions;
+    struct limits *limits;
     struct counters count;
     uint64_t max_message;
     char root[4096];
@@ -159,6 +161,14 @@ int requests_add(struct requests *l, uint64_t req, unsigned epoch);
 void sync_give(struct house_store *h, struct sync_task *t);
 void *syncer_main(void *h);
 struct dirty *dirty_free(struct dirty *d);
+
+/* ---- limits.c: what accounts may hold; any thread */
+struct limits *limits_new(void);
+struct limits *limits_free(struct limits *l);
+void limits_default(struct limits *l, uint64_t bytes, uint64_t messages);
+/* -1: the default, 0: no limit. -PH_ENOMEM */
+int limits_set(struct limits *l, uint64_t account, int64_t bytes, int64_t messages);
+void limits_get(void *limits, uint64_t account, struct store_limits *ret);
 
 /* ---- session.c: main thread only */
 struct session;

@@ -104,7 +104,7 @@ static void sync_round(struct worker *w, int64_t now)
         if (d->due > now)
             continue;
         dirty_unlink(w, d);
-        int r = be->account(w->store, d->account, ph_str_c(d->folder), false, &a, &e);
+        int r = be->account(w->store, d->account, ph_str_c(d->folder), STORE_OPEN, &a, &e);
         if (r == -PH_ENOENT || r == -PH_EDENIED) { /* erased meanwhile */
             dirty_free(d);
             continue;
@@ -144,12 +144,12 @@ static void run_job(struct job *j, struct store_account *a)
 static bool run_all(struct store_account *a, struct job *from, struct job *to, struct ph_error *e)
 {
     bool undo = false;
-    be->begin(a, NULL);
+    be->txn(a, STORE_BEGIN, NULL);
     for (struct job *j = from; j != to; j = j->next) {
         run_job(j, a);
         undo |= j->undo;
     }
-    return be->end(a, !undo, e) >= 0 && !undo;
+    return be->txn(a, !undo ? STORE_COMMIT : STORE_ABORT, e) >= 0 && !undo;
 }
 
 static void run_alone(struct store_account *a, struct job *j)
@@ -238,7 +238,7 @@ static void fail_all(struct worker *w, struct job *jobs, int code, const struct 
 static void erase(struct worker *w, struct job *j)
 {
     struct ph_error e = {0};
-    if (be->erase(w->store, j->account, j->folder, &e) < 0)
+    if (be->account(w->store, j->account, j->folder, STORE_ERASE, NULL, &e) < 0)
         ph_log(PH_LOG_ERROR, PH_STR(""), "erase", "error=%s", e.text);
     for (struct dirty *d = w->dirty; d; d = d->next)
         if (d->account == j->account) {
@@ -258,7 +258,8 @@ static void run_group(struct worker *w, struct job *jobs)
     bool create = false;
     for (struct job *j = jobs; j; j = j->next)
         create |= store_ops_table[j->ask.type].create;
-    int r = be->account(w->store, jobs->account, jobs->folder, create, &a, &e);
+    int r = be->account(w->store, jobs->account, jobs->folder,
+                        create ? STORE_OPEN_CREATE : STORE_OPEN, &a, &e);
     if (r < 0) {
         ph_log(PH_LOG_ERROR, PH_STR(""), "account", "folder=%.*s error=%s", PH_FMT(jobs->folder),
                e.text);
@@ -412,7 +413,8 @@ void worker_hand_over(void *ctx)
 
 static int start_worker(struct house_store *h, struct worker *w, struct ph_error *reterr)
 {
-    struct store_options opt = {.root = h->root, .max_message = h->max_message};
+    struct store_options opt = {
+        .root = h->root, .max_message = h->max_message, .limits = limits_get, .ctx = h->limits};
     pthread_condattr_t attr;
     w->h = h;
     int r = be->new(&opt, &w->store, reterr);

@@ -30,6 +30,8 @@ static int store_new(const struct store_options *opt, struct store **ret_store,
     s->max_open = opt->max_open ? opt->max_open : OPEN_DEFAULT;
     s->max_message = opt->max_message ? opt->max_message : (uint64_t)1 << 30;
     s->flush = opt->flush;
+    s->limits = opt->limits;
+    s->ctx = opt->ctx;
     s->zc = ZSTD_createCCtx();
     s->zd = ZSTD_createDCtx();
     ph_buf_init(&s->packed, NULL, ZSTD_COMPRESSBOUND(4 * STORE_INLINE_MAX));
@@ -102,7 +104,7 @@ static void forget(struct store_account *a)
     unlink_lru(a);
     a->s->open_n--;
     if (a->in_sql)
-        sq_end(a, false, NULL);
+        sq_txn(a, STORE_ABORT, NULL);
     free_account(a);
 }
 
@@ -215,14 +217,18 @@ static void make_room(struct store *s)
         shut(a, true);
 }
 
-static int store_account(struct store *s, uint64_t id, ph_str folder, bool create,
+static int erase(struct store *s, uint64_t id, ph_str folder, struct ph_error *reterr);
+
+static int store_account(struct store *s, uint64_t id, ph_str folder, enum store_open how,
                          struct store_account **ret, struct ph_error *reterr)
 {
+    if (how == STORE_ERASE)
+        return erase(s, id, folder, reterr);
     struct store_account *a = id ? lookup(s, id) : NULL;
     int r = 0;
     if (!a) {
         make_room(s);
-        r = open_new(s, id, folder, create, &a, reterr);
+        r = open_new(s, id, folder, how == STORE_OPEN_CREATE, &a, reterr);
         if (r < 0)
             return r;
     } else {
@@ -251,7 +257,7 @@ static void remove_files(const char *dir)
         closedir(d);
 }
 
-static int store_erase(struct store *s, uint64_t id, ph_str folder, struct ph_error *reterr)
+static int erase(struct store *s, uint64_t id, ph_str folder, struct ph_error *reterr)
 {
     struct store_account *a = lookup(s, id);
     if (a)
@@ -368,10 +374,8 @@ const struct store_ops store_sqlite = {
     .new = store_new,
     .free = store_free,
     .account = store_account,
-    .erase = store_erase,
     .tend = store_tend,
-    .begin = sq_begin,
-    .end = sq_end,
+    .txn = sq_txn,
     .mark = store_mark,
     .sync = store_sync,
     .mailboxes = sq_mailboxes,

@@ -213,8 +213,8 @@ int sq_write_back(struct store_account *a)
     if (!a->meta_dirty)
         return 0;
     a->meta_dirty = false;
-    return sq_run(a, ST_ACCOUNT_SET, "iiii", (int64_t)a->uidvalidity, (int64_t)a->mailbox_next,
-                  (int64_t)a->email_limit, a->pruned);
+    return sq_run(a, ST_ACCOUNT_SET, "iiiii", (int64_t)a->uidvalidity, (int64_t)a->mailbox_next,
+                  (int64_t)a->email_limit, a->pruned, a->indexed);
 }
 
 /* The transaction is in the file: what hung on it may happen. */
@@ -274,17 +274,14 @@ int sq_leave(struct store_account *a, int r, struct ph_error *reterr)
     return r;
 }
 
-int sq_begin(struct store_account *a, struct ph_error *reterr)
+int sq_txn(struct store_account *a, enum store_txn what, struct ph_error *reterr)
 {
-    (void)reterr;
-    a->txn = true;
-    return 0;
-}
-
-int sq_end(struct store_account *a, bool commit, struct ph_error *reterr)
-{
-    int r = finish(a, commit);
-    if (r < 0 && !commit)
+    if (what == STORE_BEGIN) {
+        a->txn = true;
+        return 0;
+    }
+    int r = finish(a, what == STORE_COMMIT);
+    if (r < 0 && what == STORE_ABORT)
         r = 0;
     if (r < 0 && reterr)
         *reterr = a->err;

@@ -90,16 +90,12 @@ static struct mbox *put_target(struct store_account *a, const struct store_lette
     return NULL;
 }
 
-/* Claims (qid, address). 1: it had been delivered before, and ret tells where. */
-static int claim_key(struct store_account *a, const struct store_letter *l, const struct mbox *m,
-                     int64_t now, struct store_put *ret)
+/* 1: (qid, address) was delivered before, and ret tells where. */
+static int delivered_before(struct store_account *a, const struct store_letter *l,
+                            struct store_put *ret)
 {
-    int r = sq_run(a, ST_DELIVERED_ADD, "itiii", (int64_t)l->qid, l->address, (int64_t)m->id,
-                   (int64_t)m->uidnext, now);
-    if (r < 0 || sqlite3_changes(a->db) > 0)
-        return r;
     sqlite3_stmt *st = sq_start(a, ST_DELIVERED_GET, "it", (int64_t)l->qid, l->address);
-    r = st ? sq_step(a, st) : -a->err.code;
+    int r = st ? sq_step(a, st) : -a->err.code;
     if (r <= 0)
         return r;
     ret->mailbox = (uint64_t)sqlite3_column_int64(st, 0);
@@ -107,6 +103,15 @@ static int claim_key(struct store_account *a, const struct store_letter *l, cons
     ret->again = true;
     sqlite3_reset(st);
     return 1;
+}
+
+/* Claims (qid, address). 1: it had been delivered before, and ret tells where. */
+static int claim_key(struct store_account *a, const struct store_letter *l, const struct mbox *m,
+                     int64_t now, struct store_put *ret)
+{
+    int r = sq_run(a, ST_DELIVERED_ADD, "itiii", (int64_t)l->qid, l->address, (int64_t)m->id,
+                   (int64_t)m->uidnext, now);
+    return r < 0 || sqlite3_changes(a->db) > 0 ? r : delivered_before(a, l, ret);
 }
 
 static int add_email(struct store_account *a, const struct store_letter *l, uint64_t emailid)
@@ -131,6 +136,10 @@ static int put_new(struct store_account *a, const struct store_letter *l, struct
         r = sq_run(a, ST_MESSAGE_ADD, "iiiitiiii", (int64_t)m->id, (int64_t)m->uidnext,
                    (int64_t)emailid, (int64_t)flags, l->keywords, (int64_t)(m->modseq + 1),
                    l->date ? l->date : now, now, (int64_t)l->body.n);
+    if (r >= 0 && l->uidl.n > 0) {
+        r = sq_run(a, ST_UIDL_ADD, "iit", (int64_t)m->id, (int64_t)m->uidnext, l->uidl);
+        a->uidls = true;
+    }
     if (r < 0)
         return r;
     m->modseq++;
@@ -152,11 +161,17 @@ static int put_in(struct store_account *a, const struct store_letter *l, struct 
                        (unsigned long long)a->s->max_message);
     if (m->uidnext == UINT32_MAX)
         return sq_fail(a, PH_ELIMIT, 0, "the mailbox has used all its uids");
+    if (l->uidl.n > STORE_UIDL_MAX)
+        return sq_fail(a, PH_EINVAL, 0, "a UIDL has at most %d bytes", STORE_UIDL_MAX);
     ph_buf_clear(&a->keywords);
-    int r = l->keywords.n ? mbox_keywords_add(a, m, l->keywords) : 0;
-    if (r >= 0 && l->qid)
+    int r = sq_quota(a, 1, l->body.n);
+    if (r == -PH_EQUOTA && l->qid && delivered_before(a, l, &out) > 0)
+        r = 0; /* it is in already */
+    if (r >= 0)
+        r = l->keywords.n ? mbox_keywords_add(a, m, l->keywords) : 0;
+    if (r >= 0 && l->qid && !out.again)
         r = claim_key(a, l, m, now, &out);
-    if (r == 0)
+    if (r == 0 && !out.again)
         r = put_new(a, l, m, now, &out);
     if (r < 0)
         return r;
@@ -177,32 +192,51 @@ int sq_put(struct store_account *a, const struct store_letter *l, struct store_p
 
 /* ---- list, body --------------------------------------------------------------------------- */
 
-static int give(struct store_account *a, sqlite3_stmt *st, enum statement q, uint64_t since,
-                store_message_fn *row, void *ctx)
+/* What `list` is asked for. */
+struct listing {
+    enum statement q;
+    uint64_t mailbox, since;
+    bool uidl;
+    store_message_fn *row;
+    void *ctx;
+};
+
+static int give(struct store_account *a, sqlite3_stmt *st, const struct listing *l)
 {
     struct store_message m;
+    sqlite3_stmt *uidl = NULL;
     sq_row(st, &m);
-    if (m.modseq <= since)
+    if (m.modseq <= l->since)
         return 0;
     m.flags &= STORE_FLAGS;
-    if (q != ST_LIST)
+    if (l->q != ST_LIST)
         m.summary = sq_blob(st, 8);
-    if (q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
+    if (l->q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
         int r = body_unpack(a, (enum form)sqlite3_column_int(st, 9), m.emailid, sq_blob(st, 10),
                             m.size, &m.body);
         if (r < 0)
             return r;
     }
-    return row(ctx, &m);
+    if (l->uidl) {
+        uidl = sq_start(a, ST_UIDL_GET, "ii", (int64_t)l->mailbox, (int64_t)m.uid);
+        int r = uidl ? sq_step(a, uidl) : -a->err.code;
+        if (r < 0)
+            return r;
+        if (r > 0)
+            m.uidl = sq_text(uidl, 0);
+    }
+    int r = l->row(l->ctx, &m);
+    sqlite3_reset(uidl);
+    return r;
 }
 
-static int list_range(struct store_account *a, enum statement q, uint64_t mailbox,
-                      const struct uidrange *u, uint64_t since, store_message_fn *row, void *ctx)
+static int list_range(struct store_account *a, const struct listing *l, const struct uidrange *u)
 {
-    sqlite3_stmt *st = sq_start(a, q, "iii", (int64_t)mailbox, (int64_t)u->from, (int64_t)u->to);
+    sqlite3_stmt *st =
+        sq_start(a, l->q, "iii", (int64_t)l->mailbox, (int64_t)u->from, (int64_t)u->to);
     int r = st ? sq_step(a, st) : -a->err.code;
     while (r > 0) {
-        r = give(a, st, q, since, row, ctx);
+        r = give(a, st, l);
         if (r != 0) {
             sqlite3_reset(st);
             return r;
@@ -215,15 +249,20 @@ static int list_range(struct store_account *a, enum statement q, uint64_t mailbo
 int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
             uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr)
 {
-    enum statement q = mask & STORE_F_BODY      ? ST_LIST_BODY
-                       : mask & STORE_F_SUMMARY ? ST_LIST_SUMMARY
-                                                : ST_LIST;
+    struct listing l = {.q = mask & STORE_F_BODY      ? ST_LIST_BODY
+                             : mask & STORE_F_SUMMARY ? ST_LIST_SUMMARY
+                                                      : ST_LIST,
+                        .mailbox = mailbox,
+                        .since = since,
+                        .row = row,
+                        .ctx = ctx};
     int r = sq_enter(a, false);
+    l.uidl = mask & STORE_F_UIDL && a->uidls;
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     if (!m)
         r = -a->err.code;
     for (size_t i = 0; m && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
-        r = list_range(a, q, mailbox, &uids->v[i], since, row, ctx);
+        r = list_range(a, &l, &uids->v[i]);
     return sq_leave(a, r, reterr);
 }
 
@@ -246,14 +285,14 @@ static int first_read(struct store_account *a, uint64_t mailbox, uint32_t uid, u
 }
 
 static int read_body(struct store_account *a, sqlite3_stmt *st, uint64_t mailbox, uint32_t uid,
-                     struct store_body *ret)
+                     bool peek, struct store_body *ret)
 {
     struct store_body out = {.fd = -1, .size = (uint64_t)sqlite3_column_int64(st, 3)};
     unsigned flags = (unsigned)sqlite3_column_int64(st, 0);
     uint64_t emailid = (uint64_t)sqlite3_column_int64(st, 1);
     enum form form = (enum form)sqlite3_column_int(st, 2);
     out.qid = (uint64_t)sqlite3_column_int64(st, 4);
-    int r = out.qid ? first_read(a, mailbox, uid, flags) : 0;
+    int r = out.qid && !peek ? first_read(a, mailbox, uid, flags) : 0;
     if (r > 0) {
         ph_buf_clear(&a->keywords); /* outlives the statement */
         ph_buf_add(&a->keywords, sq_text(st, 5));
@@ -268,7 +307,8 @@ static int read_body(struct store_account *a, sqlite3_stmt *st, uint64_t mailbox
     return r;
 }
 
-static int body_in(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret)
+static int body_in(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
+                   struct store_body *ret)
 {
     if (!mbox_live(a, mailbox))
         return -a->err.code;
@@ -278,16 +318,16 @@ static int body_in(struct store_account *a, uint64_t mailbox, uint32_t uid, stru
         return sq_fail(a, PH_ENOENT, 0, "the message does not exist any more");
     if (r < 0)
         return r;
-    r = read_body(a, st, mailbox, uid, ret);
+    r = read_body(a, st, mailbox, uid, peek, ret);
     sqlite3_reset(st);
     return r;
 }
 
-int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret,
-            struct ph_error *reterr)
+int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
+            struct store_body *ret, struct ph_error *reterr)
 {
     int r = sq_enter(a, false);
     if (r >= 0)
-        r = body_in(a, mailbox, uid, ret);
+        r = body_in(a, mailbox, uid, peek, ret);
     return sq_leave(a, r, reterr);
 }

@@ -19,6 +19,13 @@ static int unref(struct store_account *a, uint64_t emailid)
     return ids_add(&a->dead_now, emailid) < 0 ? sq_fail(a, PH_ENOMEM, 0, "out of memory") : 0;
 }
 
+/* The row of one message, and what was kept with it. */
+static int remove_row(struct store_account *a, const struct mbox *m, uint32_t uid)
+{
+    int r = sq_run(a, ST_MESSAGE_DEL, "ii", (int64_t)m->id, (int64_t)uid);
+    return r < 0 || !a->uidls ? r : sq_run(a, ST_UIDL_DEL, "ii", (int64_t)m->id, (int64_t)uid);
+}
+
 int sq_remove_gone(struct store_account *a, struct mbox *m, const struct uidset *gone)
 {
     int r = 0;
@@ -45,6 +52,9 @@ static int transfer_row(struct transfer *t, const struct chunk_row *x, ph_str ke
     if (t->to->uidnext == UINT32_MAX)
         return sq_fail(a, PH_ELIMIT, 0, "the mailbox has used all its uids");
     uint32_t uid = t->to->uidnext;
+    int q = t->move ? 0 : sq_quota(a, 1, x->size);
+    if (q < 0)
+        return q;
     a->partial = true;
     int r = keywords.n ? mbox_keywords_add(a, t->to, keywords) : 0;
     if (r >= 0)
@@ -52,7 +62,7 @@ static int transfer_row(struct transfer *t, const struct chunk_row *x, ph_str ke
                    (int64_t)x->emailid, (int64_t)x->flags, keywords, (int64_t)++t->to->modseq,
                    x->date, t->now, (int64_t)x->size);
     if (r >= 0)
-        r = t->move ? sq_run(a, ST_MESSAGE_DEL, "ii", (int64_t)t->from->id, (int64_t)x->uid)
+        r = t->move ? remove_row(a, t->from, x->uid)
                     : sq_run(a, ST_EMAIL_REF, "i", (int64_t)x->emailid);
     if (r < 0)
         return r;
@@ -155,7 +165,7 @@ static int remove_range(struct store_account *a, struct mbox *m, struct uidrange
         for (size_t i = 0; r >= 0 && i < c->n; i++) {
             const struct chunk_row *x = &c->v[i];
             a->partial = true;
-            r = sq_run(a, ST_MESSAGE_DEL, "ii", (int64_t)m->id, (int64_t)x->uid);
+            r = remove_row(a, m, x->uid);
             if (r >= 0)
                 r = unref(a, x->emailid);
             if (r >= 0 && gone && uidset_add(gone, x->uid, x->uid) < 0)

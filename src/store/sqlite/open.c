@@ -158,6 +158,40 @@ static int open_file(struct store_account *a, bool create)
     return exec(a, settings);
 }
 
+static int unknown_version(struct store_account *a, int64_t version)
+{
+    return sq_fail(a, PH_ECORRUPT, 0,
+                   "%s/mail.sqlite: schema version %lld, this program knows 1 to %d; it needs the "
+                   "Posthouse that made it, or a newer one",
+                   a->dir, (long long)version, SCHEMA_VERSION);
+}
+
+/* From an older schema to ours, in one transaction that is on disk before the account is used. */
+static int upgrade(struct store_account *a)
+{
+    static const char *const upgrades[SCHEMA_VERSION] = {SCHEMA_UPGRADES};
+    int64_t version;
+    char set[64];
+    int r = one_number(a, "SELECT version FROM account", &version);
+    if (r < 0 || version == SCHEMA_VERSION)
+        return r;
+    r = exec(a, "PRAGMA synchronous=FULL; BEGIN IMMEDIATE");
+    if (r >= 0) /* another program may have been faster */
+        r = one_number(a, "SELECT version FROM account", &version);
+    if (r >= 0 && (version < 1 || version > SCHEMA_VERSION))
+        r = unknown_version(a, version);
+    for (int64_t v = version; r >= 0 && v < SCHEMA_VERSION; v++)
+        r = exec(a, upgrades[v]);
+    snprintf(set, sizeof set, "UPDATE account SET version=%d", SCHEMA_VERSION);
+    if (r >= 0)
+        r = exec(a, set);
+    if (r >= 0)
+        return exec(a, "COMMIT; PRAGMA synchronous=NORMAL");
+    if (!sqlite3_get_autocommit(a->db))
+        sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
 int sq_open_db(struct store_account *a, bool create)
 {
     int64_t tables = 0, rows = 0;
@@ -177,6 +211,8 @@ int sq_open_db(struct store_account *a, bool create)
         r = one_number(a, "SELECT account FROM account", &id);
         a->id = (uint64_t)id;
     }
+    if (r >= 0)
+        r = upgrade(a);
     a->stale = true;
     if (r >= 0)
         r = sq_enter(a, false);
@@ -201,13 +237,11 @@ static int load_account(struct store_account *a)
     a->mailbox_next = (uint64_t)sqlite3_column_int64(st, 2);
     a->email_next = a->email_limit = (uint64_t)sqlite3_column_int64(st, 3);
     a->pruned = sqlite3_column_int64(st, 4);
+    a->indexed = sqlite3_column_int64(st, 5);
+    a->uidls = sqlite3_column_int(st, 6) != 0;
     sqlite3_reset(st);
     a->meta_dirty = false;
-    if (version != SCHEMA_VERSION)
-        return sq_fail(a, PH_ECORRUPT, 0,
-                       "%s/mail.sqlite: schema version %lld, this program knows %d", a->dir,
-                       (long long)version, SCHEMA_VERSION);
-    return 0;
+    return version == SCHEMA_VERSION ? 0 : unknown_version(a, version);
 }
 
 static int load_mailbox(struct store_account *a, sqlite3_stmt *st)

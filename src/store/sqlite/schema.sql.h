@@ -2,7 +2,17 @@
 #ifndef PH_STORE_SCHEMA_SQL_H
 #define PH_STORE_SCHEMA_SQL_H
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
+
+/* What is there from version 2 on, also in a new file. */
+#define SCHEMA_UIDL                                                                                \
+    "CREATE TABLE uidl(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"  \
+    " uidl TEXT NOT NULL, PRIMARY KEY(account, mailbox, uid)) WITHOUT ROWID;"
+
+/* upgrades[v]: from version v to v + 1; account.version is set behind them, in the same
+ * transaction. */
+#define SCHEMA_UPGRADES                                                                            \
+    [1] = SCHEMA_UIDL "ALTER TABLE account ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;"
 
 #define SCHEMA_SQL                                                                                 \
     "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,"      \
@@ -32,6 +42,7 @@ enum { SCHEMA_VERSION = 1 };
     " PRIMARY KEY(account, qid, address)) WITHOUT ROWID;"                                          \
     "CREATE TABLE account(account INTEGER PRIMARY KEY, version INTEGER NOT NULL,"                  \
     " created INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, mailbox_next INTEGER NOT NULL,"      \
-    " email_next INTEGER NOT NULL, pruned INTEGER NOT NULL);"
+    " email_next INTEGER NOT NULL, pruned INTEGER NOT NULL, indexed INTEGER NOT NULL DEFAULT "     \
+    "-1);" SCHEMA_UIDL
 
 #endif

@@ -79,7 +79,8 @@ struct store_account {
     bool stale;    /* memory does not show what is in the file */
     bool unsynced; /* committed since the last mark */
     bool meta_dirty;
-    int64_t data_version, pruned, used;
+    bool uidls; /* some message has one */
+    int64_t data_version, pruned, used, indexed;
     uint64_t uidvalidity, mailbox_next, email_next, email_limit;
     struct mbox *mb; /* in name order */
     size_t mb_n, mb_cap;
@@ -100,6 +101,8 @@ struct store {
     unsigned max_open, open_n;
     uint64_t max_message;
     int (*flush)(int fd);
+    void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
+    void *ctx;
     struct store_account *hash[HASH], *newest, *oldest;
     ZSTD_CCtx *zc;
     ZSTD_DCtx *zd;
@@ -117,8 +120,7 @@ ph_str sq_text(sqlite3_stmt *st, int col);
 ph_str sq_blob(sqlite3_stmt *st, int col);
 int sq_enter(struct store_account *a, bool write);
 int sq_leave(struct store_account *a, int r, struct ph_error *reterr);
-int sq_begin(struct store_account *a, struct ph_error *reterr);
-int sq_end(struct store_account *a, bool commit, struct ph_error *reterr);
+int sq_txn(struct store_account *a, enum store_txn what, struct ph_error *reterr);
 int sq_write_back(struct store_account *a); /* dirty rows of memory into the open transaction */
 
 /* ---- account.c, open.c */
@@ -128,6 +130,10 @@ int64_t sq_now(void);
 struct wal *wal_unref(struct wal *w);
 int sq_wal(struct store_account *a); /* a->wal is open */
 int ids_add(struct ids *l, uint64_t id);
+
+/* ---- quota.c */
+/* -PH_EQUOTA when the account may not hold so much more. */
+int sq_quota(struct store_account *a, uint64_t messages, uint64_t bytes);
 
 /* ---- mailbox.c */
 struct mbox *mbox_find(struct store_account *a, ph_str name);       /* any state; NULL */
@@ -169,7 +175,8 @@ int sq_remove_all(struct store_account *a, struct mbox *m);                   /*
 int sq_put(struct store_account *a, const struct store_letter *l, struct store_put *ret, struct ph_error *reterr);
 int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask, uint64_t since, store_message_fn *row,
             void *ctx, struct ph_error *reterr);
-int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, struct store_body *ret, struct ph_error *reterr);
+int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
+            struct store_body *ret, struct ph_error *reterr);
 int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uids, const struct store_flagging *f, store_message_fn *row,
              void *ctx, struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
 int sq_copy(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to, bool move, struct store_copied *ret,

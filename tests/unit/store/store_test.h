@@ -55,7 +55,7 @@ static inline struct store_account *test_account(struct store *s, uint64_t id)
     char folder[32];
     struct store_account *a = NULL;
     snprintf(folder, sizeof folder, "account%llu", (unsigned long long)id);
-    OK(ops->account(s, id, ph_str_c(folder), true, &a, &err));
+    OK(ops->account(s, id, ph_str_c(folder), STORE_OPEN_CREATE, &a, &err));
     return a;
 }
 

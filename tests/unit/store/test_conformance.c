@@ -128,10 +128,10 @@ static void defaults(void **state)
     struct fixture *f = *state;
     assert_string_equal(mailboxes(f->a), "Archive+=\\Archive;Drafts+=\\Drafts;INBOX+;Junk+=\\Junk;Sent+=\\Sent;Trash+=\\Trash;");
     struct store_account *b;
-    FAILS(PH_ENOENT, ops->account(f->s, 9, PH_STR("nobody"), false, &b, &err));
-    FAILS(PH_EINVAL, ops->account(f->s, 9, PH_STR("../x"), true, &b, &err));
-    FAILS(PH_EINVAL, ops->account(f->s, 9, PH_STR(".hid"), true, &b, &err));
-    FAILS(PH_EDENIED, ops->account(f->s, 9, PH_STR("account7"), true, &b, &err));
+    FAILS(PH_ENOENT, ops->account(f->s, 9, PH_STR("nobody"), STORE_OPEN, &b, &err));
+    FAILS(PH_EINVAL, ops->account(f->s, 9, PH_STR("../x"), STORE_OPEN_CREATE, &b, &err));
+    FAILS(PH_EINVAL, ops->account(f->s, 9, PH_STR(".hid"), STORE_OPEN_CREATE, &b, &err));
+    FAILS(PH_EDENIED, ops->account(f->s, 9, PH_STR("account7"), STORE_OPEN_CREATE, &b, &err));
 }
 
 static void deliver_once(void **state)
@@ -176,19 +176,19 @@ static void read_body(void **state)
     put(f->a, "INBOX", "one", 11);
     uint64_t box = sel(f->a, "INBOX", uids).mailbox.id;
     struct store_body b;
-    OK(ops->body(f->a, box, 1, &b, &err));
+    OK(ops->body(f->a, box, 1, false, &b, &err));
     assert_int_equal(b.size, 3);
     assert_memory_equal(b.bytes.p, "one", 3);
     assert_true(ph_str_eq(b.journey, PH_STR("<1@a.test>")));
     assert_int_equal(b.qid, 11);
-    OK(ops->body(f->a, box, 1, &b, &err));
+    OK(ops->body(f->a, box, 1, false, &b, &err));
     assert_int_equal(b.journey.n, 0);
-    FAILS(PH_ENOENT, ops->body(f->a, box, 2, &b, &err));
-    FAILS(PH_ENOENT, ops->body(f->a, 999, 1, &b, &err));
+    FAILS(PH_ENOENT, ops->body(f->a, box, 2, false, &b, &err));
+    FAILS(PH_ENOENT, ops->body(f->a, 999, 1, false, &b, &err));
     while (ops->tend(f->s, INT64_MAX, 0) > 0)
         ;
     f->a = test_account(f->s, 7);
-    OK(ops->body(f->a, box, 1, &b, &err));
+    OK(ops->body(f->a, box, 1, false, &b, &err));
     assert_int_equal(b.journey.n, 0); /* remembered on disk */
 }
 
@@ -206,7 +206,7 @@ static void large_bodies(void **state)
     uint64_t box = sel(f->a, "INBOX", uids).mailbox.id;
     for (uint32_t uid = 1; uid <= 2; uid++) {
         struct store_body b;
-        OK(ops->body(f->a, box, uid, &b, &err));
+        OK(ops->body(f->a, box, uid, false, &b, &err));
         assert_int_equal(b.size, uid == 1 ? n : 300000);
         assert_true(b.fd >= 0);
         char *back = malloc(n);
@@ -357,15 +357,15 @@ static void transactions(void **state)
     struct fixture *f = *state;
     char uids[64];
     struct store_put p;
-    OK(ops->begin(f->a, &err));
+    OK(ops->txn(f->a, STORE_BEGIN, &err));
     put(f->a, "INBOX", "a", 1);
     FAILS(PH_ENOENT, ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("none"), .body = PH_STR("x")}, &p, &err));
     put(f->a, "INBOX", "b", 2);
-    OK(ops->end(f->a, true, &err));
-    OK(ops->begin(f->a, &err));
+    OK(ops->txn(f->a, STORE_COMMIT, &err));
+    OK(ops->txn(f->a, STORE_BEGIN, &err));
     assert_int_equal(put(f->a, "INBOX", "c", 3).uid, 3);
     change(f->a, STORE_CREATE, "new", "");
-    OK(ops->end(f->a, false, &err));
+    OK(ops->txn(f->a, STORE_ABORT, &err));
     assert_int_equal(sel(f->a, "INBOX", uids).mailbox.messages, 2);
     assert_null(strstr(mailboxes(f->a), "new"));
     assert_int_equal(put(f->a, "INBOX", "c", 3).uid, 3);
@@ -375,10 +375,10 @@ static void holes(void **state)
 {
     struct fixture *f = *state;
     char uids[4096];
-    OK(ops->begin(f->a, &err));
+    OK(ops->txn(f->a, STORE_BEGIN, &err));
     for (int i = 0; i < 700; i++)
         put(f->a, "INBOX", "x", 0);
-    OK(ops->end(f->a, true, &err));
+    OK(ops->txn(f->a, STORE_COMMIT, &err));
     uint64_t box = sel(f->a, "INBOX", uids).mailbox.id, modseq;
     struct uidset odd = {0}, gone = {0};
     for (uint32_t i = 1; i < 700; i += 2)
@@ -404,9 +404,9 @@ static void erase(void **state)
     struct fixture *f = *state;
     struct store_account *b = test_account(f->s, 8);
     put(b, "INBOX", "x", 1);
-    OK(ops->erase(f->s, 8, PH_STR("account8"), &err));
-    FAILS(PH_ENOENT, ops->account(f->s, 8, PH_STR("account8"), false, &b, &err));
-    OK(ops->erase(f->s, 8, PH_STR("account8"), &err));
+    OK(ops->account(f->s, 8, PH_STR("account8"), STORE_ERASE, NULL, &err));
+    FAILS(PH_ENOENT, ops->account(f->s, 8, PH_STR("account8"), STORE_OPEN, &b, &err));
+    OK(ops->account(f->s, 8, PH_STR("account8"), STORE_ERASE, NULL, &err));
     b = test_account(f->s, 8);
     assert_false(put(b, "INBOX", "x", 1).again);
 }

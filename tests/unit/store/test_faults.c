@@ -42,10 +42,10 @@ static uint64_t qid;
 static int do_deliver(struct store_account *a, struct ph_error *e)
 {
     struct store_put p;
-    int r = ops->begin(a, e);
+    int r = ops->txn(a, STORE_BEGIN, e);
     for (int i = 0; r >= 0 && i < 3; i++)
         r = ops->put(a, &(struct store_letter){.qid = ++qid, .address = PH_STR("a@b"), .mailbox = PH_STR("INBOX"), .body = PH_STR("hello")}, &p, e);
-    int end = ops->end(a, true, e);
+    int end = ops->txn(a, STORE_COMMIT, e);
     return end < 0 ? end : r;
 }
 
@@ -76,14 +76,14 @@ static int do_expunge(struct store_account *a, struct ph_error *e)
     uint64_t modseq;
     int r = ops->select(a, PH_STR("Trash"), true, &s, &all, e);
     uint32_t last = all.n ? all.v[all.n - 1].to : 1;
-    ops->begin(a, e);
+    ops->txn(a, STORE_BEGIN, e);
     if (r >= 0)
         r = uidset_add(&u, last, last);
     if (r >= 0)
         r = ops->flags(a, s.mailbox.id, &u, &(struct store_flagging){STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX}, nothing, NULL, &mod, &modseq, e);
     if (r >= 0)
         r = ops->expunge(a, s.mailbox.id, &u, &gone, &modseq, e);
-    int end = ops->end(a, r >= 0, e);
+    int end = ops->txn(a, r >= 0 ? STORE_COMMIT : STORE_ABORT, e);
     uidset_done(&u), uidset_done(&gone), uidset_done(&mod), uidset_done(&all);
     return r < 0 ? r : end;
 }
@@ -215,7 +215,8 @@ static void damaged_file(void **state)
     assert_int_equal(pwrite(fd, junk, sizeof junk, 0), sizeof junk);
     close(fd);
     OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
-    assert_int_equal(ops->account(s, 1, PH_STR("account1"), true, &a, &e), -PH_ECORRUPT);
+    assert_int_equal(ops->account(s, 1, PH_STR("account1"), STORE_OPEN_CREATE, &a, &e),
+                     -PH_ECORRUPT);
     assert_non_null(strstr(e.text, "account1/mail.sqlite"));
     a = test_account(s, 2); /* others go on */
     assert_int_equal(do_deliver(a, &e), 0);
@@ -238,7 +239,7 @@ static void repairs(void **state)
     if (system(cmd) != 0)
         skip();
     OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
-    OK(ops->account(s, 1, PH_STR("account1"), false, &a, &err));
+    OK(ops->account(s, 1, PH_STR("account1"), STORE_OPEN, &a, &err));
     assert_true(ops->check(a, false, finding, NULL, &e) >= 5);
     assert_true(ops->check(a, true, finding, NULL, &e) >= 5);
     must_be_clean(a);

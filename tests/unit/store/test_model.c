@@ -402,10 +402,10 @@ static void run(uint64_t seed)
         bool txn = dice(4) == 0, keep = dice(4) != 0;
         before = now;
         if (txn) {
-            OK(ops->begin(a, &err));
+            OK(ops->txn(a, STORE_BEGIN, &err));
             for (uint32_t n = dice(8); n > 0; n--)
                 step(a);
-            OK(ops->end(a, keep, &err));
+            OK(ops->txn(a, keep ? STORE_COMMIT : STORE_ABORT, &err));
             if (!keep)
                 now = before;
         } else {
