@@ -253,8 +253,19 @@ PH_EXPORT PH_MUST_CHECK int ph_address_parse(struct ph_arena *arena, ph_str raw,
 /* local@host, quoted where it must be (RFC 5321 4.1.2); appends to `out`. */
 PH_EXPORT void ph_address_write(struct ph_buf *out, ph_str local, ph_str host);
 
-/* ---- dates (RFC 5322 3.3, 4.3) ----------------------------------------------------------------
- */
+/* A mailbox for a person to read, appended as UTF-8: "Jürgen <j@bücher.test>", the name decoded,
+ * A-labels as U-labels; of a group its name. Not for parsing again. 0 or an error of `out`. */
+PH_EXPORT PH_MUST_CHECK int ph_address_text(const struct ph_address *a, struct ph_buf *out);
+
+/* A domain in A-labels (RFC 5891 4, non-transitional), lower case, appended; a literal "[...]"
+ * and what is ASCII already stays as it is. 0, -PH_EINVAL (no valid domain), an error of `out`. */
+PH_EXPORT PH_MUST_CHECK int ph_host_ascii(ph_str host, struct ph_buf *out);
+
+/* A domain in U-labels, appended as UTF-8; what has no valid U-labels stays as it is (bytes that
+ * are not UTF-8 become U+FFFD). 0 or an error of `out`. */
+PH_EXPORT PH_MUST_CHECK int ph_host_unicode(ph_str host, struct ph_buf *out);
+
+/* ---- dates (RFC 5322 3.3, 4.3) ------------------------------------------------------------ */
 
 enum {
     PH_DATE_TIME = 1,    /* the time of day was there */
@@ -276,8 +287,7 @@ PH_EXPORT PH_MUST_CHECK int ph_date_parse(ph_str raw, struct ph_date *ret_date);
 /* Appends "Sun, 22 Nov 2026 19:53:48 +0000" in the date's own zone. */
 PH_EXPORT void ph_date_write(struct ph_buf *out, const struct ph_date *date);
 
-/* ---- ids and trace fields ----------------------------------------------------------------------
- */
+/* ---- ids and trace fields ------------------------------------------------------------------ */
 
 /* Cuts the next message id, with its angle brackets, off *rest (a raw References or Message-ID
  * value). Text outside brackets is passed over. */
@@ -296,8 +306,44 @@ struct ph_received {
 
 PH_EXPORT void ph_received_parse(ph_str raw, struct ph_received *ret_received);
 
-/* ---- envelope (RFC 9051 7.5.2)
- * -------------------------------------------------------------------- */
+/* ---- cid: and mid: URLs (RFC 2392) ----------------------------------------------------------- */
+
+/* Ids without angle brackets, percent-decoded; {NULL, 0}: not there. */
+struct ph_mid {
+    ph_str message_id; /* of mid: */
+    ph_str content_id; /* of cid:, and behind the '/' of mid: */
+};
+
+/* Reads "cid:..." or "mid:...". 0, -PH_ESYNTAX (neither, or empty), -PH_ENOMEM. */
+PH_EXPORT PH_MUST_CHECK int ph_mid_parse(struct ph_arena *arena, ph_str url,
+                                         struct ph_mid *ret_mid);
+
+/* The first part at or below `p` (in document order) with that Content-ID, with or without angle
+ * brackets; NULL. Looks into enclosed messages too, after everything outside them. */
+PH_EXPORT const struct ph_part *ph_part_by_id(const struct ph_part *p, ph_str content_id);
+
+/* ---- mailing lists (RFC 2369, 2919, 8058) ---------------------------------------------------- */
+
+struct ph_url {
+    struct ph_url *next; /* in order of preference (RFC 2369 2) */
+    ph_str url;          /* without brackets; white space inside is removed */
+};
+
+struct ph_list {
+    ph_str id;   /* List-Id without brackets: "list.example.org" */
+    ph_str name; /* the phrase before it, as UTF-8 */
+    struct ph_url *help, *subscribe, *unsubscribe, *post, *owner, *archive;
+    bool no_post;   /* "List-Post: NO": nobody may write to it */
+    bool one_click; /* the first https URL of `unsubscribe` takes a POST (RFC 8058 3.1) */
+};
+
+/* The list fields of a header; all empty when it came through no list. Of a field that occurs
+ * twice the first counts; at most PH_LIST_URLS of one field are kept. 0 or -PH_ENOMEM. */
+enum { PH_LIST_URLS = 20 };
+PH_EXPORT PH_MUST_CHECK int ph_list_parse(struct ph_arena *arena, ph_str head,
+                                          struct ph_list *ret_list);
+
+/* ---- envelope (RFC 9051 7.5.2) ------------------------------------------------------------- */
 
 /* Strings are unfolded, not decoded, free of CR, LF and NUL; {NULL, 0}: the field is absent.
  * sender and reply_to are those of `from` when absent or empty. */
@@ -313,8 +359,7 @@ struct ph_envelope {
 PH_EXPORT PH_MUST_CHECK int ph_mime_envelope(struct ph_arena *arena, struct ph_part *part,
                                              struct ph_envelope **ret_envelope);
 
-/* ---- bodies
- * ------------------------------------------------------------------------------------------ */
+/* ---- bodies -------------------------------------------------------------------------------- */
 
 /* The bytes of the body before decoding; empty when the range does not lie in `m`. */
 PH_EXPORT ph_str ph_part_body(const struct ph_message *m, const struct ph_part *p);
@@ -323,29 +368,133 @@ PH_EXPORT ph_str ph_part_body(const struct ph_message *m, const struct ph_part *
 PH_EXPORT PH_MUST_CHECK int ph_part_decode(const struct ph_message *m, const struct ph_part *p,
                                            struct ph_buf *out);
 
-/* The decoded body of a text part as valid UTF-8 with LF line ends, appended. */
+/* The decoded body of a text part as valid UTF-8 with LF line ends, appended; format=flowed stays
+ * as it is. */
 PH_EXPORT PH_MUST_CHECK int ph_part_text(const struct ph_message *m, const struct ph_part *p,
                                          struct ph_buf *out);
 
+/* ---- views: what a reader shows ----------------------------------------------------------------
+ */
+
+struct ph_body {
+    struct ph_body *next;
+    const struct ph_part *part; /* text/plain or text/html */
+};
+
+/*
+ * Which parts are the letter to read, chosen as RFC 8621 4.1.4 does. A text part is read unless
+ * it is an attachment by its disposition, or by having a file name where it is not the first, or
+ * by being a resource of multipart/related. Enclosed messages are not looked into, unless the
+ * whole message is one.
+ */
+struct ph_view {
+    struct ph_body *text;           /* for who shows text: plain where there is a choice */
+    struct ph_body *html;           /* for who shows HTML: HTML where there is a choice */
+    const struct ph_part *calendar; /* the first text/calendar; NULL */
+    const struct ph_part *report;   /* the first multipart/report (RFC 6522); NULL */
+};
+
+PH_EXPORT PH_MUST_CHECK int ph_message_view(struct ph_arena *arena, const struct ph_message *m,
+                                            struct ph_view *ret_view);
+
 /* The part whose text a person reads first: the text/plain of an alternative, else its
- * text/html, attachments passed over. NULL when there is none. */
+ * text/html, attachments passed over. NULL when there is none. Allocates nothing. */
 PH_EXPORT const struct ph_part *ph_message_text_part(const struct ph_message *m);
 
-/* The text to read, appended as UTF-8 with LF: ph_message_text_part, HTML turned into text. */
+/* The text to read, appended as UTF-8 with LF: all of ph_view.text one below the other, HTML
+ * turned into text, format=flowed unwrapped (RFC 3676). */
 PH_EXPORT PH_MUST_CHECK int ph_message_text(const struct ph_message *m, struct ph_buf *out);
+
+/* Appends the URL under which the reader will find the part; asked once for each reference. */
+typedef void ph_html_link(void *ctx, const struct ph_part *part, struct ph_buf *out);
+
+/* The HTML to show, appended as UTF-8: all of ph_view.html one below the other, plain text
+ * escaped and put in a <pre>. Every "cid:" that names a part of the message is replaced by what
+ * `link` appends (NULL: left as it is). It is what the sender wrote: scripts, forms and remote
+ * pictures are still in it, so show it in a sandbox only. */
+PH_EXPORT PH_MUST_CHECK int ph_message_html(const struct ph_message *m, ph_html_link *link,
+                                            void *ctx, struct ph_buf *out);
+
+/* The first words of the text to read (RFC 8970 3.1), appended: at most `most` characters of
+ * UTF-8 on one line, white space collapsed, controls left out. Reads no more than it needs. */
+enum { PH_PREVIEW_MOST = 200 };
+PH_EXPORT PH_MUST_CHECK int ph_message_preview(const struct ph_message *m, size_t most,
+                                               struct ph_buf *out);
 
 struct ph_attachment {
     struct ph_attachment *next;
     const struct ph_part *part;
-    ph_str name;    /* safe as a file name: no path, control or bidi characters, not empty, at most
-                       200 bytes of UTF-8, unlike every other name in the list */
+    ph_str name;    /* safe as a file name: no path, control or bidi characters, not empty, no
+                       name that Windows reserves, at most 200 bytes of UTF-8 with its extension
+                       kept, and unlike every other name in the list, ignoring ASCII case */
     bool is_inline; /* a picture of an HTML text, or disposition inline */
 };
 
-/* Every leaf (and every enclosed message) that is not the text. Returns their number. */
+/* Every leaf (and every enclosed message) that is not the letter to read nor another view of it.
+ * Returns their number or -PH_ENOMEM. */
 PH_EXPORT PH_MUST_CHECK int ph_message_attachments(struct ph_arena *arena,
                                                    const struct ph_message *m,
                                                    struct ph_attachment **ret_list);
+
+/* ---- reports (RFC 6522, 3464, 8098)
+ * -------------------------------------------------------------- */
+
+/* "rfc822; user@example.org": the type in lower case as written before the ';', else empty. */
+struct ph_typed {
+    ph_str type, value;
+};
+
+enum ph_report_action {                  /* RFC 3464 2.3.3 */
+                        PH_ACTION_OTHER, /* absent or unknown */
+                        PH_ACTION_FAILED,
+                        PH_ACTION_DELAYED,
+                        PH_ACTION_DELIVERED,
+                        PH_ACTION_RELAYED,
+                        PH_ACTION_EXPANDED
+};
+
+/* What a delivery report says of one recipient. Strings are unfolded, {NULL, 0}: not there. */
+struct ph_report_recipient {
+    struct ph_report_recipient *next;
+    struct ph_typed original, final, remote_mta, diagnostic;
+    enum ph_report_action action;
+    ph_str status; /* "5.1.1" (RFC 3463) without the comment behind it */
+    ph_str log_id;
+    struct ph_date last_attempt, retry_until;
+    bool has_last_attempt, has_retry_until;
+    ph_str fields; /* all of them, as ph_part.head */
+};
+
+enum ph_report_kind {
+    PH_REPORT_OTHER,
+    PH_REPORT_DELIVERY,    /* message/delivery-status, message/global-delivery-status */
+    PH_REPORT_DISPOSITION, /* message/disposition-notification (RFC 8098) */
+    PH_REPORT_FEEDBACK     /* message/feedback-report (RFC 5965): read its `fields` */
+};
+
+struct ph_report {
+    enum ph_report_kind kind;
+    const struct ph_part *text;     /* for people; NULL */
+    const struct ph_part *status;   /* for programs; NULL */
+    const struct ph_part *original; /* message/rfc822, or text/rfc822-headers; NULL */
+    ph_str fields;                  /* the per-message fields, as ph_part.head */
+    /* delivery (RFC 3464 2.2) */
+    ph_str envelope_id;
+    struct ph_typed reporting_mta, gateway, received_from;
+    struct ph_date arrival;
+    bool has_arrival;
+    /* disposition (RFC 8098 3.2); its recipients are one entry of `recipients` */
+    ph_str original_message_id;
+    ph_str disposition; /* "manual-action/MDN-sent-manually; displayed" */
+    struct ph_report_recipient *recipients;
+    size_t recipient_count; /* at most PH_REPORT_RECIPIENTS are kept */
+};
+
+/* Reads the report in `p`: a multipart/report (ph_view.report), or a status part that stands
+ * alone. 0, -PH_ENOENT (`p` has no status part), -PH_ENOMEM. */
+enum { PH_REPORT_RECIPIENTS = 10000 };
+PH_EXPORT PH_MUST_CHECK int ph_report_parse(struct ph_arena *arena, const struct ph_message *m,
+                                            const struct ph_part *p, struct ph_report *ret_report);
 
 #ifdef __cplusplus
 }

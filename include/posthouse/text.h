@@ -55,6 +55,19 @@ PH_EXPORT void ph_charset_preload(void);
 /* HTML (UTF-8) as readable text, appended: links, lists, tables and quotes kept. */
 PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);
 
+/* ---- format=flowed (RFC 3676) ------------------------------------------------------------ */
+
+/* Paragraphs joined again: one line each, LF, appended. `del_sp` is the parameter DelSp=yes.
+ * Quoted paragraphs begin with their marks and one space: ">> text". Takes any line ends. */
+PH_EXPORT PH_MUST_CHECK int ph_flowed_decode(ph_str text, bool del_sp, struct ph_buf *out);
+
+/* The reverse: each line of `text` (UTF-8) becomes lines of at most `width` characters where it
+ * has spaces to break at, LF, without DelSp, space-stuffed where needed. Leading '>' are quote
+ * marks. White space at the end of a line is dropped, but for the signature mark "-- ". `width` 0
+ * means PH_FLOWED_WIDTH. */
+enum { PH_FLOWED_WIDTH = 72 };
+PH_EXPORT PH_MUST_CHECK int ph_flowed_encode(ph_str text, unsigned width, struct ph_buf *out);
+
 #ifdef __cplusplus
 }
 #endif

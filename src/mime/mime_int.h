@@ -50,6 +50,9 @@ size_t ph__comment(ph_str s);
  * then no later one is either, and the caller must not ask again. */
 size_t ph__quoted(ph_str s);
 
+/* "<id>" without its brackets; anything else as it is. */
+ph_str ph__without_brackets(ph_str s);
+
 /* ---- param.c ---- */
 
 struct ph__params {

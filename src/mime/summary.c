@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "html_strip.h"
 #include "mime_int.h"
 #include "summary_int.h"
-#include "utf8.h"
 #include "view.h"
 
 enum {
@@ -138,84 +136,6 @@ static void put_part(struct writer *w, const struct ph_part *p)
         put_envelope(w, p->envelope);
 }
 
-/* ---- preview (RFC 8970) ---- */
-
-static bool is_blank(uint32_t c)
-{
-    return c <= ' ' || c == 0xa0 || c == 0x34f || c == 0x200b || c == 0x200c || c == 0xfeff;
-}
-
-/* White space collapsed, controls left out, at most PH_SUMMARY_PREVIEW characters. */
-static void collapse(struct ph_buf *out, ph_str text)
-{
-    const char *p = text.p, *end = text.p + text.n;
-    char *room = ph_buf_reserve(out, PREVIEW_BYTES), *to = room;
-    bool gap = false;
-    size_t chars = 0;
-    while (room && p < end && chars < PH_SUMMARY_PREVIEW) {
-        size_t len = (unsigned char)*p < 0x80 ? 1 : ph_utf8_step((ph_str){p, (size_t)(end - p)});
-        uint32_t c = len ? ph_utf8_point(p, len) : 0;
-        len = len ? len : 1;
-        if (is_blank(c)) {
-            gap = to > room;
-        } else if (c < 0x7f || c >= 0xa0) {
-            if (gap && ++chars == PH_SUMMARY_PREVIEW)
-                break;
-            if (gap)
-                *to++ = ' ';
-            gap = false;
-            chars++;
-            for (size_t i = 0; i < len; i++)
-                *to++ = p[i];
-        }
-        p += len;
-    }
-    if (room)
-        ph_buf_commit(out, (size_t)(to - room));
-}
-
-/* From the first `most` bytes of the body. A character cut in half at their end is dropped. */
-static void preview_from(const struct ph_message *m, const struct ph_part *p, size_t most,
-                         struct ph_buf *out)
-{
-    struct ph_buf raw, text, words;
-    struct ph_decoder d;
-    ph_buf_init(&raw, NULL, SIZE_MAX / 2);
-    ph_buf_init(&text, NULL, SIZE_MAX / 2);
-    ph_buf_init(&words, NULL, SIZE_MAX / 2);
-    ph_str body = ph_str_sub(ph_part_body(m, p), 0, most);
-    ph_decoder_init(&d, p->encoding);
-    ph_str bytes = body;
-    if (p->encoding == PH_ENC_QP || p->encoding == PH_ENC_BASE64) {
-        ph_decoder_feed(&d, body, &raw);
-        bytes = ph_buf_str(&raw);
-    }
-    if (ph_charset_decode(ph__charset_of(p), bytes, &text) >= 0) {
-        ph_str seen = ph_buf_str(&text);
-        while (body.n == most && ph_str_has_suffix(seen, PH_STR("\xef\xbf\xbd")))
-            seen.n -= 3;
-        if (ph_part_is(p, "text", "html")) {
-            ph_html_strip(&words, seen, PH_SUMMARY_PREVIEW * 8);
-            seen = ph_buf_str(&words);
-        }
-        ph_buf_clear(out);
-        collapse(out, seen);
-    }
-    ph_buf_done(&raw);
-    ph_buf_done(&text);
-    ph_buf_done(&words);
-}
-
-/* A little of the body is nearly always enough; a style sheet before the text needs more. */
-static void make_preview(const struct ph_message *m, const struct ph_part *p, struct ph_buf *out)
-{
-    enum { LITTLE = 1024, MORE = 4 * 1024, MUCH = 96 * 1024, ENOUGH = 40 };
-    size_t little = ph_part_is(p, "text", "html") ? MORE : LITTLE;
-    preview_from(m, p, little, out);
-    if (out->n < ENOUGH && p->body.n > little)
-        preview_from(m, p, MUCH, out);
-}
-
 /* ---- the whole ---- */
 
 static int fill_envelopes(struct ph_arena *arena, struct ph_message *m)
@@ -229,10 +149,10 @@ static int fill_envelopes(struct ph_arena *arena, struct ph_message *m)
     return 0;
 }
 
-static bool has_attachments(const struct ph_message *m, const struct ph_part *text)
+static bool has_attachments(const struct ph_message *m)
 {
     for (const struct ph_part *p = m->root; p; p = ph__next_outside(p))
-        if (ph__is_attachment(p, text))
+        if (ph__is_attachment(p))
             return true;
     return false;
 }
@@ -266,10 +186,11 @@ static int write_parsed(struct ph_arena *arena, struct ph_message *m, size_t mos
     ph_buf_init(&preview, NULL, PREVIEW_BYTES);
     if (fill_envelopes(arena, m))
         return -PH_ENOMEM;
-    const struct ph_part *text = ph__text_part(m->root);
-    if (text)
-        make_preview(m, text, &preview);
-    bool attached = has_attachments(m, text);
+    if (ph_message_preview(m, PH_SUMMARY_PREVIEW, &preview) == -PH_ENOMEM) {
+        ph_buf_done(&preview);
+        return -PH_ENOMEM;
+    }
+    bool attached = has_attachments(m);
     size_t start = out->n, max = out->max;
     if (max - start > most)
         out->max = start + most;

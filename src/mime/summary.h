@@ -9,7 +9,7 @@
 
 enum {
     PH_SUMMARY_MAX = 256 * 1024,
-    PH_SUMMARY_PREVIEW = 200 /* characters (RFC 8970 3.1) */
+    PH_SUMMARY_PREVIEW = PH_PREVIEW_MOST
 };
 
 /* Parses `message` (whole, as it will be stored) and appends its summary, at most PH_SUMMARY_MAX

@@ -39,3 +39,10 @@ ph_str ph__skip_cfws(ph_str s)
     }
     return s;
 }
+
+ph_str ph__without_brackets(ph_str s)
+{
+    if (s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>')
+        return ph_str_sub(s, 1, s.n - 2);
+    return s;
+}

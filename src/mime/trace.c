@@ -53,13 +53,6 @@ static void cut_date(ph_str *s, struct ph_received *r)
     s->n = semi;
 }
 
-static ph_str without_brackets(ph_str s)
-{
-    if (s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>')
-        return ph_str_sub(s, 1, s.n - 2);
-    return s;
-}
-
 void ph_received_parse(ph_str raw, struct ph_received *ret)
 {
     ph_str nowhere = {0}, nobody = {0};
@@ -85,6 +78,6 @@ void ph_received_parse(ph_str raw, struct ph_received *ret)
         if (word.n && open && open->value->n == 0)
             *open->value = word;
     }
-    r.for_ = without_brackets(r.for_);
+    r.for_ = ph__without_brackets(r.for_);
     *ret = r;
 }

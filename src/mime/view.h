@@ -6,8 +6,9 @@
 /* The part to read first inside `p`, not looking into enclosed messages; NULL. */
 const struct ph_part *ph__text_part(const struct ph_part *p);
 
-/* Is this leaf (or enclosed message) an attachment, when `text` is the part to read? */
-bool ph__is_attachment(const struct ph_part *p, const struct ph_part *text);
+/* Is this leaf (or enclosed message) an attachment? It depends on its own place only, so that
+ * this agrees with ph_message_view without building the lists. */
+bool ph__is_attachment(const struct ph_part *p);
 
 /* Like ph_part_next, but does not go into enclosed messages. */
 const struct ph_part *ph__next_outside(const struct ph_part *p);
