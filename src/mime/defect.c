@@ -46,10 +46,10 @@ static void note(struct ph__odd *odd, int which, uint64_t at)
     odd->first[which] = at;
 }
 
-/* A block in which something is: one byte of it is the neighbour of the last. */
-static void look_closely(struct ph__odd *odd, ph_str s, uint64_t at)
+/* A block that holds what is `wanted`: one byte of it is the neighbour of the last. */
+static void look_closely(struct ph__odd *odd, unsigned wanted, ph_str s, uint64_t at)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s.n && wanted & ~odd->known; i++) {
         if (s.p[i] == 0)
             note(odd, NUL, at + i);
         if (i + 1 == s.n)
@@ -71,8 +71,8 @@ void ph__odd_feed(struct ph__odd *odd, ph_str s)
         note(odd, LF, odd->n);
     for (size_t i = 0; i < s.n && odd->known != PH__ODD_ALL; i += BLOCK) {
         ph_str block = ph_str_sub(s, i, BLOCK + 1);
-        if (ph__odd_bytes(block) & ~odd->known)
-            look_closely(odd, block, odd->n + i);
+        unsigned wanted = ph__odd_bytes(block) & ~odd->known;
+        look_closely(odd, wanted, block, odd->n + i);
     }
     odd->after_cr = s.p[s.n - 1] == '\r';
     odd->n += s.n;
