@@ -115,19 +115,24 @@ static int write_letters(const char *path, unsigned long count)
 
 enum { SOME = 256 * 1024 };
 
+/* Base64; or text with an escape here and there, or with runs of them, as in Chinese. */
 static void encode(enum ph_encoding encoding, bool foreign, struct ph_buf *out)
 {
     static const char digits[] = "0123456789ABCDEF";
     static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t col = 0; out->n < SOME;) {
+    size_t col = 0, run = 0;
+    while (out->n < SOME) {
         uint64_t r = next_random();
+        if (run == 0 && r % 100 < (foreign ? 25 : 3))
+            run = foreign ? 3 * (r >> 20) % 60 : 1;
         if (encoding == PH_ENC_BASE64) {
             ph_buf_addc(out, b64[r >> 32 & 63]);
             col++;
-        } else if (r % 100 < (foreign ? 60 : 3)) {
+        } else if (run) {
             const char three[] = {'=', digits[8 + (r >> 20) % 8], digits[r >> 40 & 15]};
             ph_buf_add(out, (ph_str){three, 3});
             col += 3;
+            run--;
         } else {
             ph_buf_addc(out, "etaoin shrdlu"[(r >> 32) % 13]);
             col++;

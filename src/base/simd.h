@@ -52,4 +52,13 @@ PH_BODY bool ph_vec_any(ph_vec v)
     return ((w[0] | w[1]) | (w[2] | w[3])) != 0;
 }
 
+/* One bit for each byte of a comparison, the first byte the lowest. Little-endian machines. */
+PH_BODY uint32_t ph_vec_bits(ph_vec v)
+{
+    const uint64_t one_each = 0x8040201008040201, sum = 0x0101010101010101;
+    ph_vec64 w = (ph_vec64)v & one_each;
+    return (uint32_t)((w[0] * sum >> 56) | (w[1] * sum >> 56) << 8 | (w[2] * sum >> 56) << 16 |
+                      (w[3] * sum >> 56) << 24);
+}
+
 #endif

@@ -36,14 +36,18 @@ void ph__b64_end(struct ph_decoder *d, struct ph_buf *out);
 void ph__qp_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out);
 void ph__qp_end(struct ph_decoder *d, struct ph_buf *out);
 
+/* Without vectors: what the others must equal. */
+void ph__b64_feed_plain(struct ph_decoder *d, ph_str in, struct ph_buf *out);
+void ph__qp_feed_plain(struct ph_decoder *d, ph_str in, struct ph_buf *out);
+
+/* The value of a hexadecimal digit with PH__HEX_DIGIT added; 0 when it is none. */
+enum { PH__HEX_DIGIT = 16 };
+extern const uint8_t ph__hex_digits[256];
+
 /* The value of a hexadecimal digit, -1 when it is none. */
 static inline int ph__hex(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return ph__hex_digits[(uint8_t)c] - PH__HEX_DIGIT < 0 ? -1 : ph__hex_digits[(uint8_t)c] & 15;
 }
 
 #endif

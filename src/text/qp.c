@@ -1,11 +1,21 @@
 /*
- * Quoted-printable (RFC 2045 6.7), decoded leniently: whole lines go by memchr; what cannot be
- * decided at the end of a piece waits in `keep`: an escape that is not complete, or white space
- * that is dropped if the line ends behind it.
+ * Quoted-printable (RFC 2045 6.7), decoded leniently: whole lines go from one "=" to the next,
+ * with vectors where there are any; what cannot be decided at the end of a piece waits in `keep`:
+ * an escape that is not complete, or white space that is dropped if the line ends behind it.
  */
 #include <string.h>
 
 #include "codec.h"
+#include "simd.h"
+
+#define DIGIT(c, v) [c] = PH__HEX_DIGIT + (v)
+const uint8_t ph__hex_digits[256] = {
+    DIGIT('0', 0),  DIGIT('1', 1),  DIGIT('2', 2),  DIGIT('3', 3),  DIGIT('4', 4),  DIGIT('5', 5),
+    DIGIT('6', 6),  DIGIT('7', 7),  DIGIT('8', 8),  DIGIT('9', 9),  DIGIT('A', 10), DIGIT('B', 11),
+    DIGIT('C', 12), DIGIT('D', 13), DIGIT('E', 14), DIGIT('F', 15), DIGIT('a', 10), DIGIT('b', 11),
+    DIGIT('c', 12), DIGIT('d', 13), DIGIT('e', 14), DIGIT('f', 15),
+};
+#undef DIGIT
 
 static bool is_blank(char c)
 {
@@ -70,24 +80,45 @@ static void one_byte(struct ph_decoder *d, char c, struct ph_buf *out)
         blank_byte(d, c, out);
 }
 
-/* One line without its end, in which every escape is complete or wrong. */
-static char *line_text(struct ph_decoder *d, const char *p, const char *end, char *to)
+/* The escapes at p, complete or wrong. */
+PH_BODY const char *escapes(struct ph_decoder *d, const char *p, const char *end, char **to)
 {
-    while (p < end) {
-        const char *eq = memchr(p, '=', (size_t)(end - p));
-        size_t n = (size_t)((eq ? eq : end) - p);
-        memcpy(to, p, n);
-        to += n;
-        p += n;
-        if (!eq)
-            break;
-        if (end - p > 2 && ph__hex(p[1]) >= 0 && ph__hex(p[2]) >= 0) {
-            *to++ = (char)(ph__hex(p[1]) << 4 | ph__hex(p[2]));
+    char *o = *to;
+    for (; p < end && *p == '='; o++) {
+        uint8_t high = end - p > 2 ? ph__hex_digits[(uint8_t)p[1]] : 0;
+        uint8_t low = high ? ph__hex_digits[(uint8_t)p[2]] : 0;
+        if (low) {
+            *o = (char)(high << 4 | (low & 15));
             p += 3;
         } else {
             d->errors++;
-            *to++ = *p++;
+            *o = *p++;
         }
+    }
+    *to = o;
+    return p;
+}
+
+/* One line without its end. With vectors, up to PH_VEC bytes are read before `most` and written
+ * behind the result. */
+PH_BODY char *line_text(struct ph_decoder *d, const char *p, const char *end, const char *most,
+                        char *to)
+{
+    while ((p = escapes(d, p, end, &to)) < end) {
+        size_t n;
+        if (most - p >= PH_VEC) {
+            ph_vec v = ph_vec_load(p);
+            uint32_t equals = ph_vec_bits((ph_vec)(v == '='));
+            memcpy(to, &v, sizeof v);
+            n = equals ? (size_t)__builtin_ctz(equals) : PH_VEC;
+            n = n < (size_t)(end - p) ? n : (size_t)(end - p);
+        } else {
+            const char *eq = memchr(p, '=', (size_t)(end - p));
+            n = (size_t)((eq ? eq : end) - p);
+            memcpy(to, p, n);
+        }
+        to += n;
+        p += n;
     }
     return to;
 }
@@ -103,7 +134,8 @@ static size_t kept_blanks(size_t blanks, bool behind_equals)
 }
 
 /* A whole line, up to and with its LF at nl. */
-static char *whole_line(struct ph_decoder *d, const char *p, const char *nl, char *to)
+PH_BODY char *whole_line(struct ph_decoder *d, const char *p, const char *nl, const char *most,
+                         char *to)
 {
     const char *end = nl;
     while (end > p && is_blank(end[-1]))
@@ -111,28 +143,58 @@ static char *whole_line(struct ph_decoder *d, const char *p, const char *nl, cha
     size_t blanks = (size_t)(nl - end);
     bool equals = end > p && end[-1] == '=', soft = equals && blanks < sizeof d->keep;
     if (soft)
-        return line_text(d, p, end - 1, to);
-    to = line_text(d, p, end + kept_blanks(blanks, equals), to);
+        return line_text(d, p, end - 1, most, to);
+    if (blanks > 1)
+        end += kept_blanks(blanks, equals);
+    to = line_text(d, p, end, most, to);
     if (nl > p && nl[-1] == '\r')
         *to++ = '\r';
     *to++ = '\n';
     return to;
 }
 
-void ph__qp_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out)
+/* All whole lines of [*p, end). */
+PH_BODY char *lines_body(struct ph_decoder *d, const char **p, const char *end, const char *most,
+                         char *to)
+{
+    for (const char *nl; *p < end && (nl = memchr(*p, '\n', (size_t)(end - *p))); *p = nl + 1)
+        to = whole_line(d, *p, nl, most, to);
+    return to;
+}
+
+PH_WIDE static char *lines_wide(struct ph_decoder *d, const char **p, const char *end, char *to)
+{
+    return lines_body(d, p, end, end, to);
+}
+
+static char *lines_plain(struct ph_decoder *d, const char **p, const char *end, char *to)
+{
+    return lines_body(d, p, end, *p, to);
+}
+
+static void feed(struct ph_decoder *d, ph_str in, struct ph_buf *out, bool is_wide)
 {
     const char *p = in.p, *end = in.p + in.n;
     while (d->held && p < end)
         one_byte(d, *p++, out);
-    char *start = ph_buf_reserve(out, (size_t)(end - p));
-    if (!start || p == end)
+    size_t room = (size_t)(end - p);
+    is_wide = is_wide && out->n < out->max && out->max - out->n >= room + PH_VEC;
+    char *to = ph_buf_reserve(out, room + (is_wide ? PH_VEC : 0));
+    if (!to || p == end)
         return;
-    char *to = start;
-    for (const char *nl; p < end && (nl = memchr(p, '\n', (size_t)(end - p))); p = nl + 1)
-        to = whole_line(d, p, nl, to);
-    ph_buf_commit(out, (size_t)(to - start));
+    ph_buf_commit(out, (size_t)((is_wide ? lines_wide : lines_plain)(d, &p, end, to) - to));
     while (p < end)
         one_byte(d, *p++, out);
+}
+
+void ph__qp_feed(struct ph_decoder *d, ph_str in, struct ph_buf *out)
+{
+    feed(d, in, out, ph_is_wide());
+}
+
+void ph__qp_feed_plain(struct ph_decoder *d, ph_str in, struct ph_buf *out)
+{
+    feed(d, in, out, false);
 }
 
 void ph__qp_end(struct ph_decoder *d, struct ph_buf *out)
