@@ -7,9 +7,10 @@
  * texts and command arguments given to an engine are copied; message bodies are not, where it is
  * said so.
  *
- * Extensions spoken: PIPELINING (2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531),
- * ENHANCEDSTATUSCODES (2034), STARTTLS (3207), AUTH (4954), and XTRACE, our own (the journey of a
- * letter one has sent).
+ * Extensions of the server: PIPELINING (2920), SIZE (1870), 8BITMIME (6152), CHUNKING and
+ * BINARYMIME (3030), SMTPUTF8 (6531), ENHANCEDSTATUSCODES (2034), DSN (3461), LIMITS (9422),
+ * STARTTLS (3207), REQUIRETLS (8689), AUTH (4954), and XTRACE, our own (the journey of a letter one
+ * has sent).
  */
 #ifndef POSTHOUSE_SMTP_H
 #define POSTHOUSE_SMTP_H
@@ -54,12 +55,26 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_mailbox_parse(ph_str text, unsigned allow,
                                                   struct ph_smtp_mailbox *ret_mailbox,
                                                   struct ph_error *reterr);
 
-/* Parameters of MAIL and RCPT (RFC 5321 4.1.2 Mail-parameters). */
-enum ph_smtp_body { PH_SMTP_7BIT, PH_SMTP_8BITMIME };
+/* Parameters of MAIL and RCPT (RFC 5321 4.1.2 Mail-parameters). Strings are decoded; they hold no
+ * control characters. */
+enum ph_smtp_body { PH_SMTP_7BIT, PH_SMTP_8BITMIME, PH_SMTP_BINARYMIME };
+enum ph_smtp_ret { PH_SMTP_RET_UNSAID, PH_SMTP_RET_FULL, PH_SMTP_RET_HDRS }; /* RFC 3461 4.3 */
+enum {                                                                       /* RFC 3461 4.1 */
+       PH_SMTP_NOTIFY_NEVER = 1,
+       PH_SMTP_NOTIFY_SUCCESS = 2,
+       PH_SMTP_NOTIFY_FAILURE = 4,
+       PH_SMTP_NOTIFY_DELAY = 8
+};
 struct ph_smtp_params {
-    enum ph_smtp_body body;
-    bool smtputf8;
-    uint64_t size; /* 0: not said */
+    enum ph_smtp_body body; /* MAIL */
+    bool smtputf8;          /* MAIL */
+    bool requiretls;        /* MAIL, RFC 8689 2 */
+    uint64_t size;          /* MAIL; 0: not said */
+    enum ph_smtp_ret ret;   /* MAIL */
+    ph_str envid;           /* MAIL, RFC 3461 4.4; at most 100 octets; empty: not said */
+    unsigned notify;        /* RCPT: PH_SMTP_NOTIFY_ bits; 0: not said */
+    ph_str orcpt; /* RCPT: "rfc822;Bob@b.test", RFC 3461 4.2 (type utf-8: as on the wire, RFC 6533
+                     3); at most 500 octets; empty: not said */
 };
 
 /* A reply. text: the lines without code and enhanced code, joined by '\n'. esc: "5.1.1", empty when
@@ -91,18 +106,20 @@ struct ph_smtp_limits {
 
 struct ph_smtp_server_options {
     size_t struct_size;
-    ph_str hostname; /* copied */
-    ph_str auth; /* mechanisms announced, "PLAIN LOGIN" (copied). Empty: no AUTH */
+    ph_str hostname;    /* copied */
+    ph_str auth;        /* mechanisms announced, "PLAIN LOGIN" (copied). Empty: no AUTH */
     bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
     bool tls_available; /* STARTTLS is announced */
     bool tls_active;    /* implicit TLS */
     bool smtputf8;      /* announce it: the whole path behind can carry such letters */
-    bool xtrace;        /* announce XTRACE after AUTH */
-    bool keep_bare;     /* a message with bare CR or LF is passed on as it is instead of refused
-                           (550 5.6.0).     Never does a bare one end a line that counts: only CRLF.CRLF
-                           ends a message */
+    bool binary;     /* announce BINARYMIME: the caller takes NUL, bare CR and LF in such a body */
+    bool requiretls; /* announce it under TLS: the whole path behind keeps that promise */
+    bool xtrace;     /* announce XTRACE after AUTH */
+    bool keep_bare;  /* a message with bare CR or LF is passed on as it is instead of refused
+                        (550 5.6.0).     Never does a bare one end a line that counts: only CRLF.CRLF
+                        ends a message */
     struct ph_smtp_limits limits;
     struct ph_smtp_transcript transcript;
 };
@@ -124,16 +141,18 @@ enum ph_smtp_server_ev {
     PH_SMTP_S_AUTHDATA, /* * data: the answer to ph_smtp_server_challenge, decoded */
     PH_SMTP_S_MAIL,     /* * mailbox, params */
     PH_SMTP_S_RCPT,     /* * mailbox, params */
-    PH_SMTP_S_DATA,     /* * reply 354 to have the message, anything else to refuse it */
-    PH_SMTP_S_BODY,     /* data: a piece of the message, dots removed, CRLF line ends */
-    PH_SMTP_S_EOM,      /* * the message is complete: 2xx takes the responsibility for it. LMTP: one
-                           reply a      recipient, in order */
-    PH_SMTP_S_RESET,    /* the transaction ended without EOM (RSET, EHLO, refused or too large data,
-                           end of session):    drop what was collected */
-    PH_SMTP_S_COMMAND,  /* * XTRACE; data: its argument */
-    PH_SMTP_S_QUIT,     /* answered; the engine wants CLOSE after out */
-    PH_SMTP_S_BROKEN    /* the session is over: closed by the peer, a limit, a time-out. error says
-                           which.    Given once; only free is legal after `out` is sent */
+    PH_SMTP_S_DATA,  /* * reply 354 to have the message, anything else to refuse it; also before the
+                        first chunk of  BDAT, where the client sees no 354 */
+    PH_SMTP_S_BODY,  /* data: a piece of the message, dots removed, CRLF line ends; with
+                        params.body BINARYMIME any octets */
+    PH_SMTP_S_EOM,   /* * the message is complete: 2xx takes the responsibility for it. LMTP: one
+                        reply a      recipient, in order */
+    PH_SMTP_S_RESET, /* the transaction ended without EOM (RSET, EHLO, refused or too large data,
+                        end of session):    drop what was collected */
+    PH_SMTP_S_COMMAND, /* * XTRACE; data: its argument */
+    PH_SMTP_S_QUIT,    /* answered; the engine wants CLOSE after out */
+    PH_SMTP_S_BROKEN   /* the session is over: closed by the peer, a limit, a time-out. error says
+                          which.    Given once; only free is legal after `out` is sent */
 };
 
 struct ph_smtp_server_event {
@@ -141,7 +160,7 @@ struct ph_smtp_server_event {
     ph_str data;                    /* AUTH, AUTHDATA, BODY, COMMAND */
     bool has_data;                  /* AUTH */
     struct ph_smtp_mailbox mailbox; /* MAIL, RCPT */
-    struct ph_smtp_params params;   /* MAIL */
+    struct ph_smtp_params params;   /* MAIL, RCPT */
     struct ph_error error;          /* BROKEN */
 };
 
@@ -239,8 +258,8 @@ enum ph_smtp_client_ev {
     PH_SMTP_C_COMMAND, /* RSET, NOOP, VRFY, XTRACE... of ph_smtp_client_command */
     PH_SMTP_C_QUIT,    /* the engine wants CLOSE */
     PH_SMTP_C_BROKEN   /* error says why: closed by the peer, time-out, not SMTP. Requests still
-                          queued will have no   event. When the server said something unasked (421...),
-                          reply holds it. Given once */
+                          queued will have no   event. When the server said something unasked
+                          (421...),   reply holds it. Given once */
 };
 
 struct ph_smtp_client_event {

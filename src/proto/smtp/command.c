@@ -32,74 +32,6 @@ static ph_str word(ph_str *rest)
     return w;
 }
 
-/* ---- parameters -------------------------------------------------------------------------- */
-
-static int param_size(ph_str value, struct ph_smtp_params *p)
-{
-    return value.n <= 20 && ph_str_u64(value, UINT64_MAX, &p->size);
-}
-
-static int param_body(ph_str value, struct ph_smtp_params *p)
-{
-    if (ph_str_ieq(value, PH_STR("8BITMIME")))
-        p->body = PH_SMTP_8BITMIME;
-    return p->body == PH_SMTP_8BITMIME || ph_str_ieq(value, PH_STR("7BIT"));
-}
-
-static int param_utf8(ph_str value, struct ph_smtp_params *p)
-{
-    p->smtputf8 = true;
-    return value.n == 0;
-}
-
-/* RFC 4954 5: whoever relays does not have to believe it, and we do not. */
-static int param_auth(ph_str value, struct ph_smtp_params *p)
-{
-    (void)p;
-    return value.n > 0;
-}
-
-static int (*const param_readers[PARAM_COUNT])(ph_str value, struct ph_smtp_params *p) = {
-    [PARAM_MAIL_SIZE] = param_size,
-    [PARAM_MAIL_BODY] = param_body,
-    [PARAM_MAIL_SMTPUTF8] = param_utf8,
-    [PARAM_MAIL_AUTH] = param_auth,
-};
-
-static int find_param(int verb, ph_str keyword, unsigned announced)
-{
-    for (int i = 0; i < PARAM_COUNT; i++)
-        if (ph__smtp_params[i].verb == verb && ph_str_ieq(ph__smtp_params[i].keyword, keyword) &&
-            (announced & 1u << ph__smtp_params[i].ext))
-            return i;
-    return -1;
-}
-
-static int read_params(ph_str rest, struct ph__smtp_command *c, unsigned announced,
-                       struct ph_error *reterr)
-{
-    unsigned seen = 0;
-    if (rest.n && rest.p[0] != ' ')
-        return fail(reterr, PH_ESYNTAX, "there is more behind the address");
-    rest = skip_spaces(rest);
-    while (rest.n) {
-        ph_str one = word(&rest);
-        size_t eq = ph_str_chr(one, '=');
-        ph_str value = eq == PH_NPOS ? (ph_str){0} : ph_str_skip(one, eq + 1);
-        int i = find_param(c->verb, ph_str_sub(one, 0, eq), announced);
-        if (i < 0)
-            return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s",
-                           PH_FMT(ph_str_sub(one, 0, eq < 100 ? eq : 100)));
-        if ((seen & 1u << i) || (eq != PH_NPOS && !value.n) || !graphic(value) ||
-            !param_readers[i](value, &c->params))
-            return ph_fail(reterr, PH_ESYNTAX, 0,
-                           "parameter %.*s has no legal value or comes twice",
-                           PH_FMT(ph__smtp_params[i].keyword));
-        seen |= 1u << i;
-    }
-    return 0;
-}
-
 /* ---- arguments --------------------------------------------------------------------------- */
 
 static int read_path(ph_str rest, const char *word_before, struct ph__smtp_command *c,
@@ -110,12 +42,15 @@ static int read_path(ph_str rest, const char *word_before, struct ph__smtp_comma
         return ph_fail(reterr, PH_ESYNTAX, 0, "%.*s %s<address> is expected",
                        PH_FMT(ph__smtp_rows[c->verb].verb), word_before);
     rest = skip_spaces(ph_str_skip(rest, prefix.n));
+    /* Slices into scratch must not move: quoting at most doubles a local part. */
+    if (!ph_buf_reserve(scratch, 2 * rest.n + 2))
+        return fail(reterr, PH_ENOMEM, "out of memory");
     unsigned allow = announced & EXT_BIT(SMTPUTF8) ? PH_SMTP_ALLOW_UTF8 : 0;
     allow |= c->verb == VERB_MAIL ? PH_SMTP_ALLOW_NULL : PH_SMTP_ALLOW_POSTMASTER;
     int r = ph__smtp_path_read(&rest, allow, scratch, &c->mailbox, reterr);
     if (r < 0)
         return r == -PH_ESYNTAX ? -PH_ENOENT : r;
-    r = read_params(rest, c, announced, reterr);
+    r = ph__smtp_params_read(c->verb, rest, announced, scratch, &c->params, reterr);
     if (r < 0)
         return r;
     if (c->verb == VERB_MAIL && c->mailbox.utf8 && !c->params.smtputf8)
@@ -130,6 +65,17 @@ static int read_auth(ph_str rest, struct ph__smtp_command *c, struct ph_error *r
     c->data = word(&rest);
     if (!c->text.n || c->text.n > 20 || rest.n)
         return fail(reterr, PH_ESYNTAX, "AUTH <mechanism> [<initial response>] is expected");
+    return 0;
+}
+
+/* RFC 3030 2 */
+static int read_chunk(ph_str rest, struct ph__smtp_command *c, struct ph_error *reterr)
+{
+    ph_str size = word(&rest), last = ph_str_trim(rest);
+    c->last = last.n > 0;
+    if (size.n > 20 || !ph_str_u64(size, INT64_MAX, &c->octets) ||
+        (c->last && !ph_str_ieq(last, PH_STR("LAST"))))
+        return fail(reterr, PH_ESYNTAX, "BDAT <octets> [LAST] is expected");
     return 0;
 }
 
@@ -153,6 +99,8 @@ static int read_args(ph_str rest, struct ph__smtp_command *c, unsigned announced
         return read_path(rest, "TO:", c, announced, scratch, reterr);
     case ARGS_AUTH:
         return read_auth(rest, c, reterr);
+    case ARGS_CHUNK:
+        return read_chunk(rest, c, reterr);
     }
     return fail(reterr, PH_ESYNTAX, "not a command");
 }
@@ -168,8 +116,7 @@ int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratc
             continue;
         struct ph__smtp_command c = {.verb = i};
         int r = read_args(rest, &c, announced, scratch, reterr);
-        if (r == 0)
-            *ret_command = c;
+        *ret_command = c;
         return r;
     }
     return fail(reterr, PH_ENOTIMPL, "not a command of this server");
@@ -184,16 +131,6 @@ static void write_path(struct ph_buf *out, const char *before, const struct ph__
     ph_buf_addc(out, '>');
 }
 
-static void write_params(struct ph_buf *out, const struct ph__smtp_command *c, unsigned announced)
-{
-    if (c->params.size && (announced & EXT_BIT(SIZE)))
-        ph_buf_addf(out, " SIZE=%llu", (unsigned long long)c->params.size);
-    if (c->params.body == PH_SMTP_8BITMIME && (announced & EXT_BIT(8BITMIME)))
-        ph_buf_add(out, PH_STR(" BODY=8BITMIME"));
-    if (c->params.smtputf8 && (announced & EXT_BIT(SMTPUTF8)))
-        ph_buf_add(out, PH_STR(" SMTPUTF8"));
-}
-
 void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *c,
                             unsigned announced)
 {
@@ -203,12 +140,14 @@ void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *c
         write_path(out, "FROM", c);
     else if (row->args == ARGS_TO)
         write_path(out, "TO", c);
+    else if (row->args == ARGS_CHUNK)
+        ph_buf_addf(out, " %llu%s", (unsigned long long)c->octets, c->last ? " LAST" : "");
     else if (c->text.n) {
         ph_buf_addc(out, ' ');
         ph_buf_add(out, c->text);
     }
-    if (row->args == ARGS_FROM)
-        write_params(out, c, announced);
+    if (row->args == ARGS_FROM || row->args == ARGS_TO)
+        ph__smtp_params_write(out, c->verb, &c->params, announced);
     if (c->has_data) {
         ph_buf_addc(out, ' ');
         ph_buf_add(out, c->data.n ? c->data : PH_STR("="));

@@ -9,7 +9,15 @@ const struct ph__smtp_param_row ph__smtp_params[PARAM_COUNT] = {
 #undef P
 };
 
-enum condition { ALWAYS, IF_UTF8, IF_TLS_POSSIBLE, IF_AUTH_POSSIBLE, IF_TRACE_POSSIBLE };
+enum condition {
+    ALWAYS,
+    IF_UTF8,
+    IF_BINARY,
+    IF_TLS_POSSIBLE,
+    IF_REQUIRETLS_POSSIBLE,
+    IF_AUTH_POSSIBLE,
+    IF_TRACE_POSSIBLE
+};
 
 static const struct {
     ph_str keyword;
@@ -29,8 +37,12 @@ static bool holds(enum condition c, const struct ph__smtp_situation *now)
         return true;
     case IF_UTF8:
         return now->utf8;
+    case IF_BINARY:
+        return now->binary;
     case IF_TLS_POSSIBLE:
         return now->tls_available && !now->tls;
+    case IF_REQUIRETLS_POSSIBLE: /* RFC 8689 2: never before TLS is up */
+        return now->requiretls && now->tls;
     case IF_AUTH_POSSIBLE:
         return now->auth_offered && (now->tls || now->plaintext) && !now->authenticated;
     case IF_TRACE_POSSIBLE:
@@ -48,20 +60,25 @@ unsigned ph__smtp_announced(const struct ph__smtp_situation *now)
     return bits;
 }
 
-void ph__smtp_ehlo_lines(unsigned announced, uint64_t size, ph_str mechanisms, struct ph_buf *out)
+void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figures,
+                         struct ph_buf *out)
 {
     for (unsigned i = 0; i < EXT_COUNT; i++) {
         if (!(announced & 1u << i))
             continue;
         ph_buf_addc(out, '\n');
         ph_buf_add(out, exts[i].keyword);
-        if (i == EXT_SIZE && size) {
+        if (i == EXT_SIZE && figures->size) {
             ph_buf_addc(out, ' ');
-            ph_buf_addu(out, size);
+            ph_buf_addu(out, figures->size);
+        }
+        if (i == EXT_LIMITS) { /* RFC 9422 4 */
+            ph_buf_add(out, PH_STR(" RCPTMAX="));
+            ph_buf_addu(out, figures->recipients);
         }
         if (i == EXT_AUTH) {
             ph_buf_addc(out, ' ');
-            ph_buf_add(out, mechanisms);
+            ph_buf_add(out, figures->mechanisms);
         }
     }
 }

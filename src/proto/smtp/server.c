@@ -243,13 +243,16 @@ static void answered(struct ph_smtp_server *s, int code)
     if (s->verb == VERB_AUTH) {
         s->authenticated = code == 235;
         s->auth_failures += code >= 500;
-    } else if (s->verb == VERB_DATA && code != 354) {
-        ph__smtp_server_drop(s);
-    } else if (s->verb == VERB_DATA) {
-        s->phase = PHASE_BODY;
-        s->octets = 0;
-        s->refusal = REFUSE_NOT;
-        ph_undot_init(&s->undot);
+    } else if (s->verb == VERB_DATA || s->verb == VERB_BDAT) {
+        if (s->verb == VERB_BDAT)
+            s->phase = PHASE_CHUNK;
+        else if (code == 354)
+            s->phase = PHASE_BODY;
+        if (code == 354)
+            ph__smtp_server_message_begin(s);
+        else
+            ph__smtp_server_drop(s);
+        s->chunk.quiet = code != 354;
     } else if (s->verb == VERB_RCPT) {
         s->recipients += good;
     }
@@ -261,7 +264,8 @@ static void reply_text(struct ph_smtp_server *s, int code, ph_str esc, ph_str te
     if (s->phase != PHASE_WAIT)
         return;
     s->last = s->now;
-    ph__smtp_server_say_long(s, code, esc, text, max);
+    if (code != 354 || s->verb != VERB_BDAT) /* whoever says BDAT does not wait for it */
+        ph__smtp_server_say_long(s, code, esc, text, max);
     if (s->phase == PHASE_END)
         return;
     answered(s, code);
@@ -333,6 +337,8 @@ unsigned ph__smtp_server_announced(const struct ph_smtp_server *s)
         .auth_offered = s->o.auth.n > 0,
         .authenticated = s->authenticated,
         .utf8 = s->o.smtputf8,
+        .binary = s->o.binary,
+        .requiretls = s->o.requiretls,
         .xtrace = s->o.xtrace,
     };
     return s->esmtp ? ph__smtp_announced(&now) : 0;

@@ -4,19 +4,18 @@
 #include "server_int.h"
 #include <stdio.h>
 
-#define SAY(s, code, esc, text) ph__smtp_server_say((s), (code), PH_STR(esc), PH_STR(text))
+#define ask ph__smtp_server_ask
+#define after ph__smtp_server_after
+#define end_of_input ph__smtp_server_end_of_input
 
-enum { AGAIN = -1 }; /* a step consumed input and has no event: take the next step */
-
-/* Asks the caller: nothing is read until the reply. */
-static int ask(struct ph_smtp_server *s, int verb, enum ph_smtp_server_ev ev)
+int ask(struct ph_smtp_server *s, int verb, enum ph_smtp_server_ev ev)
 {
     s->verb = verb;
     s->phase = PHASE_WAIT;
     return (int)ev;
 }
 
-static int after(struct ph_smtp_server *s)
+int after(struct ph_smtp_server *s)
 {
     ph__smtp_server_settle(s);
     return AGAIN;
@@ -41,7 +40,11 @@ static int do_hello(struct ph_smtp_server *s, const struct ph__smtp_command *c)
     ph_buf_init(&text, s->al, SERVER_MECHANISMS_MAX + 2048);
     ph_buf_add(&text, s->o.hostname);
     if (s->esmtp)
-        ph__smtp_ehlo_lines(ph__smtp_server_announced(s), s->o.limits.message, s->o.auth, &text);
+        ph__smtp_ehlo_lines(ph__smtp_server_announced(s),
+                            &(struct ph__smtp_figures){.size = s->o.limits.message,
+                                                       .recipients = s->o.limits.recipients,
+                                                       .mechanisms = s->o.auth},
+                            &text);
     if (ph_buf_err(&text))
         ph__smtp_server_break(s, -ph_buf_err(&text), "out of memory");
     else
@@ -95,6 +98,14 @@ static int do_vrfy(struct ph_smtp_server *s, const struct ph__smtp_command *c)
     return after(s);
 }
 
+/* RFC 5321 3.5: not even the names of lists. */
+static int do_expn(struct ph_smtp_server *s, const struct ph__smtp_command *c)
+{
+    c->text.n ? SAY(s, 252, "2.5.2", "Not expanded here")
+              : SAY(s, 501, "5.5.4", "The name of a list is expected");
+    return after(s);
+}
+
 static int do_help(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 {
     (void)c;
@@ -129,6 +140,7 @@ static int do_mail(struct ph_smtp_server *s, const struct ph__smtp_command *c)
         return after(s);
     }
     s->params = c->params;
+    s->params.envid = (ph_str){0}; /* the caller's; gone with scratch */
     return ask(s, VERB_MAIL, PH_SMTP_S_MAIL);
 }
 
@@ -148,6 +160,10 @@ static int do_rcpt(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 static int do_data(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 {
     (void)c;
+    if (s->params.body == PH_SMTP_BINARYMIME) { /* RFC 3030 3 */
+        SAY(s, 503, "5.5.1", "A BINARYMIME message comes with BDAT");
+        return after(s);
+    }
     return ask(s, VERB_DATA, PH_SMTP_S_DATA);
 }
 
@@ -195,20 +211,23 @@ static int do_auth(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 
 typedef int command_fn(struct ph_smtp_server *s, const struct ph__smtp_command *c);
 static command_fn *const commands[VERB_COUNT] = {
-    [VERB_EHLO] = do_hello,        [VERB_HELO] = do_hello, [VERB_LHLO] = do_hello,
-    [VERB_STARTTLS] = do_starttls, [VERB_AUTH] = do_auth,  [VERB_MAIL] = do_mail,
-    [VERB_RCPT] = do_rcpt,         [VERB_DATA] = do_data,  [VERB_RSET] = do_rset,
-    [VERB_NOOP] = do_noop,         [VERB_VRFY] = do_vrfy,  [VERB_HELP] = do_help,
-    [VERB_XTRACE] = do_xtrace,     [VERB_QUIT] = do_quit,
+    [VERB_EHLO] = do_hello,    [VERB_HELO] = do_hello,
+    [VERB_LHLO] = do_hello,    [VERB_STARTTLS] = do_starttls,
+    [VERB_AUTH] = do_auth,     [VERB_MAIL] = do_mail,
+    [VERB_RCPT] = do_rcpt,     [VERB_DATA] = do_data,
+    [VERB_RSET] = do_rset,     [VERB_NOOP] = do_noop,
+    [VERB_VRFY] = do_vrfy,     [VERB_HELP] = do_help,
+    [VERB_XTRACE] = do_xtrace, [VERB_QUIT] = do_quit,
+    [VERB_EXPN] = do_expn,     [VERB_BDAT] = ph__smtp_server_bdat,
 };
 
 /* ---- refusals ---------------------------------------------------------------------------- */
 
-static void refuse_order(struct ph_smtp_server *s, int verb)
+void ph__smtp_server_refuse_order(struct ph_smtp_server *s, int verb)
 {
     if (s->state == STATE_START)
         SAY(s, 503, "5.5.1", "Say EHLO first");
-    else if (verb == VERB_DATA && s->state == STATE_MAIL)
+    else if ((verb == VERB_DATA || verb == VERB_BDAT) && s->state == STATE_MAIL)
         SAY(s, 554, "5.5.1", "No valid recipients");
     else if (verb == VERB_MAIL)
         SAY(s, 503, "5.5.1", "A transaction is under way; RSET ends it");
@@ -230,7 +249,8 @@ static bool is_http(ph_str line)
     return false;
 }
 
-static void refuse_line(struct ph_smtp_server *s, ph_str line, int why, const struct ph_error *e)
+static void refuse_line(struct ph_smtp_server *s, ph_str line, int verb, int why,
+                        const struct ph_error *e)
 {
     /* RFC 3463 3.2: of a recipient, of a sender. */
     const char *bad_address = ph_str_has_iprefix(line, PH_STR("RCPT")) ? "5.1.3" : "5.1.7";
@@ -246,13 +266,15 @@ static void refuse_line(struct ph_smtp_server *s, ph_str line, int why, const st
     while (i < sizeof rows / sizeof rows[0] - 1 && rows[i].why != why)
         i++;
     ph__smtp_server_say(s, rows[i].code, ph_str_c(rows[i].esc), ph_str_c(e->text));
+    if (verb == VERB_BDAT) /* the octets behind it must not be taken for commands */
+        ph__smtp_server_break(s, PH_ESYNTAX, "a BDAT without a readable size");
     if (why == -PH_ENOTIMPL && is_http(line))
         ph__smtp_server_break(s, PH_ESYNTAX, "the client speaks HTTP");
 }
 
 /* ---- phases ------------------------------------------------------------------------------ */
 
-static int end_of_input(struct ph_smtp_server *s)
+int end_of_input(struct ph_smtp_server *s)
 {
     ph_inbuf_shrink(&s->in);
     if (!s->eof)
@@ -286,11 +308,13 @@ static int run_command(struct ph_smtp_server *s, const struct ph__smtp_command *
 {
     const struct ph__smtp_row *row = &ph__smtp_rows[c->verb];
     s->junk += (row->flags & JUNK) != 0;
-    if (!ph__smtp_allowed(s->state, c->verb)) {
-        refuse_order(s, c->verb);
+    bool needs_login = (row->flags & MAILS) && s->o.auth_required && !s->authenticated;
+    /* What follows BDAT must be read before it can be refused. */
+    if (c->verb != VERB_BDAT && !ph__smtp_allowed(s->state, c->verb)) {
+        ph__smtp_server_refuse_order(s, c->verb);
         return after(s);
     }
-    if ((row->flags & MAILS) && s->o.auth_required && !s->authenticated) {
+    if (c->verb != VERB_BDAT && needs_login) {
         SAY(s, 530, "5.7.0", "Log in first");
         return after(s);
     }
@@ -308,7 +332,7 @@ static int run_command(struct ph_smtp_server *s, const struct ph__smtp_command *
 
 static int step_line(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
 {
-    struct ph__smtp_command c;
+    struct ph__smtp_command c = {.verb = VERB_COUNT};
     struct ph_error e = {0};
     ph_str line;
     int r;
@@ -327,7 +351,7 @@ static int step_line(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
         announced |= EXT_BIT(AUTH); /* its parameter of MAIL stays legal after the login */
     r = ph__smtp_command_read(line, announced, &s->scratch, &c, &e);
     if (r < 0) {
-        refuse_line(s, line, r, &e);
+        refuse_line(s, line, c.verb, r, &e);
         return after(s);
     }
     return run_command(s, &c, ev);
@@ -362,71 +386,6 @@ static int step_auth(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     return ask(s, VERB_AUTH, PH_SMTP_S_AUTHDATA);
 }
 
-/* A message that is refused is read to its end, so that the client hears why, but not without end.
- */
-static void refuse_message(struct ph_smtp_server *s, enum refusal why)
-{
-    if (s->refusal == REFUSE_NOT) {
-        s->refusal = why;
-        s->due |= DUE_RESET;
-        s->state = STATE_READY;
-    }
-    if (s->octets / 2 > s->o.limits.message) {
-        SAY(s, 552, "5.3.4", "The message is far larger than SIZE allows");
-        ph__smtp_server_break(s, PH_ELIMIT, "a message of more than twice the allowed size");
-    }
-}
-
-void ph__smtp_server_finish_data(struct ph_smtp_server *s)
-{
-    s->state = STATE_READY; /* not by drop: there is no RESET after EOM */
-    ph__smtp_server_drop(s);
-    s->phase = PHASE_LINE;
-}
-
-static int end_of_message(struct ph_smtp_server *s)
-{
-    ph__smtp_note_octets(&s->o.transcript, 'C', s->octets);
-    s->owed = s->o.lmtp ? s->recipients : 1;
-    if (s->undot.bare && !s->o.keep_bare)
-        refuse_message(s, REFUSE_BARE);
-    if (s->refusal == REFUSE_NOT) {
-        s->eom = true;
-        return ask(s, VERB_DATA, PH_SMTP_S_EOM);
-    }
-    for (unsigned i = 0; i < s->owed; i++)
-        s->refusal == REFUSE_SIZE
-            ? SAY(s, 552, "5.3.4", "The message is larger than SIZE allows")
-            : SAY(s, 550, "5.6.0", "The message has a CR or LF that is not part of CRLF");
-    if (s->phase != PHASE_END)
-        ph__smtp_server_finish_data(s);
-    return after(s);
-}
-
-static int step_body(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
-{
-    size_t eaten;
-    ph_str text;
-    int end = ph_undot_next(&s->undot, ph_inbuf_rest(&s->in), &eaten, &text);
-    if (!eaten)
-        return end_of_input(s);
-    s->octets += text.n;
-    s->progress += eaten;
-    s->eat_later = eaten;
-    if (s->progress >= SERVER_PROGRESS) {
-        s->progress = 0;
-        s->last = s->now;
-    }
-    if (s->octets > s->o.limits.message)
-        refuse_message(s, REFUSE_SIZE);
-    if (end)
-        return end_of_message(s);
-    if (!text.n || s->refusal != REFUSE_NOT)
-        return AGAIN;
-    ev->data = text;
-    return PH_SMTP_S_BODY;
-}
-
 static int step_none(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
 {
     (void)s, (void)ev;
@@ -435,9 +394,14 @@ static int step_none(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
 
 typedef int step_fn(struct ph_smtp_server *s, struct ph_smtp_server_event *ev);
 static step_fn *const steps[PHASE_COUNT] = {
-    [PHASE_LINE] = step_line, [PHASE_SKIP] = step_skip, [PHASE_AUTH] = step_auth,
-    [PHASE_WAIT] = step_none, [PHASE_BODY] = step_body, [PHASE_TLS] = step_none,
+    [PHASE_LINE] = step_line,
+    [PHASE_SKIP] = step_skip,
+    [PHASE_AUTH] = step_auth,
+    [PHASE_WAIT] = step_none,
+    [PHASE_TLS] = step_none,
     [PHASE_END] = step_none,
+    [PHASE_BODY] = ph__smtp_server_step_body,
+    [PHASE_CHUNK] = ph__smtp_server_step_chunk,
 };
 
 static int give_due(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)

@@ -11,6 +11,7 @@ enum ph__smtp_state {
     STATE_READY,
     STATE_MAIL,
     STATE_RCPT,
+    STATE_BDAT, /* some chunks have come, not the last */
     STATE_DATA,
     STATE_END,
     STATE_SAME
@@ -20,10 +21,11 @@ enum {
     IN_READY = 1 << STATE_READY,
     IN_MAIL = 1 << STATE_MAIL,
     IN_RCPT = 1 << STATE_RCPT,
-    IN_ANY = IN_START | IN_READY | IN_MAIL | IN_RCPT
+    IN_BDAT = 1 << STATE_BDAT,
+    IN_ANY = IN_START | IN_READY | IN_MAIL | IN_RCPT | IN_BDAT
 };
 
-enum ph__smtp_args { ARGS_NONE, ARGS_NAME, ARGS_TEXT, ARGS_FROM, ARGS_TO, ARGS_AUTH };
+enum ph__smtp_args { ARGS_NONE, ARGS_NAME, ARGS_TEXT, ARGS_FROM, ARGS_TO, ARGS_AUTH, ARGS_CHUNK };
 enum { LAST = 1, JUNK = 2, MAILS = 4 };
 
 enum ph__smtp_verb {
@@ -77,10 +79,17 @@ extern const struct ph__smtp_param_row ph__smtp_params[PARAM_COUNT];
 /* What a server in this situation announces, as EXT_BITs, and the lines of its EHLO reply joined by
  * '\n' (without the greeting line). */
 struct ph__smtp_situation {
-    bool tls_available, tls, plaintext, auth_offered, authenticated, utf8, xtrace;
+    bool tls_available, tls, plaintext, auth_offered, authenticated, utf8, binary, requiretls,
+        xtrace;
 };
 unsigned ph__smtp_announced(const struct ph__smtp_situation *now);
-void ph__smtp_ehlo_lines(unsigned announced, uint64_t size, ph_str mechanisms, struct ph_buf *out);
+struct ph__smtp_figures {
+    uint64_t size;       /* SIZE */
+    unsigned recipients; /* LIMITS RCPTMAX */
+    ph_str mechanisms;   /* AUTH */
+};
+void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figures,
+                         struct ph_buf *out);
 /* The parameters behind `keyword` among the lines of an EHLO reply; false when it is not there. */
 bool ph__smtp_ehlo_find(ph_str lines, ph_str keyword, ph_str *ret_params);
 bool ph__smtp_word_in(ph_str words, ph_str word); /* space-separated, case-insensitive */
@@ -89,23 +98,38 @@ bool ph__smtp_word_in(ph_str words, ph_str word); /* space-separated, case-insen
 
 struct ph__smtp_command {
     int verb;
-    ph_str text;   /* ARGS_NAME, ARGS_TEXT; ARGS_AUTH: mechanism */
-    ph_str data;   /* ARGS_AUTH: initial response as base64 */
-    bool has_data; /* ARGS_AUTH */
+    ph_str text;     /* ARGS_NAME, ARGS_TEXT; ARGS_AUTH: mechanism */
+    ph_str data;     /* ARGS_AUTH: initial response as base64 */
+    bool has_data;   /* ARGS_AUTH */
+    uint64_t octets; /* ARGS_CHUNK */
+    bool last;       /* ARGS_CHUNK */
     struct ph_smtp_mailbox mailbox;
     struct ph_smtp_params params;
 };
 
-/* Reads a line without CRLF. announced: EXT_BITs that give parameters and UTF-8. Slices are
- * borrowed from the line, the mailbox from scratch. -PH_ENOTIMPL: no such command; -PH_ESYNTAX:
- * text says what; -PH_EINVAL: unknown parameter; -PH_EDENIED: needs SMTPUTF8; -PH_ENOENT: not an
- * address; -PH_ELIMIT: path too long; -PH_ENOMEM. */
+/* Reads a line without CRLF; *ret_command has the verb also where its arguments are wrong, unless
+ * -PH_ENOTIMPL. announced: EXT_BITs that give parameters and UTF-8. Slices are
+ * borrowed from the line, the mailbox and the strings of params from scratch. -PH_ENOTIMPL: no such
+ * command; -PH_ESYNTAX: text says what; -PH_EINVAL: unknown parameter; -PH_EDENIED: needs SMTPUTF8;
+ * -PH_ENOENT: not an address; -PH_ELIMIT: path too long; -PH_ENOMEM. */
 PH_MUST_CHECK int ph__smtp_command_read(ph_str line, unsigned announced, struct ph_buf *scratch,
                                         struct ph__smtp_command *ret_command,
                                         struct ph_error *reterr);
 /* Appends the line with CRLF. announced: which parameters may be said. */
 void ph__smtp_command_write(struct ph_buf *out, const struct ph__smtp_command *command,
                             unsigned announced);
+
+/* Reads the parameters behind the path of MAIL or RCPT into *params; strings go to scratch, in
+ * which there is room for twice `rest`. -PH_EINVAL: unknown; -PH_ESYNTAX. */
+PH_MUST_CHECK int ph__smtp_params_read(int verb, ph_str rest, unsigned announced,
+                                       struct ph_buf *scratch, struct ph_smtp_params *params,
+                                       struct ph_error *reterr);
+/* Appends " KEYWORD=value" for those that are set and whose extension is announced. */
+void ph__smtp_params_write(struct ph_buf *out, int verb, const struct ph_smtp_params *params,
+                           unsigned announced);
+/* xtext of RFC 3461 4: decoding fails where the result would hold a control character. */
+PH_MUST_CHECK bool ph__smtp_xtext_read(ph_str xtext, struct ph_buf *scratch, ph_str *ret_text);
+void ph__smtp_xtext_write(struct ph_buf *out, ph_str text);
 
 /* Cuts "<path>" off *in (RFC 5321 4.1.2 Reverse-path, Forward-path; a source route is read and
  * dropped). */

@@ -6,6 +6,8 @@
  *   START ----------------------> READY ------------> MAIL ------------> RCPT ------------> DATA
  *     ^                           |  ^ ^               |                 |  ^ \RCPT           |
  *     \------- STARTTLS 220 ------/  | \----- RSET, EHLO ----------------/  \-/               |
+ *                                    |                                 | BDAT 250            |
+ *                                    |<-- reply to BDAT LAST -- BDAT <-/                     |
  *                                    \------------------- reply to CRLF.CRLF ----------------/
  *   QUIT: END from everywhere but DATA.
  */

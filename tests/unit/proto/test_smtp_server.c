@@ -25,7 +25,9 @@ enum {
     KEEP_BARE = 32,
     SMALL = 64,
     TRACE = 128,
-    PLAINTEXT = 256
+    PLAINTEXT = 256,
+    BINARY = 512,
+    REQUIRETLS = 1024
 };
 
 /* C: lines are sent, S: lines are expected; \r\n is added. C~ is sent without it, with C escapes as
@@ -37,15 +39,12 @@ struct script {
     const char *got;
 };
 
-#define HELLO                                                                                      \
-    "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "   \
-    "1000\nS:250-8BITMIME\nS:250 ENHANCEDSTATUSCODES\n"
+#define HELLO "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250 EHLO\n"
 #define LETTER                                                                                     \
     "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<c@d.test>\nS:250 2.1.5 Ok\nC:DATA\nS:354 " \
     "Go\n"
-#define AUTHED                                                                                     \
-    "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "   \
-    "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 AUTH PLAIN LOGIN\n"
+#define ENVELOPE "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<c@d.test>\nS:250 2.1.5 Ok\n"
+#define AUTHED HELLO
 
 static const struct script scripts[] = {
     {"a letter", 0,
@@ -68,11 +67,10 @@ static const struct script scripts[] = {
      "HELO c.test;"},
     {"order", 0,
      "S:220 mx.test ESMTP Posthouse\nC:MAIL FROM:<a@b.test>\nS:503 Say EHLO first\nC:EHLO "
-     "c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\n"
-     "S:250 ENHANCEDSTATUSCODES\nC:RCPT TO:<c@d.test>\nS:503 5.5.1 Say MAIL FROM first\nC:MAIL "
-     "FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:DATA\nS:554 5.5.1 No valid recipients\n"
-     "C:MAIL FROM:<a@b.test>\nS:503 5.5.1 A transaction is under way; RSET ends it\nC:RSET\nS:250 "
-     "2.0.0 Forgotten\n",
+     "c.test\nS:250 EHLO\nC:RCPT TO:<c@d.test>\nS:503 5.5.1 Say MAIL FROM first\nC:MAIL "
+     "FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:DATA\nS:554 5.5.1 No valid recipients\nC:MAIL "
+     "FROM:<a@b.test>\nS:503 5.5.1 A transaction is under way; RSET ends it\nC:RSET\nS:250 2.0.0 "
+     "Forgotten\n",
      "HELO c.test;MAIL a@b.test;RESET;"},
     {"nobody", 0,
      HELLO "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<nobody@d.test>\nS:550 5.1.1 No such "
@@ -80,49 +78,40 @@ static const struct script scripts[] = {
      "HELO c.test;MAIL a@b.test;RCPT nobody@d.test;RESET;"},
     {"paths", 0,
      HELLO "C:MAIL FROM:<@one.test,@two.test:\"a\"@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\"a "
-           "b\\\\\\\"\"@[192.0.2.1]>\nS:250 2.1.5 Ok\n"
-           "C:RCPT TO: <x@[IPv6:2001:db8::1]>\nS:250 2.1.5 Ok\nC:RCPT "
-           "TO:<x@[IPv6:::ffff:1.2.3.4]>\nS:250 2.1.5 Ok\n",
+           "b\\\\\\\"\"@[192.0.2.1]>\nS:250 2.1.5 Ok\nC:RCPT TO: <x@[IPv6:2001:db8::1]>\nS:250 "
+           "2.1.5 Ok\nC:RCPT TO:<x@[IPv6:::ffff:1.2.3.4]>\nS:250 2.1.5 Ok\n",
      "HELO c.test;MAIL a@b.test;RCPT \"a b\\\\\\\"\"@[192.0.2.1];RCPT x@[IPv6:2001:db8::1];RCPT "
      "x@[IPv6:::ffff:1.2.3.4];RESET;"},
     {"bad paths", 0,
-     HELLO "C:MAIL FROM:a@b.test\nS:501 5.1.7 the address is not in angle brackets\n"
-           "C:MAIL FROM:<a..b@c.test>\nS:501 5.1.7 the local part of the address is not a "
-           "dot-string or quoted string\n"
-           "C:MAIL FROM:<a@b.test\nS:501 5.1.7 the address does not end in an angle bracket\n"
-           "C:MAIL FROM:<a@b..test>\nS:501 5.1.7 the domain of the address is not a domain name or "
-           "address literal\n"
-           "C:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.1.7 the domain of the address is not a domain "
-           "name or address literal\n"
-           "C:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.1.7 the domain of the address is not a domain "
-           "name or address literal\n"
-           "C:MAIL FROM:<a>\nS:501 5.1.7 the address has no domain\n"
-           "C:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.1.7 the local part of the address is not a "
-           "dot-string or quoted string\n"
-           "C:MAIL FROM:<a@b.test>x\nS:501 5.5.4 there is more behind the address\n"
-           "C:MAIL TO:<a@b.test>\nS:501 5.5.4 MAIL FROM:<address> is expected\n"
-           "C:MAIL FROM:<>\nS:250 2.1.0 Ok\n"
-           "C:RCPT TO:a@b.test\nS:501 5.1.3 the address is not in angle brackets\n",
+     HELLO
+     "C:MAIL FROM:a@b.test\nS:501 5.1.7 the address is not in angle brackets\nC:MAIL "
+     "FROM:<a..b@c.test>\nS:501 5.1.7 the local part of the address is not a dot-string or quoted "
+     "string\nC:MAIL FROM:<a@b.test\nS:501 5.1.7 the address does not end in an angle "
+     "bracket\nC:MAIL FROM:<a@b..test>\nS:501 5.1.7 the domain of the address is not a domain name "
+     "or address literal\nC:MAIL FROM:<a@[1.2.3.256]>\nS:501 5.1.7 the domain of the address is "
+     "not a domain name or address literal\nC:MAIL FROM:<a@[IPv6:1::2::3]>\nS:501 5.1.7 the domain "
+     "of the address is not a domain name or address literal\nC:MAIL FROM:<a>\nS:501 5.1.7 the "
+     "address has no domain\nC:MAIL FROM:<\xc3\xa4@b.test>\nS:501 5.1.7 the local part of the "
+     "address is not a dot-string or quoted string\nC:MAIL FROM:<a@b.test>x\nS:501 5.5.4 there is "
+     "more behind the address\nC:MAIL TO:<a@b.test>\nS:501 5.5.4 MAIL FROM:<address> is "
+     "expected\nC:MAIL FROM:<>\nS:250 2.1.0 Ok\nC:RCPT TO:a@b.test\nS:501 5.1.3 the address is not "
+     "in angle brackets\n",
      "HELO c.test;MAIL ;RESET;"},
     {"parameters", 0,
-     HELLO
-     "C:MAIL FROM:<a@b.test> SIZE=1001\nS:552 5.3.4 The message is larger than SIZE allows\n"
-     "C:MAIL FROM:<a@b.test> SIZE=x\nS:501 5.5.4 parameter SIZE has no legal value or comes twice\n"
-     "C:MAIL FROM:<a@b.test> SIZE=1 SIZE=1\nS:501 5.5.4 parameter SIZE has no legal value or comes "
-     "twice\n"
-     "C:MAIL FROM:<a@b.test> X=1\nS:555 5.5.4 unknown parameter X\n"
-     "C:MAIL FROM:<a@b.test> size=1000 BODY=8bitmime\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test> "
-     "NOTIFY=NEVER\nS:555 5.5.4 unknown parameter NOTIFY\n",
+     HELLO "C:MAIL FROM:<a@b.test> SIZE=1001\nS:552 5.3.4 The message is larger than SIZE "
+           "allows\nC:MAIL FROM:<a@b.test> SIZE=x\nS:501 5.5.4 parameter SIZE has no legal value "
+           "or comes twice\nC:MAIL FROM:<a@b.test> SIZE=1 SIZE=1\nS:501 5.5.4 parameter SIZE has "
+           "no legal value or comes twice\nC:MAIL FROM:<a@b.test> X=1\nS:555 5.5.4 unknown "
+           "parameter X\nC:MAIL FROM:<a@b.test> size=1000 BODY=8bitmime\nS:250 2.1.0 Ok\nC:RCPT "
+           "TO:<a@b.test> X\nS:555 5.5.4 unknown parameter X\n",
      "HELO c.test;MAIL a@b.test 8bit 1000;RESET;"},
     {"UTF-8", UTF8,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
-     "1000\nS:250-8BITMIME\nS:250-SMTPUTF8\nS:250 ENHANCEDSTATUSCODES\n"
-     "C:MAIL FROM:<\xc3\xa4@b.test>\nS:553 5.6.7 an address with UTF-8 needs the parameter "
-     "SMTPUTF8\n"
-     "C:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\xc3\xa4@b.test>\nS:553 5.6.7 An address "
-     "with UTF-8 needs SMTPUTF8 at MAIL\nC:RSET\nS:250 2.0.0 Forgotten\n"
-     "C:MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8\nS:250 2.1.0 Ok\nC:RCPT TO:<x@\xc3\xa4.test>\nS:250 "
-     "2.1.5 Ok\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250 EHLO\nC:MAIL "
+     "FROM:<\xc3\xa4@b.test>\nS:553 5.6.7 an address with UTF-8 needs the parameter "
+     "SMTPUTF8\nC:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<\xc3\xa4@b.test>\nS:553 5.6.7 "
+     "An address with UTF-8 needs SMTPUTF8 at MAIL\nC:RSET\nS:250 2.0.0 Forgotten\nC:MAIL "
+     "FROM:<\xc3\xa4@b.test> SMTPUTF8\nS:250 2.1.0 Ok\nC:RCPT TO:<x@\xc3\xa4.test>\nS:250 2.1.5 "
+     "Ok\n",
      "HELO c.test;MAIL a@b.test;RESET;MAIL \xc3\xa4@b.test utf8;RCPT x@\xc3\xa4.test;RESET;"},
     {"only CRLF.CRLF ends: LF.LF", 0,
      HELLO LETTER "C~x\\n.\\nMAIL FROM:<evil@b.test>\\r\\n\nC:.\nS:550 5.6.0 The message has a CR "
@@ -144,33 +133,29 @@ static const struct script scripts[] = {
            "NUL\nC:NOOP\nS:250 2.0.0 Ok\n",
      "HELO c.test;"},
     {"other commands", 0,
-     HELLO
-     "C:VRFY x\nS:252 2.5.2 Not verified here; send a letter and see\nC:VRFY\nS:501 5.5.4 An "
-     "address is expected\nC:EXPN x\nS:500 5.5.2 not a command of this server\nC:BDAT 1 "
-     "LAST\nS:500 5.5.2 not a command of this server\n"
-     "C:DATA x\nS:501 5.5.4 this command has no argument\nC:noop  x y\nS:250 2.0.0 Ok\nC:AUTH "
-     "PLAIN\nS:502 5.5.1 AUTH is not offered here\nC:STARTTLS\nS:502 5.5.1 STARTTLS is not offered "
-     "here\nC:XTRACE x\nS:502 5.5.1 XTRACE is for logged-in users of submission\n"
-     "C:\nS:500 5.5.2 not a command of this server\nC:LHLO x\nS:500 5.5.1 Say EHLO: this is not "
-     "LMTP\n",
+     HELLO "C:VRFY x\nS:252 2.5.2 Not verified here; send a letter and see\nC:VRFY\nS:501 5.5.4 An "
+           "address is expected\nC:EXPN x\nS:252 2.5.2 Not expanded here\nC:EXPN\nS:501 5.5.4 The "
+           "name of a list is expected\nC:HELP\nS:214 2.0.0 Commands: EHLO HELO LHLO STARTTLS AUTH "
+           "MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP XTRACE QUIT\nC:DATA x\nS:501 5.5.4 this "
+           "command has no argument\nC:noop  x y\nS:250 2.0.0 Ok\nC:AUTH PLAIN\nS:502 5.5.1 AUTH "
+           "is not offered here\nC:STARTTLS\nS:502 5.5.1 STARTTLS is not offered here\nC:XTRACE "
+           "x\nS:502 5.5.1 XTRACE is for logged-in users of submission\nC:\nS:500 5.5.2 not a "
+           "command of this server\nC:LHLO x\nS:500 5.5.1 Say EHLO: this is not LMTP\n",
      "HELO c.test;"},
     {"HTTP", 0,
      "S:220 mx.test ESMTP Posthouse\nC:GET / HTTP/1.1\nS:500 not a command of this server\n",
      "BROKEN;"},
     {"no password in clear", SUBMISSION | TLS,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
-     "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
-     "C:AUTH PLAIN AGEAYg==\nS:538 5.7.11 Use STARTTLS first: no password travels in clear "
-     "here\nC:MAIL FROM:<a@b.test>\nS:530 5.7.0 Log in first\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250 EHLO\nC:AUTH PLAIN AGEAYg==\nS:538 "
+     "5.7.11 Use STARTTLS first: no password travels in clear here\nC:MAIL FROM:<a@b.test>\nS:530 "
+     "5.7.0 Log in first\n",
      "HELO c.test;"},
     {"passwords in clear where that is allowed", SUBMISSION | PLAINTEXT,
      AUTHED "C:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\n",
      "HELO c.test;AUTH PLAIN a b;MAIL a@b.test;RESET;"},
     {"nothing behind STARTTLS", SUBMISSION | TLS,
-     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
-     "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 STARTTLS\n"
-     "C!STARTTLS\\r\\nRSET\\r\\n\nS:554 5.5.1 Nothing may be sent behind STARTTLS before the "
-     "handshake\n",
+     "S:220 mx.test ESMTP Posthouse\nC:EHLO c.test\nS:250 EHLO\nC!STARTTLS\\r\\nRSET\\r\\n\nS:554 "
+     "5.5.1 Nothing may be sent behind STARTTLS before the handshake\n",
      "HELO c.test;BROKEN;"},
     {"PLAIN", SUBMISSION | TLS_ON,
      AUTHED "C:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:AUTH PLAIN AGEAYg==\nS:503 5.5.1 You "
@@ -189,26 +174,107 @@ static const struct script scripts[] = {
     {"failed logins", SUBMISSION | TLS_ON,
      AUTHED "C:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:*\nS:501 5.7.0 Login cancelled\nC:AUTH PLAIN "
             "=\nS:501 5.5.2 Malformed\nC:AUTH PLAIN !\nS:501 5.5.2 The answer is not "
-            "base64\nC:AUTH PLAIN AGEAYw==\nS:535 5.7.8 No\n"
-            "C:AUTH CRAM-MD5\nS:504 5.5.4 This mechanism is not offered\nC:AUTH LOGIN\nS:334 "
-            "VXNlcm5hbWU6\nC:x\nS:501 5.5.2 The answer is not base64\nS:421 4.7.0 Too many failed "
-            "logins\n",
+            "base64\nC:AUTH PLAIN AGEAYw==\nS:535 5.7.8 No\nC:AUTH CRAM-MD5\nS:504 5.5.4 This "
+            "mechanism is not offered\nC:AUTH LOGIN\nS:334 VXNlcm5hbWU6\nC:x\nS:501 5.5.2 The "
+            "answer is not base64\nS:421 4.7.0 Too many failed logins\n",
      "HELO c.test;AUTH PLAIN a c;BROKEN;"},
     {"XTRACE", SUBMISSION | TLS_ON | TRACE,
-     AUTHED "C:XTRACE <x>\nS:530 5.7.0 Log in first\nC:AUTH PLAIN AGEAYg==\nS:235 2.7.0 "
-            "Welcome\nC:EHLO c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE "
-            "1000\nS:250-8BITMIME\nS:250-ENHANCEDSTATUSCODES\nS:250 XTRACE\n"
-            "C:XTRACE <m@x>\nS:250-2.0.0 one\nS:250 2.0.0 two\n",
+     AUTHED
+     "C:XTRACE <x>\nS:530 5.7.0 Log in first\nC:AUTH PLAIN AGEAYg==\nS:235 2.7.0 Welcome\nC:EHLO "
+     "c.test\nS:250 EHLO\nC:XTRACE <m@x>\nS:250-2.0.0 one\nS:250 2.0.0 two\n",
      "HELO c.test;AUTH PLAIN a b;HELO c.test;XTRACE <m@x>;"},
     {"LMTP", LMTP,
-     "S:220 mx.test LMTP Posthouse\nC:EHLO x\nS:500 Say LHLO: this is LMTP\nC:LHLO "
-     "c.test\nS:250-mx.test\nS:250-PIPELINING\nS:250-SIZE 1000\nS:250-8BITMIME\nS:250 "
-     "ENHANCEDSTATUSCODES\n"
-     "C:MAIL FROM:<>\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test>\nS:250 2.1.5 Ok\nC:RCPT "
+     "S:220 mx.test LMTP Posthouse\nC:EHLO x\nS:500 Say LHLO: this is LMTP\nC:LHLO c.test\nS:250 "
+     "EHLO\nC:MAIL FROM:<>\nS:250 2.1.0 Ok\nC:RCPT TO:<a@b.test>\nS:250 2.1.5 Ok\nC:RCPT "
      "TO:<nobody@b.test>\nS:550 5.1.1 No such user\nC:RCPT TO:<b@b.test>\nS:250 2.1.5 "
      "Ok\nC:DATA\nS:354 Go\nC:x\nC:.\nS:250 2.0.0 Queued\nS:250 2.0.0 Queued\nC:QUIT\nS:221 2.0.0 "
      "Goodbye\n",
      "HELO c.test;MAIL ;RCPT a@b.test;RCPT nobody@b.test;RCPT b@b.test;DATA;[x\r\n]EOM;QUIT;"},
+    {"BDAT", 0,
+     HELLO ENVELOPE
+     "C:BDAT 6\nC~Hello\\n\nS:250 2.0.0 6 octets received\nC:BDAT 2\nC~\\r\\n\nS:250 2.0.0 2 "
+     "octets received\nC:NOOP\nS:250 2.0.0 Ok\nC:bdat 5 last\nC~.\\r\\n.x\nS:550 5.6.0 The message "
+     "has a CR or LF that is not part of CRLF\nC:QUIT\nS:221 2.0.0 Goodbye\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[Hello\n\r\n.\r\n.x]RESET;QUIT;"},
+    {"BDAT is not dot-stuffed", 0,
+     HELLO ENVELOPE "C:BDAT 13\nC~..a\\r\\n.\\r\\nQUIT\\r\nS:250 2.0.0 13 octets received\nC:BDAT "
+                    "1 LAST\nC~\\n\nS:250 2.0.0 Queued\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[..a\r\n.\r\nQUIT\r\n]EOM;"},
+    {"an empty BDAT", 0,
+     HELLO ENVELOPE
+     "C:BDAT 0 LAST\nS:250 2.0.0 Queued\n" ENVELOPE
+     "C:BDAT 3\nC~abc\nS:250 2.0.0 3 octets received\nC:BDAT 0 LAST\nS:250 2.0.0 Queued\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[]EOM;MAIL a@b.test;RCPT "
+     "c@d.test;DATA;[abc]EOM;"},
+    {"BDAT out of order is read, not obeyed", 0,
+     HELLO "C:BDAT 6 LAST\nC~RSET\\r\\n\nS:503 5.5.1 Say MAIL FROM first\nC:MAIL "
+           "FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:RCPT TO:<nobody@d.test>\nS:550 5.1.1 No such user\n"
+           "C:BDAT 6\nC~RSET\\r\\n\nS:554 5.5.1 No valid recipients\nC:BDAT 6 "
+           "LAST\nC~QUIT\\r\\n\nS:554 5.5.1 No valid recipients\nC:RSET\nS:250 2.0.0 Forgotten\n",
+     "HELO c.test;MAIL a@b.test;RCPT nobody@d.test;RESET;"},
+    {"BDAT is a command of EHLO", 0,
+     "S:220 mx.test ESMTP Posthouse\nC:HELO c.test\nS:250 mx.test\nC:MAIL FROM:<>\nS:250 "
+     "Ok\nC:RCPT TO:<x@y.test>\nS:250 Ok\nC:BDAT 6 LAST\nC~RSET\\r\\n\nS:503 Say EHLO first\n",
+     "HELO c.test;MAIL ;RCPT x@y.test;RESET;"},
+    {"BDAT needs the login", SUBMISSION | TLS_ON,
+     HELLO "C:BDAT 6 LAST\nC~RSET\\r\\n\nS:503 5.5.1 Say MAIL FROM first\n", "HELO c.test;"},
+    {"BDAT ends what RSET ends", 0,
+     HELLO ENVELOPE
+     "C:BDAT 3\nC~abc\nS:250 2.0.0 3 octets received\nC:DATA\nS:503 5.5.1 Not allowed in a "
+     "transaction\nC:RCPT TO:<x@y.test>\nS:503 5.5.1 Not allowed in a transaction\nC:RSET\nS:250 "
+     "2.0.0 Forgotten\nC:BDAT 3 LAST\nC~abc\nS:503 5.5.1 Say MAIL FROM first\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[abc]RESET;"},
+    {"a BDAT that can not be read ends the session", 0,
+     HELLO ENVELOPE "C:BDAT x\nS:501 5.5.4 BDAT <octets> [LAST] is expected\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;RESET;BROKEN;"},
+    {"BDAT larger than SIZE", SMALL,
+     HELLO ENVELOPE "C:BDAT 6\nC~123456\nS:250 2.0.0 6 octets received\nC:BDAT 6\nC~123456\nS:552 "
+                    "5.3.4 The message "
+                    "is larger than SIZE allows\nC:BDAT 6 LAST\nC~123456\nS:503 5.5.1 Say MAIL "
+                    "FROM first\n" ENVELOPE
+                    "C:BDAT 9 LAST\nC~123456789\nS:250 2.0.0 Queued\n" ENVELOPE
+                    "C:BDAT 100 LAST\nS:552 5.3.4 The message is far larger than SIZE allows\n",
+     "HELO c.test;MAIL a@b.test;RCPT c@d.test;DATA;[123456]RESET;MAIL a@b.test;RCPT "
+     "c@d.test;DATA;[123456789]EOM;MAIL a@b.test;RCPT c@d.test;RESET;BROKEN;"},
+    {"BDAT of LMTP", LMTP,
+     "S:220 mx.test LMTP Posthouse\nC:LHLO c.test\nS:250 EHLO\nC:MAIL FROM:<>\nS:250 2.1.0 "
+     "Ok\nC:RCPT TO:<a@b.test>\nS:250 2.1.5 Ok\nC:RCPT TO:<b@b.test>\nS:250 2.1.5 Ok\nC:BDAT "
+     "3\nC~abc\nS:250 2.0.0 3 octets received\nC:BDAT 2 LAST\nC~\\r\\n\nS:250 2.0.0 Queued\nS:250 "
+     "2.0.0 Queued\n",
+     "HELO c.test;MAIL ;RCPT a@b.test;RCPT b@b.test;DATA;[abc\r\n]EOM;"},
+    {"BINARYMIME", BINARY,
+     HELLO "C:MAIL FROM:<a@b.test> BODY=BINARYMIME\nS:250 2.1.0 Ok\nC:RCPT TO:<c@d.test>\nS:250 "
+           "2.1.5 Ok\nC:DATA\nS:503 5.5.1 A BINARYMIME message comes with BDAT\nC:BDAT 4 "
+           "LAST\nC~\\n\\r.\\n\nS:250 2.0.0 Queued\n",
+     "HELO c.test;MAIL a@b.test binary;RCPT c@d.test;DATA;[\n\r.\n]EOM;"},
+    {"BINARYMIME is not taken where it is not offered", 0,
+     HELLO "C:MAIL FROM:<a@b.test> BODY=BINARYMIME\nS:501 5.5.4 parameter BODY has no legal value "
+           "or comes twice\n",
+     "HELO c.test;"},
+    {"DSN", 0,
+     HELLO "C:MAIL FROM:<a@b.test> RET=HDRS ENVID=QQ+2B314159+3D\nS:250 2.1.0 Ok\nC:RCPT "
+           "TO:<c@d.test> NOTIFY=success,FAILURE ORCPT=rfc822;Bob+40d.test\nS:250 2.1.5 Ok\n"
+           "C:RCPT TO:<c@d.test> NOTIFY=NEVER ORCPT=utf-8;b\\x{F6}b@d.test\nS:250 2.1.5 Ok\nC:RCPT "
+           "TO:<c@d.test> NOTIFY=NEVER,DELAY\nS:501 5.5.4 parameter NOTIFY has no legal value or "
+           "comes twice\n"
+           "C:RCPT TO:<c@d.test> NOTIFY=WHEN\nS:501 5.5.4 parameter NOTIFY has no legal value or "
+           "comes twice\nC:RCPT TO:<c@d.test> ORCPT=bob@d.test\nS:501 5.5.4 parameter ORCPT has no "
+           "legal value or comes twice\n"
+           "C:RCPT TO:<c@d.test> ORCPT=rfc822;bob+0D+0AX\nS:501 5.5.4 parameter ORCPT has no legal "
+           "value or comes twice\nC:RCPT TO:<c@d.test> RET=FULL\nS:555 5.5.4 unknown parameter "
+           "RET\nC:RSET\nS:250 2.0.0 Forgotten\n"
+           "C:MAIL FROM:<a@b.test> RET=SOME\nS:501 5.5.4 parameter RET has no legal value or comes "
+           "twice\nC:MAIL FROM:<a@b.test> ENVID=+0A\nS:501 5.5.4 parameter ENVID has no legal "
+           "value or comes twice\nC:MAIL FROM:<> RET=FULL\nS:250 2.1.0 Ok\n",
+     "HELO c.test;MAIL a@b.test hdrs {QQ+314159=};RCPT c@d.test 6 {rfc822;Bob@d.test};RCPT "
+     "c@d.test 1 {utf-8;b\\x{F6}b@d.test};RESET;MAIL  full;RESET;"},
+    {"REQUIRETLS", TLS_ON | REQUIRETLS,
+     HELLO "C:MAIL FROM:<a@b.test> REQUIRETLS=1\nS:501 5.5.4 parameter REQUIRETLS has no legal "
+           "value or comes twice\nC:MAIL FROM:<a@b.test> REQUIRETLS\nS:250 2.1.0 Ok\n",
+     "HELO c.test;MAIL a@b.test requiretls;RESET;"},
+    {"REQUIRETLS not in clear", TLS | REQUIRETLS,
+     HELLO "C:MAIL FROM:<a@b.test> REQUIRETLS\nS:555 5.5.4 unknown parameter REQUIRETLS\n",
+     "HELO c.test;"},
 };
 
 /* ---- the caller -------------------------------------------------------------------------- */
@@ -270,6 +336,8 @@ static void answer(struct caller *c)
 static void on_event(struct caller *c, enum ph_smtp_server_ev kind,
                      const struct ph_smtp_server_event *ev, bool *in_body)
 {
+    static const char *const bodies[] = {"", " 8bit", " binary"}, *const rets[] = {"", " full",
+                                                                                   " hdrs"};
     struct ph_smtp_server_info info;
     ph_smtp_server_info(c->s, &info);
     switch (kind) {
@@ -281,15 +349,23 @@ static void on_event(struct caller *c, enum ph_smtp_server_ev kind,
         on_auth(c, ev, kind == PH_SMTP_S_AUTH);
         break;
     case PH_SMTP_S_MAIL:
-        ph_buf_addf(&c->got, "MAIL %.*s%s%s", PH_FMT(ev->mailbox.address),
-                    ev->params.body ? " 8bit" : "", ev->params.smtputf8 ? " utf8" : "");
+        ph_buf_addf(&c->got, "MAIL %.*s%s%s%s%s", PH_FMT(ev->mailbox.address),
+                    bodies[ev->params.body], ev->params.smtputf8 ? " utf8" : "",
+                    ev->params.requiretls ? " requiretls" : "", rets[ev->params.ret]);
+        if (ev->params.envid.n)
+            ph_buf_addf(&c->got, " {%.*s}", PH_FMT(ev->params.envid));
         if (ev->params.size)
             ph_buf_addf(&c->got, " %d", (int)ev->params.size);
         ph_buf_addc(&c->got, ';');
         reply(c, 250, "2.1.0", "Ok");
         break;
     case PH_SMTP_S_RCPT:
-        ph_buf_addf(&c->got, "RCPT %.*s;", PH_FMT(ev->mailbox.address));
+        ph_buf_addf(&c->got, "RCPT %.*s", PH_FMT(ev->mailbox.address));
+        if (ev->params.notify)
+            ph_buf_addf(&c->got, " %u", ev->params.notify);
+        if (ev->params.orcpt.n)
+            ph_buf_addf(&c->got, " {%.*s}", PH_FMT(ev->params.orcpt));
+        ph_buf_addc(&c->got, ';');
         ph_str_eq(ev->mailbox.local, PH_STR("nobody")) ? reply(c, 550, "5.1.1", "No such user")
                                                        : reply(c, 250, "2.1.5", "Ok");
         break;
@@ -393,7 +469,29 @@ static struct ph_smtp_server *server_for(unsigned options, const struct ph_alloc
     o.lmtp = options & LMTP;
     o.keep_bare = options & KEEP_BARE;
     o.xtrace = options & TRACE;
+    o.binary = options & BINARY;
+    o.requiretls = options & REQUIRETLS;
     return ph_smtp_server_new(al, &o);
+}
+
+/* What EHLO announces has a test of its own: here its reply is "250 EHLO". */
+static void shorten(struct ph_buf *out)
+{
+    static const char head[] = "250-mx.test\r\n";
+    char *at, *last;
+    while ((at = strstr((char *)(uintptr_t)ph_buf_cstr(out), head))) {
+        last = at + strlen(head);
+        while (!strncmp(last, "250-", 4) && strstr(last, "\r\n"))
+            last = strstr(last, "\r\n") + 2;
+        char *end = strstr(last, "\r\n");
+        if (!end)
+            return;
+        static const char text[] = "250 EHLO\r\n";
+        size_t tail = (size_t)(out->p + out->n - (end + 2));
+        memcpy(at, text, strlen(text));
+        memmove(at + strlen(text), end + 2, tail);
+        out->n = (size_t)(at - out->p) + strlen(text) + tail;
+    }
 }
 
 /* step: bytes at once; 0: random; SIZE_MAX: all */
@@ -424,6 +522,7 @@ static void run(const struct script *sc, size_t step, bool late)
     }
     ph_smtp_server_feed_eof(c.s);
     drain(&c);
+    shorten(&c.out);
     ph_str got = ph_buf_str(&c.got), end = PH_STR("BROKEN;");
     if (!ph_str_has_suffix(ph_str_c(sc->got), end) && ph_str_has_suffix(got, end))
         got.n -= end.n; /* the end of input */
@@ -483,6 +582,40 @@ static void finish(struct caller *c, const char *last)
     ph_smtp_server_free(c->s);
     ph_buf_done(&c->got);
     ph_buf_done(&c->out);
+}
+
+static void announced(void **state)
+{
+    static const struct {
+        unsigned options;
+        const char *lines;
+    } rows[] = {
+        {0, "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"},
+        {UTF8 | BINARY | REQUIRETLS | TLS,
+         "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;BINARYMIME;SMTPUTF8;ENHANCEDSTATUSCODES;DSN;"
+         "LIMITS RCPTMAX=1000;STARTTLS;"},
+        {REQUIRETLS | TLS_ON | TLS | SUBMISSION | TRACE,
+         "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"
+         "REQUIRETLS;AUTH PLAIN LOGIN;"},
+        {SUBMISSION | TLS,
+         "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"
+         "STARTTLS;"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct caller c = session(rows[i].options);
+        struct ph_buf lines;
+        ph_str rest, line;
+        say(&c, "EHLO x\r\n");
+        ph_buf_init(&lines, NULL, 4096);
+        rest = ph_str_skip(ph_buf_str(&c.out),
+                           (size_t)(strstr(ph_buf_cstr(&c.out), "250-mx.test") - c.out.p) + 13);
+        while (ph_str_token(&rest, '\n', &line))
+            ph_buf_addf(&lines, "%.*s;", PH_FMT(ph_str_sub(line, 4, line.n - 5)));
+        assert_string_equal(ph_buf_cstr(&lines), rows[i].lines);
+        ph_buf_done(&lines);
+        finish(&c, "250 ");
+    }
 }
 
 static void limits(void **state)
@@ -639,8 +772,9 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dialogues), cmocka_unit_test(limits), cmocka_unit_test(time_outs),
-        cmocka_unit_test(draining),  cmocka_unit_test(tls),    cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(dialogues),     cmocka_unit_test(announced), cmocka_unit_test(limits),
+        cmocka_unit_test(time_outs),     cmocka_unit_test(draining),  cmocka_unit_test(tls),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
