@@ -41,7 +41,7 @@ struct ph_spool_rcpt {
     uint32_t idx;      /* its place in the letter, from 0 */
     uint8_t target;    /* enum ph_spool_target */
     ph_str address;    /* what to deliver to, or to say in RCPT TO */
-    ph_str original;   /* ORCPT, empty when the same */
+    ph_str original;   /* as in messages.def: "rfc822;Bob@b.test", empty when the same */
     uint64_t account;  /* LOCAL */
     ph_str folder;     /* LOCAL */
     ph_str dest;       /* where it goes: the next-hop domain; empty for LOCAL */

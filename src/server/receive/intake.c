@@ -3,6 +3,7 @@
 #include "id.h"
 #include "log.h"
 #include "loop.h"
+#include <posthouse/mime.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,6 +113,15 @@ static void not_sent(struct intake *in, uint64_t req)
 
 /* ---- envelope ----------------------------------------------------------------------------- */
 
+static uint32_t flags_of(const struct ph_smtp_params *p)
+{
+    return (p->body == PH_SMTP_7BIT ? 0u : IPC_8BITMIME) | (p->smtputf8 ? IPC_SMTPUTF8 : 0u) |
+           (p->requiretls ? IPC_REQUIRETLS : 0u) |
+           (p->ret == PH_SMTP_RET_FULL   ? IPC_RET_FULL
+            : p->ret == PH_SMTP_RET_HDRS ? IPC_RET_HDRS
+                                         : 0u);
+}
+
 static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
 {
     struct ipc_chan *keeper;
@@ -120,9 +130,7 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
         reply_verdict(in, IPC_FULL, (ph_str){0});
         return;
     }
-    letter_from(&in->letter, ev->mailbox.address,
-                (ev->params.body == PH_SMTP_8BITMIME ? IPC_8BITMIME : 0u) |
-                    (ev->params.smtputf8 ? IPC_SMTPUTF8 : 0u));
+    letter_from(&in->letter, ev->mailbox.address, flags_of(&ev->params), ev->params.envid);
     in->began_us = ph_mono_us();
     in->failed = 0;
     if (!in->host->local_users || !ev->mailbox.address.n) {
@@ -145,12 +153,24 @@ static void sender_checked(struct intake *in, const struct ipc_SENDER_CHECKED *m
         reply_verdict(in, m->verdict, (ph_str){0});
 }
 
+static void keep(char *to, size_t max, ph_str from)
+{
+    snprintf(to, max + 1, "%.*s", PH_FMT(ph_str_sub(from, 0, max)));
+}
+
+_Static_assert((int)IPC_NEVER == (int)PH_SMTP_NOTIFY_NEVER &&
+                   (int)IPC_SUCCESS == (int)PH_SMTP_NOTIFY_SUCCESS &&
+                   (int)IPC_FAILURE == (int)PH_SMTP_NOTIFY_FAILURE &&
+                   (int)IPC_DELAY == (int)PH_SMTP_NOTIFY_DELAY,
+               "the bits of NOTIFY");
+
 static void on_rcpt(struct intake *in, const struct ph_smtp_server_event *ev)
 {
     struct ipc_chan *keeper;
     ph_str address = ph_str_sub(ev->mailbox.address, 0, LETTER_ADDRESS);
-    memcpy(in->given, address.p, address.n);
-    in->given[address.n] = '\0';
+    keep(in->given, LETTER_ADDRESS, address);
+    keep(in->orcpt, INTAKE_ORCPT, ev->params.orcpt);
+    in->notify = (uint8_t)ev->params.notify;
     uint64_t req = ask(in, ROLE_KEEPER, IPC_RCPT_CHECKED, INTAKE_RCPT, &keeper);
     if (req && ipc_send(keeper, RCPT_CHECK, -1, .req = req, .address = address,
                         .local_user = in->host->local_users) < 0)
@@ -160,7 +180,10 @@ static void on_rcpt(struct intake *in, const struct ph_smtp_server_event *ev)
 static void rcpt_checked(struct intake *in, const struct ipc_RCPT_CHECKED *m)
 {
     if (m->verdict == IPC_OK) {
-        int r = letter_to(&in->letter, ph_str_c(in->given), m->targets);
+        int r = letter_to(&in->letter, &(struct letter_given){.address = ph_str_c(in->given),
+                                                              .targets = m->targets,
+                                                              .orcpt = ph_str_c(in->orcpt),
+                                                              .notify = in->notify});
         if (r == 0)
             reply(in, 250, "2.1.5", "Ok");
         else
@@ -200,6 +223,17 @@ static bool needs_utf8(const struct letter *l)
     return end == PH_NPOS || !is_ascii(ph_str_sub(head, 0, end)) || !is_ascii(ph_str_c(l->sender));
 }
 
+/* RFC 8689 5: the sender would rather have it arrive. More than one such field counts as none
+ * (4.1). */
+static bool wants_no_tls(ph_str message)
+{
+    struct ph_field field, second;
+    ph_str head = ph_message_head(message);
+    return ph_field_find(head, PH_STR("TLS-Required"), 0, &field) &&
+           !ph_field_find(head, PH_STR("TLS-Required"), 1, &second) &&
+           ph_str_ieq(ph_str_trim(field.value), PH_STR("No"));
+}
+
 /* Puts our fields in front: what letter_begin calls back. */
 static int prologue(void *ctx, struct letter *l)
 {
@@ -210,6 +244,8 @@ static int prologue(void *ctx, struct letter *l)
     ph_smtp_server_info(in->engine, &info);
     if (!needs_utf8(l))
         l->flags &= ~(uint32_t)IPC_SMTPUTF8;
+    if (!(l->flags & IPC_REQUIRETLS) && wants_no_tls(letter_head(l)))
+        l->flags |= IPC_TLS_OPTIONAL;
     ph_buf_init(&fields, NULL, LETTER_ROOM);
     letter_trace_write(l,
                        &(struct letter_trace){.helo = info.helo,

@@ -15,6 +15,8 @@
 #include "proc.h"
 #include <posthouse/smtp.h>
 
+enum { INTAKE_ORCPT = 500 }; /* octets: RFC 3461 4.2 */
+
 struct intake;
 struct intake_host {
     const char *process; /* "mx", "access": for journeys */
@@ -41,7 +43,9 @@ struct intake {
     struct letter_room *room; /* of all letters of this process */
     enum intake_pending pending;
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
-    int failed;                     /* why the body can not be kept: answered after its end */
+    char orcpt[INTAKE_ORCPT + 1];
+    uint8_t notify;
+    int failed; /* why the body can not be kept: answered after its end */
     int64_t began_us;
     uint64_t letters, refused; /* for statistics; the owner reads them at the end */
 };

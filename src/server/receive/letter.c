@@ -59,9 +59,10 @@ static void keep(char *to, size_t max, ph_str from)
     to[from.n] = '\0';
 }
 
-void letter_from(struct letter *l, ph_str sender, uint32_t flags)
+void letter_from(struct letter *l, ph_str sender, uint32_t flags, ph_str envid)
 {
     keep(l->sender, LETTER_ADDRESS, sender);
+    keep(l->envid, LETTER_ENVID, envid);
     l->flags = flags;
 }
 
@@ -120,8 +121,24 @@ static void forget_targets(struct letter *l, size_t n)
         see(l, hash(&r));
 }
 
-int letter_to(struct letter *l, ph_str given, ph_str targets)
+/* What reports will call it: messages.def, `original`. */
+static ph_str original_of(const struct letter_given *g, const struct ipc_rcpt *r,
+                          char ret[LETTER_ADDRESS])
 {
+    if (g->orcpt.n || !r->original.n)
+        return g->orcpt;
+    bool ascii = true;
+    for (size_t i = 0; i < r->original.n; i++)
+        ascii = ascii && !(r->original.p[i] & 0x80);
+    int n =
+        snprintf(ret, LETTER_ADDRESS, "%s;%.*s", ascii ? "rfc822" : "utf-8", PH_FMT(r->original));
+    return (ph_str){ret, n < LETTER_ADDRESS ? (size_t)n : LETTER_ADDRESS - 1};
+}
+
+int letter_to(struct letter *l, const struct letter_given *given)
+{
+    ph_str targets = given->targets;
+    char original[LETTER_ADDRESS];
     size_t before = l->rcpts.n;
     unsigned count = 0;
     struct ipc_rcpt r;
@@ -132,6 +149,8 @@ int letter_to(struct letter *l, ph_str given, ph_str targets)
         if (!seen_room(l)) {
             err = -PH_ENOMEM;
         } else if (see(l, hash(&r))) {
+            r.original = original_of(given, &r, original);
+            r.notify = given->notify;
             ipc_add(rcpt, &l->rcpts, &r);
             err = ph_buf_err(&l->rcpts);
             count++;
@@ -144,7 +163,7 @@ int letter_to(struct letter *l, ph_str given, ph_str targets)
         return err;
     }
     if (l->given++ == 0)
-        keep(l->first, LETTER_ADDRESS, given);
+        keep(l->first, LETTER_ADDRESS, given->address);
     l->targets += count;
     return 0;
 }
@@ -266,6 +285,6 @@ int letter_put(struct letter *l, struct ipc_chan *queue, const struct letter_put
     return ipc_send(queue, QUEUE_PUT, l->fd, .req = put->req, .sender = ph_str_c(l->sender),
                     .rcpts = ph_buf_str(&l->rcpts), .events = put->events, .skip = l->skip,
                     .id_at = l->id_at, .message_id = ph_str_c(l->message_id), .flags = l->flags,
-                    .session = put->session, .owner = put->owner, .size = l->size,
-                    .summary = ph_buf_str(&l->summary), .body = body);
+                    .envid = ph_str_c(l->envid), .session = put->session, .owner = put->owner,
+                    .size = l->size, .summary = ph_buf_str(&l->summary), .body = body);
 }

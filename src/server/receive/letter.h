@@ -17,7 +17,8 @@ enum {
     LETTER_ROOM = 8192,                       /* longest prologue */
     LETTER_HEADER = IPC_INLINE - LETTER_ROOM, /* longest header that submission completes */
     LETTER_WRITE = 256 * 1024,                /* how much is written to a memory file at once */
-    LETTER_ADDRESS = 1024
+    LETTER_ADDRESS = 1024,
+    LETTER_ENVID = 128
 };
 
 /* What the letters of one process may take together, in octets: messages and lists of recipients,
@@ -40,6 +41,7 @@ struct letter {
     uint64_t *seen; /* hashes of what is in rcpts; open addressing, 0: free */
     size_t seen_n, seen_cap;
     uint32_t flags;
+    char envid[LETTER_ENVID + 1];
     letter_start *start;
     void *ctx;
     struct ph_buf buf; /* LETTER_ROOM, then the message, or what of it is not yet in the file */
@@ -58,12 +60,18 @@ struct letter {
 void letter_init(struct letter *l, struct letter_room *room);
 void letter_clear(struct letter *l); /* frees all and inits */
 
-/* flags: enum ipc_flag. sender: at most LETTER_ADDRESS. */
-void letter_from(struct letter *l, ph_str sender, uint32_t flags);
-/* A recipient as given and the targets keeper answered (rows of rcpt); targets that are there
- * already are left out. -PH_ELIMIT: no room for more, -PH_EFULL: its letter_room is used up,
- * -PH_ENOMEM; then nothing was added. */
-PH_MUST_CHECK int letter_to(struct letter *l, ph_str given, ph_str targets);
+/* flags: enum ipc_flag. sender: at most LETTER_ADDRESS; envid: at most LETTER_ENVID. */
+void letter_from(struct letter *l, ph_str sender, uint32_t flags, ph_str envid);
+
+struct letter_given {
+    ph_str address; /* as RCPT had it */
+    ph_str targets; /* keeper's answer: rows of rcpt */
+    ph_str orcpt;   /* "rfc822;Bob@b.test", or empty */
+    uint8_t notify; /* enum ipc_notify */
+};
+/* A recipient; targets that are there already are left out. -PH_ELIMIT: no room for more,
+ * -PH_EFULL: its letter_room is used up, -PH_ENOMEM; then nothing was added. */
+PH_MUST_CHECK int letter_to(struct letter *l, const struct letter_given *given);
 
 void letter_begin(struct letter *l, letter_start *start, void *ctx);
 /* -PH_ENOMEM, -PH_EFULL (its letter_room, or memory files), -PH_EIO, or what start said. */

@@ -39,6 +39,11 @@ static void add_target(struct ph_buf *rows, const char *address, uint64_t accoun
     ipc_add(rcpt, rows, &r);
 }
 
+static int to(struct letter *l, ph_str address, ph_str targets)
+{
+    return letter_to(l, &(struct letter_given){.address = address, .targets = targets});
+}
+
 #define PROLOGUE                                                                                   \
     "Return-Path: <a@b.test>\r\nReceived: from c.test ([192.0.2.1])\r\n\tby mx.test with ESMTP "   \
     "id 00000000000\r\n\t"                                                                         \
@@ -51,8 +56,8 @@ static void begin(struct letter *l)
     ph_buf_init(&rows, NULL, 1000);
     add_target(&rows, "c@d.test", 7);
     letter_init(l, NULL);
-    letter_from(l, PH_STR("a@b.test"), IPC_8BITMIME);
-    assert_int_equal(letter_to(l, PH_STR("c@d.test"), ph_buf_str(&rows)), 0);
+    letter_from(l, PH_STR("a@b.test"), IPC_8BITMIME, PH_STR("env"));
+    assert_int_equal(to(l, PH_STR("c@d.test"), ph_buf_str(&rows)), 0);
     letter_begin(l, prologue, NULL);
     ph_buf_done(&rows);
 }
@@ -103,6 +108,43 @@ static void sizes(void **state)
     free(text);
 }
 
+/* What reports need goes with every recipient. */
+static void notices(void **state)
+{
+    (void)state;
+    struct letter l;
+    struct ph_buf rows;
+    struct ipc_rcpt r;
+    static const char *const originals[] = {"rfc822;Bob@d.test", "rfc822;list@d.test",
+                                            "utf-8;l\xc3\xa4st@d.test", ""};
+    ph_buf_init(&rows, NULL, 10000);
+    letter_init(&l, NULL);
+    letter_from(&l, PH_STR("a@b.test"), IPC_RET_HDRS, PH_STR("QQ314"));
+    assert_string_equal(l.envid, "QQ314");
+    add_target(&rows, "one@d.test", 1);
+    assert_int_equal(letter_to(&l, &(struct letter_given){.address = PH_STR("bob@d.test"),
+                                                          .targets = ph_buf_str(&rows),
+                                                          .orcpt = PH_STR("rfc822;Bob@d.test"),
+                                                          .notify = IPC_NEVER}),
+                     0);
+    for (int i = 1; i < 4; i++) {
+        static const char *const given[] = {"", "list@d.test", "l\xc3\xa4st@d.test", ""};
+        char address[] = {(char)('a' + i), '@', 'd', '\0'};
+        ph_buf_clear(&rows);
+        r = (struct ipc_rcpt){.address = ph_str_c(address), .original = ph_str_c(given[i])};
+        ipc_add(rcpt, &rows, &r);
+        assert_int_equal(to(&l, ph_str_c(given[i]), ph_buf_str(&rows)), 0);
+    }
+    ph_str all = ph_buf_str(&l.rcpts);
+    for (int i = 0; i < 4; i++) {
+        assert_true(ipc_each(rcpt, &all, &r));
+        assert_true(ph_str_eq(r.original, ph_str_c(originals[i])));
+        assert_int_equal(r.notify, i ? 0 : IPC_NEVER);
+    }
+    letter_clear(&l);
+    ph_buf_done(&rows);
+}
+
 static void envelopes(void **state)
 {
     (void)state;
@@ -110,11 +152,11 @@ static void envelopes(void **state)
     struct ph_buf rows;
     ph_buf_init(&rows, NULL, 10000);
     letter_init(&l, NULL);
-    letter_from(&l, (ph_str){0}, 0);
+    letter_from(&l, (ph_str){0}, 0, (ph_str){0});
     add_target(&rows, "one@d.test", 1);
     add_target(&rows, "two@d.test", 2);
-    assert_int_equal(letter_to(&l, PH_STR("all@d.test"), ph_buf_str(&rows)), 0);
-    assert_int_equal(letter_to(&l, PH_STR("all@d.test"), ph_buf_str(&rows)), 0);
+    assert_int_equal(to(&l, PH_STR("all@d.test"), ph_buf_str(&rows)), 0);
+    assert_int_equal(to(&l, PH_STR("all@d.test"), ph_buf_str(&rows)), 0);
     assert_int_equal(l.given, 2);
     assert_int_equal(l.targets, 2);
     assert_string_equal(l.first, "all@d.test");
@@ -130,7 +172,7 @@ static void envelopes(void **state)
         address[1] = (char)('a' + i / 26);
         add_target(&rows, address, 0);
     }
-    assert_int_equal(letter_to(&l, PH_STR("huge@d.test"), ph_buf_str(&rows)), -PH_ELIMIT);
+    assert_int_equal(to(&l, PH_STR("huge@d.test"), ph_buf_str(&rows)), -PH_ELIMIT);
     assert_int_equal(l.rcpts.n, before);
     assert_int_equal(l.given, 2);
     letter_clear(&l);
@@ -254,16 +296,16 @@ static void test_same_targets(void **state)
         add_target(&rows, address, 0);
     }
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(letter_to(&l, PH_STR("list@d.test"), ph_buf_str(&rows)), 0);
+        assert_int_equal(to(&l, PH_STR("list@d.test"), ph_buf_str(&rows)), 0);
     assert_int_equal(l.targets, 4000);
     assert_int_equal(l.given, 1000);
     struct letter_room room = {.most = 10};
     l.room = &room;
     ph_buf_clear(&rows);
     add_target(&rows, "more@d.test", 0);
-    assert_int_equal(letter_to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), -PH_EFULL);
+    assert_int_equal(to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), -PH_EFULL);
     room.most = 1000;
-    assert_int_equal(letter_to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), 0);
+    assert_int_equal(to(&l, PH_STR("more@d.test"), ph_buf_str(&rows)), 0);
     assert_int_equal(l.targets, 4001);
     ph_buf_done(&rows);
     letter_clear(&l);
@@ -282,7 +324,7 @@ static void test_room(void **state)
     assert_int_equal(letter_add(&a, (ph_str){big, 90000}), 0);
     assert_int_equal(letter_add(&b, (ph_str){big, 10001}), -PH_EFULL);
     assert_int_equal(letter_add(&b, (ph_str){big, 10000}), 0);
-    assert_int_equal(letter_to(&b, PH_STR("c@d.test"), PH_STR("")), 0);
+    assert_int_equal(to(&b, PH_STR("c@d.test"), PH_STR("")), 0);
     assert_int_equal(room.used, 100000);
     letter_clear(&b);
     assert_int_equal(room.used, 90000);
@@ -295,13 +337,10 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(envelopes),
-        cmocka_unit_test(test_same_targets),
-        cmocka_unit_test(test_room),
-        cmocka_unit_test(traces),
-        cmocka_unit_test(completed),
-        cmocka_unit_test(journeys),
+        cmocka_unit_test(sizes),     cmocka_unit_test(envelopes),
+        cmocka_unit_test(notices),   cmocka_unit_test(test_same_targets),
+        cmocka_unit_test(test_room), cmocka_unit_test(traces),
+        cmocka_unit_test(completed), cmocka_unit_test(journeys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

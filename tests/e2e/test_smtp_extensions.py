@@ -1,0 +1,98 @@
+"""Extensions of SMTP as a client meets them: raw dialogues, and swaks where it speaks them."""
+import sqlite3
+import subprocess
+import time
+import unittest
+
+import house
+from house import PORTS
+from wire import Wire
+
+
+class Extensions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        net = house.network()
+        # b.test is a domain whose server is down: what goes there stays in the queue.
+        cls.house = house.House(ip=net + ".1", zone=house.zone(("b.test", net + ".99")), retry_first="1h").start()
+        cls.alice, cls.bob = cls.house.account("alice"), cls.house.account("bob")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.house.stop() == 0, cls.house.tail()
+
+    def mx(self):
+        w = Wire(self.house.ip)
+        self.addCleanup(w.close)
+        w.hello()
+        return w
+
+    def user(self):
+        w = Wire(self.house.ip, "submissions", self.house.tls())
+        self.addCleanup(w.close)
+        w.hello()
+        w.login(self.alice, self.house.passwords[self.alice])
+        return w
+
+    def swaks(self, *words, code=0):
+        run = subprocess.run(["swaks", "--server", self.house.ip, "--from", "x@other.test", "--to", self.bob, "--timeout", "60", *words],
+                             capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        return run.stdout
+
+    def arrived(self, user, mark, seconds=90):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for raw in self.house.imap_letters(user):
+                if mark in raw:
+                    return raw
+            time.sleep(0.1)
+        self.fail(f"{mark} did not arrive")
+
+    def test_chunks(self):
+        w = self.mx()
+        body = b"Subject: chunked\r\n\r\n.\r\n..\r\nQUIT\r\n"
+        w.send(b"MAIL FROM:<x@other.test> BODY=8BITMIME\r\nRCPT TO:<alice@a.test>\r\nBDAT 10\r\n" + body[:10] + b"BDAT 3\r\n" + body[10:13]
+               + f"BDAT {len(body) - 13} LAST\r\n".encode() + body[13:] + b"NOOP\r\n")
+        self.assertEqual([w.reply()[0] for _ in range(6)], [250] * 6)
+        self.assertTrue(self.arrived(self.alice, b"chunked").endswith(body))
+
+    def test_a_large_chunk(self):
+        w = self.mx()
+        body = b"Subject: large chunk\r\n\r\n" + b"0123456789abcdef" * 4 * 40000 + b"\r\n"
+        w.send(f"MAIL FROM:<> SIZE={len(body)}\r\nRCPT TO:<alice@a.test>\r\nBDAT {len(body)} LAST\r\n")
+        w.send(body)
+        self.assertEqual([w.reply()[0] for _ in range(3)], [250] * 3)
+        self.assertTrue(self.arrived(self.alice, b"large chunk").endswith(body))
+
+    def test_envelope_is_kept(self):
+        w = self.user()
+        w.send("MAIL FROM:<alice@a.test> RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<x@b.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Other+40b.test\r\n"
+               "RCPT TO:<bob@a.test> NOTIFY=NEVER\r\nDATA\r\n")
+        self.assertEqual([w.reply()[0] for _ in range(4)], [250, 250, 250, 354])
+        code, text = w.say("Subject: envelope\r\nTLS-Required: No\r\n\r\nx\r\n.")
+        self.assertEqual(code, 250)
+        self.house.steps(text.split()[-1], "deferred")
+        db = sqlite3.connect(f"file:{self.house.data}/queue/queue.sqlite?mode=ro", uri=True)
+        self.addCleanup(db.close)
+        row = db.execute("SELECT letter.flags, envid, address, original, notify FROM letter JOIN rcpt USING (qid) WHERE dest = 'b.test'").fetchone()
+        self.assertEqual((row[0] & (32 | 64), *row[1:]), (32 | 64, "a+b", "x@b.test", "rfc822;Other@b.test", 2 | 8))
+
+    def test_swaks(self):
+        for mark, words in {
+            "swaks-plain": (),
+            "swaks-pipelined": ("--pipeline",),
+            "swaks-tls": ("--tls",),
+            "swaks-login": ("--tls", "--auth", "LOGIN", "--auth-user", self.alice, "--auth-password", self.house.passwords[self.alice], "--from",
+                            self.alice, "--port", PORTS["submission"]),
+            "swaks-implicit": ("--tlsc", "--auth", "PLAIN", "--auth-user", self.alice, "--auth-password", self.house.passwords[self.alice], "--from",
+                               self.alice, "--port", PORTS["submissions"]),
+        }.items():
+            port = () if "--port" in words else ("--port", PORTS["mx"])
+            self.swaks(*map(str, words + port), "--header", f"Subject: {mark}")
+            self.arrived(self.bob, mark.encode())
+        self.swaks("--port", str(PORTS["mx"]), "--to", "nobody@a.test", code=24)
+
+
+if __name__ == "__main__":
+    unittest.main()
