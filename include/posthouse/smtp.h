@@ -299,6 +299,9 @@ PH_EXPORT bool ph_smtp_client_has_auth(const struct ph_smtp_client *c, ph_str me
  * body without 354), -PH_ENOTIMPL (the server does not offer it: STARTTLS, AUTH mechanism, SMTPUTF8
  * needed). */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_hello(struct ph_smtp_client *c, ph_str name);
+/* HELO alone: as a server of before 1995 is spoken to. The event is HELLO. */
+PH_EXPORT PH_MUST_CHECK int ph_smtp_client_helo(struct ph_smtp_client *c, ph_str name);
+PH_EXPORT bool ph_smtp_client_is_lmtp(const struct ph_smtp_client *c);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_starttls(struct ph_smtp_client *c);
 PH_EXPORT void ph_smtp_client_tls_started(struct ph_smtp_client *c); /* forgets all capabilities */
 /* Any mechanism. initial: raw, sent with the command when has_initial. */

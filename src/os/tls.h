@@ -70,8 +70,9 @@ struct ph_tls_info {
     char peer[128];    /* subject of the peer's certificate, empty when none */
     bool resumed, verified;
     char why[128];     /* when not verified: why */
-    unsigned char binding[64]; /* tls-exporter (RFC 9266), for SCRAM-PLUS */
+    unsigned char binding[64]; /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
     size_t binding_n;
+    bool binding_unique;
 };
 void ph_tls_describe(struct ph_tls *t, struct ph_tls_info *ret_info);
 

@@ -254,9 +254,27 @@ int ph_tls_shutdown(struct ph_tls *t, unsigned *ret_want)
     return 0;
 }
 
-void ph_tls_describe(struct ph_tls *t, struct ph_tls_info *ret_info)
+/* Without the extended master secret (RFC 7627) a binding of TLS 1.2 binds nothing. */
+static void bind_channel(SSL *ssl, bool server, struct ph_tls_info *i)
 {
     static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 2 */
+    if (SSL_version(ssl) >= TLS1_3_VERSION) {
+        if (SSL_export_keying_material(ssl, i->binding, 32, label, sizeof label - 1,
+                                       (const unsigned char *)"", 0, 1) == 1)
+            i->binding_n = 32;
+    } else if (SSL_get_extms_support(ssl) ==
+               1) { /* the first Finished: the client's, when resumed the server's */
+        bool ours = server == (bool)SSL_session_reused(ssl);
+        i->binding_n = ours ? SSL_get_finished(ssl, i->binding, sizeof i->binding)
+                            : SSL_get_peer_finished(ssl, i->binding, sizeof i->binding);
+        if (i->binding_n > sizeof i->binding)
+            i->binding_n = 0;
+        i->binding_unique = true;
+    }
+}
+
+void ph_tls_describe(struct ph_tls *t, struct ph_tls_info *ret_info)
+{
     struct ph_tls_info i = {0};
     char why[400] = "";
     X509 *x = SSL_get0_peer_certificate(t->ssl);
@@ -274,11 +292,7 @@ void ph_tls_describe(struct ph_tls *t, struct ph_tls_info *ret_info)
             snprintf(why, sizeof why, "it showed no certificate");
     }
     snprintf(i.why, sizeof i.why, "%.127s", why);
-    /* Without the extended master secret (RFC 7627) a binding of 1.2 binds nothing. */
-    if (SSL_version(t->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(t->ssl) == 1)
-        if (SSL_export_keying_material(t->ssl, i.binding, 32, label, sizeof label - 1,
-                                       (const unsigned char *)"", 0, 1) == 1)
-            i.binding_n = 32;
+    bind_channel(t->ssl, t->ctx->server, &i);
     ERR_clear_error();
     *ret_info = i;
 }

@@ -62,50 +62,48 @@ static void tell(const struct post_handover *h, const struct post_letter *l, int
                       each[i].text);
 }
 
-static int connected(struct post_handover *h, struct ph_error *reterr)
+static int connected(struct post_handover *h, struct ph_trouble *rett)
 {
-    const struct ph_smtp_transcript t = {post_dialogue, h->login};
     if (h->session)
         return 0;
-    int rc = ph_smtp_open(&h->login->account, &t, &h->session, reterr);
-    if (rc < 0)
-        h->hopeless = true;
-    else
-        post_dialogue_tls(h->login, ph_smtp_session_info(h->session));
+    h->login->account.transcript = post_transcript(h->login);
+    int rc = ph_smtp_open(&h->login->account, &h->session, rett);
+    h->hopeless = rc < 0;
     return rc;
 }
 
 static void close_if_dead(struct post_handover *h)
 {
-    struct ph_buf text;
-    if (!h->session)
-        return;
-    ph_buf_init(&text, NULL, 64 * 1024);
-    if (ph_smtp_ask(h->session, PH_STR("RSET"), &text, NULL) / 100 != 2)
+    if (h->session && ph_smtp_rset(h->session, NULL) / 100 != 2)
         h->session = ph_smtp_close(h->session);
-    ph_buf_done(&text);
 }
 
-static int failed(const struct post_handover *h, const struct ph_error *e)
+static int failed(const struct post_handover *h, const struct ph_trouble *t)
 {
-    struct ph_error named = *e;
+    struct ph_trouble named = *t;
     if (h->name)
-        ph_fail(&named, e->code, e->sys, "%.100s: %s", h->name, e->text);
-    return post_fail_error(&named);
+        ph_fail(&named.error, t->error.code, t->error.sys, "%.100s: %s", h->name, t->error.text);
+    return post_fail_trouble(&named);
 }
 
 int post_handover_letter(struct post_handover *h, const struct post_letter *l)
 {
     struct ph_smtp_outcome all = {0}, *each = calloc(l->to_n, sizeof *each);
-    struct ph_error e = {0};
+    const struct ph_smtp_letter letter = {.struct_size = sizeof letter,
+                                          .sender = l->sender,
+                                          .recipients = l->to,
+                                          .count = l->to_n,
+                                          .message = ph_buf_str(&l->message),
+                                          .ret_each = each,
+                                          .ret_all = &all};
+    struct ph_trouble t = {0};
     if (!each)
         return post_fail(EX_OSERR, "out of memory");
-    int rc = connected(h, &e);
+    int rc = connected(h, &t);
     if (rc == 0)
-        rc = ph_smtp_letter(h->session, l->sender, l->to, l->to_n, ph_buf_str(&l->message), each,
-                            &all, &e);
+        rc = ph_smtp_sendmail(h->session, &letter, &t);
     if (rc < 0) {
-        rc = failed(h, &e);
+        rc = failed(h, &t);
         if (h->name) /* there may be more letters */
             close_if_dead(h);
     } else {

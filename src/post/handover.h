@@ -2,6 +2,7 @@
 #ifndef PH_POST_HANDOVER_H
 #define PH_POST_HANDOVER_H
 #include "compose.h"
+#include <posthouse/send.h>
 
 struct post_handover {
     struct post_login *login; /* completed */

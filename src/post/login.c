@@ -337,6 +337,19 @@ void post_dialogue(void *ctx, char who, ph_str line)
     fputc('\n', stderr);
 }
 
+static void on_line(void *ctx, int64_t at_ms, char who, ph_str line)
+{
+    (void)ctx;
+    fprintf(stderr, "%6lld ms %c: ", (long long)at_ms, who);
+    post_print(stderr, line);
+    fputc('\n', stderr);
+}
+
+struct ph_transcript post_transcript(struct post_login *l)
+{
+    return (struct ph_transcript){l->debug ? 2 : 0, on_line, l};
+}
+
 void post_dialogue_tls(struct post_login *l, const struct ph_conn_info *info)
 {
     if (!l->debug)

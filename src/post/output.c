@@ -43,6 +43,16 @@ int post_fail_error(const struct ph_error *e)
         cert ? " (--ca FILE trusts the certificates in a file, --insecure does not check)" : "");
 }
 
+int post_fail_trouble(const struct ph_trouble *t)
+{
+    int rc = post_fail_error(&t->error);
+    if (t->means && t->means[0])
+        post_fail(rc, "%s %s", t->means, t->remedy);
+    if (t->hint)
+        post_fail(rc, "%s", t->hint);
+    return rc;
+}
+
 /* Length of the well-formed character at p (RFC 3629 4) that is safe to show; 0 when it is none. */
 static size_t safe_len(const unsigned char *p, size_t n)
 {

@@ -60,6 +60,7 @@ void post_login_done(struct post_login *l); /* wipes the password */
 
 /* --debug: one line of the dialogue on stderr. ctx: struct post_login. Does nothing without --debug. */
 void post_dialogue(void *ctx, char who, ph_str line);
+struct ph_transcript post_transcript(struct post_login *l); /* the same for the library's sessions */
 void post_dialogue_tls(struct post_login *l, const struct ph_conn_info *info);
 
 /* ---- output ------------------------------------------------------------------------------ */
@@ -68,6 +69,7 @@ int post_fail(int exit_code, const char *fmt, ...) PH_PRINTF(2, 3); /* "post: ..
 int post_exit_code(int ph_error_code);
 /* post_fail with the text of an error, advice added where there is some. */
 int post_fail_error(const struct ph_error *e);
+int post_fail_trouble(const struct ph_trouble *t); /* with what it means and what to do */
 /* Writes text from outside: control characters other than LF and TAB, and broken UTF-8, are made harmless. */
 void post_print(FILE *to, ph_str text);
 void post_json_string(FILE *to, ph_str text); /* with quotes */

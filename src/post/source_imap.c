@@ -168,9 +168,12 @@ static int imap_open(struct post_source *s)
     s->engine = ph_imap_client_new(NULL, &o);
     if (!s->engine)
         return ph_fail(&s->error, PH_ENOMEM, 0, "out of memory");
-    int rc = ph_conn_open(a, &ph_imap_client_ops, s->engine, &s->conn, &s->error);
-    if (rc < 0)
+    struct ph_trouble t;
+    int rc = ph_conn_open(a, &ph_imap_client_ops, s->engine, &s->conn, &t);
+    if (rc < 0) {
+        s->error = t.error;
         return rc;
+    }
     if (a->tls == PH_TLS_ON)
         post_dialogue_tls(s->login, ph_conn_info(s->conn));
     return enter(s, a);

@@ -108,9 +108,12 @@ static int pop3_open(struct post_source *s)
     if (!m || !s->engine)
         return ph_fail(&s->error, PH_ENOMEM, 0, "out of memory");
     ph_buf_init(&m->letter, NULL, POST_LETTER_MAX);
-    int rc = ph_conn_open(a, &ph_pop3_client_ops, s->engine, &s->conn, &s->error);
-    if (rc < 0)
+    struct ph_trouble t;
+    int rc = ph_conn_open(a, &ph_pop3_client_ops, s->engine, &s->conn, &t);
+    if (rc < 0) {
+        s->error = t.error;
         return rc;
+    }
     if (a->tls == PH_TLS_ON)
         post_dialogue_tls(s->login, ph_conn_info(s->conn));
     rc = await(s, 0, "us");

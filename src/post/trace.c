@@ -1,6 +1,7 @@
 /* post trace: asks the server that took a letter (XTRACE, a command of ours) and draws its journey.
  */
 #include "post.h"
+#include <posthouse/send.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,9 +100,8 @@ static int show(ph_str reply, bool json)
 
 static int trace(struct post_login *login, const char *id, bool json)
 {
-    const struct ph_smtp_transcript t = {post_dialogue, login};
     struct ph_smtp_session *s;
-    struct ph_error e = {0};
+    struct ph_trouble t = {0};
     struct ph_buf reply;
     char line[1100];
     ph_str bare = ph_str_trim(ph_str_c(id));
@@ -112,13 +112,13 @@ static int trace(struct post_login *login, const char *id, bool json)
         return post_fail(EX_USAGE, "this is too long for a Message-ID");
     snprintf(line, sizeof line, bare.n && bare.p[0] == '<' ? "XTRACE %.*s" : "XTRACE <%.*s>",
              PH_FMT(bare));
-    if (ph_smtp_open(&login->account, &t, &s, &e) < 0)
-        return post_fail_error(&e);
-    post_dialogue_tls(login, ph_smtp_session_info(s));
+    login->account.transcript = post_transcript(login);
+    if (ph_smtp_open(&login->account, &s, &t) < 0)
+        return post_fail_trouble(&t);
     ph_buf_init(&reply, NULL, REPLY_MAX);
-    rc = ph_smtp_ask(s, ph_str_c(line), &reply, &e);
+    rc = ph_smtp_docmd(s, ph_str_c(line), &reply, &t);
     if (rc < 0)
-        rc = post_fail_error(&e);
+        rc = post_fail_trouble(&t);
     else if (rc / 100 != 2)
         rc = post_fail(rc / 100 == 4 ? EX_TEMPFAIL : EX_UNAVAILABLE, "%s: %d %s",
                        ph_smtp_session_info(s)->peer, rc, ph_buf_cstr(&reply));

@@ -48,7 +48,7 @@ static int ask(struct ph_smtp_client *c, const struct ph__smtp_command *cmd,
                    off);
 }
 
-int ph_smtp_client_hello(struct ph_smtp_client *c, ph_str name)
+static int hello(struct ph_smtp_client *c, int verb, ph_str name)
 {
     if (!one_line(name) || !name.n || name.n > 255 || ph_str_chr(name, ' ') != PH_NPOS)
         return -PH_EINVAL;
@@ -56,10 +56,23 @@ int ph_smtp_client_hello(struct ph_smtp_client *c, ph_str name)
     ph_buf_add(&c->name, name);
     if (ph_buf_err(&c->name))
         return ph_buf_err(&c->name);
-    c->helo_tried = false;
-    return ask(c,
-               &(struct ph__smtp_command){.verb = c->o.lmtp ? VERB_LHLO : VERB_EHLO, .text = name},
-               PH_SMTP_C_HELLO);
+    c->helo_tried = verb == VERB_HELO;
+    return ask(c, &(struct ph__smtp_command){.verb = verb, .text = name}, PH_SMTP_C_HELLO);
+}
+
+int ph_smtp_client_hello(struct ph_smtp_client *c, ph_str name)
+{
+    return hello(c, c->o.lmtp ? VERB_LHLO : VERB_EHLO, name);
+}
+
+int ph_smtp_client_helo(struct ph_smtp_client *c, ph_str name)
+{
+    return hello(c, VERB_HELO, name);
+}
+
+bool ph_smtp_client_is_lmtp(const struct ph_smtp_client *c)
+{
+    return c->o.lmtp;
 }
 
 int ph_smtp_client_starttls(struct ph_smtp_client *c)
