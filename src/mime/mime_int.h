@@ -2,6 +2,7 @@
 #ifndef PH_MIME_INT_H
 #define PH_MIME_INT_H
 #include <posthouse/mime.h>
+#include <string.h>
 
 /* ---- scan.c: the passes over all bytes ---- */
 
@@ -29,7 +30,7 @@ enum ph__line ph__line_kind(ph_str line, size_t *ret_name, size_t *ret_value);
 /* A line with its end, from the front of s. */
 static inline ph_str ph__line(ph_str s)
 {
-    const char *nl = s.n ? __builtin_memchr(s.p, '\n', s.n) : NULL;
+    const char *nl = s.n ? memchr(s.p, '\n', s.n) : NULL;
     return (ph_str){s.p, nl ? (size_t)(nl - s.p) + 1 : s.n};
 }
 

@@ -149,17 +149,13 @@ static int piece_number(ph_str full, ph_str name, bool *ret_extended)
     return ph_str_u64(rest, PIECES, &number) ? (int)number : -2;
 }
 
-/* Finds piece `want`, looking behind `from` first: pieces nearly always stand in order. */
-static const struct ph_param *find_piece(const struct ph_param *list, const struct ph_param *from,
-                                         ph_str name, int want, bool *ret_extended)
+/* The first parameter that is piece `want`. */
+static const struct ph_param *find_piece(const struct ph_param *p, ph_str name, int want)
 {
-    for (const struct ph_param *p = from; p; p = p->next)
-        if (piece_number(p->name, name, ret_extended) == want)
-            return p;
-    for (const struct ph_param *p = list; p && p != from; p = p->next)
-        if (piece_number(p->name, name, ret_extended) == want)
-            return p;
-    return NULL;
+    bool is_extended;
+    while (p && piece_number(p->name, name, &is_extended) != want)
+        p = p->next;
+    return p;
 }
 
 static int keep(struct ph_arena *arena, ph_str charset, struct ph_buf *raw, ph_str *ret)
@@ -176,40 +172,49 @@ static int keep(struct ph_arena *arena, ph_str charset, struct ph_buf *raw, ph_s
     return 0;
 }
 
-static int extended(struct ph_arena *arena, const struct ph_param *list, ph_str name,
-                    const struct ph_param *p, int number, ph_str *ret)
+static void add_piece(struct ph_buf *raw, const struct ph_param *p, ph_str *charset)
 {
-    struct ph_buf raw;
-    bool is_extended = false;
-    ph_str charset = {0};
-    ph_buf_init(&raw, NULL, SIZE_MAX / 2);
-    piece_number(p->name, name, &is_extended);
-    for (int n = number; p && n < PIECES;) {
-        ph_str value = p->value;
-        if (is_extended && n == number)
-            charset = cut_charset(&value);
-        if (is_extended)
-            add_percent(&raw, value);
-        else
-            ph_buf_add(&raw, value);
-        p = number < 0 ? NULL : find_piece(list, p, name, ++n, &is_extended);
+    ph_str value = p->value;
+    if (p->name.p[p->name.n - 1] != '*') {
+        ph_buf_add(raw, value);
+        return;
     }
-    return keep(arena, charset, &raw, ret);
+    if (charset)
+        *charset = cut_charset(&value);
+    add_percent(raw, value);
+}
+
+/* The pieces 0, 1, ... as far as there is each of them; they may stand in any order. */
+static void join_pieces(struct ph_buf *raw, const struct ph_param *list, ph_str name,
+                        ph_str *charset)
+{
+    const struct ph_param *pieces[PIECES] = {0};
+    bool is_extended;
+    for (const struct ph_param *p = list; p; p = p->next) {
+        int n = piece_number(p->name, name, &is_extended);
+        if (n >= 0 && n < PIECES && !pieces[n])
+            pieces[n] = p;
+    }
+    for (int n = 0; n < PIECES && pieces[n]; n++)
+        add_piece(raw, pieces[n], n ? NULL : charset);
 }
 
 int ph_param_get(struct ph_arena *arena, const struct ph_param *list, ph_str name, ph_str *ret)
 {
-    bool is_extended;
-    const struct ph_param *p = find_piece(list, list, name, -1, &is_extended);
-    if (p)
-        return extended(arena, list, name, p, -1, ret);
-    p = find_piece(list, list, name, 0, &is_extended);
-    if (p)
-        return extended(arena, list, name, p, 0, ret);
-    ph_str raw = ph__param_raw(list, name);
-    if (!raw.p) {
-        *ret = raw;
+    struct ph_buf raw;
+    ph_str charset = {0};
+    const struct ph_param *whole = find_piece(list, name, -1);
+    ph_buf_init(&raw, NULL, SIZE_MAX / 2);
+    if (whole)
+        add_piece(&raw, whole, &charset);
+    else if (find_piece(list, name, 0))
+        join_pieces(&raw, list, name, &charset);
+    else {
+        ph_str plain = ph__param_raw(list, name);
+        if (plain.p)
+            return ph_field_text(arena, plain, ret);
+        *ret = plain;
         return 0;
     }
-    return ph_field_text(arena, raw, ret);
+    return keep(arena, charset, &raw, ret);
 }

@@ -1,4 +1,4 @@
-/* mime: trees, sections, limits, defects, and that the work stays linear. */
+/* mime: trees, sections, defects. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mime_int.h"
 
@@ -288,158 +287,6 @@ static void passes(void **state)
     }
 }
 
-/* ---- linear time: twice the input takes about twice as long ---- */
-
-typedef void maker(struct ph_buf *out, size_t n);
-
-static void repeat(struct ph_buf *out, const char *what, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ph_buf_add(out, ph_str_c(what));
-}
-
-static void many_headers(struct ph_buf *out, size_t n)
-{
-    repeat(out, "X-Field: value\r\n", n);
-}
-
-static void many_parts(struct ph_buf *out, size_t n)
-{
-    ph_buf_add(out, PH_STR(M("b")));
-    repeat(out, "--b\r\n\r\n", n);
-}
-
-static void deep(struct ph_buf *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ph_buf_addf(out, "Content-Type: multipart/mixed; boundary=%zu\r\n\r\n--%zu\r\n", i, i);
-}
-
-static void deep_messages(struct ph_buf *out, size_t n)
-{
-    repeat(out, "Content-Type: message/rfc822\r\n\r\n", n);
-}
-
-static void many_params(struct ph_buf *out, size_t n)
-{
-    ph_buf_add(out, PH_STR("Content-Type: a/b"));
-    repeat(out, "; x=\"y", n);
-}
-
-static void many_dashes(struct ph_buf *out, size_t n)
-{
-    for (int i = 0; i < 50; i++)
-        ph_buf_addf(out, "Content-Type: multipart/mixed; boundary=%050d%d\r\n\r\n--%050d%d\r\n", i,
-                    i, i, i);
-    repeat(out, "--00000000000000000000000000000000000000000000000000000x\r\n", n);
-}
-
-static void many_comments(struct ph_buf *out, size_t n)
-{
-    ph_buf_add(out, PH_STR("To: "));
-    repeat(out, "(a \"b ", n);
-    ph_buf_add(out, PH_STR("\r\nContent-Type: a/b "));
-    repeat(out, ";( \"", n);
-}
-
-static void many_words(struct ph_buf *out, size_t n)
-{
-    ph_buf_add(out, PH_STR("Subject: "));
-    repeat(out, "=?a?q?", n);
-    ph_buf_add(out, PH_STR("\r\nFrom: "));
-    repeat(out, "a . ", n);
-    ph_buf_add(out, PH_STR("@b\r\nTo: "));
-    repeat(out, "<a@b:,", n);
-}
-
-static void long_line(struct ph_buf *out, size_t n)
-{
-    ph_buf_add(out, PH_STR(M("b")));
-    repeat(out, "----------", n);
-}
-
-static double work(maker *make, size_t n)
-{
-    struct ph_buf letter, text;
-    struct timespec t;
-    ph_buf_init(&letter, NULL, MEMORY);
-    ph_buf_init(&text, NULL, MEMORY);
-    make(&letter, n);
-    double best = 1e9;
-    for (int round = 0; round < 3; round++) {
-        struct ph_arena *a = ph_arena_new(NULL, MEMORY);
-        struct ph_message *m;
-        struct ph_envelope *e;
-        struct ph_attachment *files;
-        ph_str subject, value;
-        ph_buf_clear(&text);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-        double begin = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-        assert_int_equal(ph_mime_parse(a, ph_buf_str(&letter), NULL, &m), 0);
-        assert_int_equal(ph_mime_envelope(a, m->root, &e), 0);
-        assert_int_equal(ph_field_text(a, e->subject, &subject), 0);
-        assert_int_equal(ph_param_get(a, m->root->params, PH_STR("x"), &value), 0);
-        assert_true(ph_message_attachments(a, m, &files) >= 0);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-        double took = (double)t.tv_sec + (double)t.tv_nsec * 1e-9 - begin;
-        best = took < best ? took : best;
-        ph_arena_free(a);
-    }
-    ph_buf_done(&letter);
-    ph_buf_done(&text);
-    return best;
-}
-
-static void linear(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        maker *make;
-        size_t n;
-    } rows[] = {
-        {"headers", many_headers, 60000},
-        {"parts", many_parts, 30000},
-        {"depth", deep, 20000},
-        {"messages", deep_messages, 30000},
-        {"parameters", many_params, 30000},
-        {"dashes", many_dashes, 20000},
-        {"comments", many_comments, 30000},
-        {"words", many_words, 30000},
-        {"line", long_line, 100000},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        double one = work(rows[i].make, rows[i].n), four = work(rows[i].make, 4 * rows[i].n);
-        print_message("%s: %.1f ms, four times as much: %.1f ms\n", rows[i].name, one * 1e3,
-                      four * 1e3);
-        /* a quadratic step would be 16 times; room for a machine that is busy */
-        assert_true(four < 10 * one + 0.02);
-    }
-}
-
-static void limits(void **state)
-{
-    (void)state;
-    struct ph_buf b;
-    struct ph_message *m;
-    const struct ph_mime_limits lim = {.depth = 5, .parts = 10, .header = 100, .defects = 3};
-    ph_buf_init(&b, NULL, 1 << 20);
-    deep(&b, 100);
-    assert_int_equal(ph_mime_parse(arena, ph_buf_str(&b), &lim, &m), 0);
-    assert_int_equal(m->part_count, 6);
-    assert_true(m->defect_count >= 3);
-    ph_buf_clear(&b);
-    many_parts(&b, 100);
-    assert_int_equal(ph_mime_parse(arena, ph_buf_str(&b), &lim, &m), 0);
-    assert_int_equal(m->part_count, 10);
-    ph_buf_clear(&b);
-    many_headers(&b, 20);
-    ph_buf_add(&b, PH_STR("Content-Type: text/html\r\n\r\n"));
-    assert_int_equal(ph_mime_parse(arena, ph_buf_str(&b), &lim, &m), 0);
-    assert_true(has_defect(m, PH_DEFECT_HEADER_LIMIT) && ph_part_is(m->root, "text", "plain"));
-    ph_buf_done(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,8 +297,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(envelope, set_up, tear_down),
         cmocka_unit_test(received),
         cmocka_unit_test(passes),
-        cmocka_unit_test(linear),
-        cmocka_unit_test_setup_teardown(limits, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
