@@ -19,6 +19,7 @@ enum {
     QUEUE = IPC_BIT(ROLE_QUEUE),
     STORE = IPC_BIT(ROLE_STORE),
     KEEPER = IPC_BIT(ROLE_KEEPER),
+    INDEXER = IPC_BIT(ROLE_INDEXER),
 };
 
 const struct ph__conf_row ph__conf_rows[] = {

@@ -24,8 +24,17 @@ enum {
 
 /* Roles, as bits for the masks of messages.def. */
 enum ipc_role_index {
-    ROLE_PARENT, ROLE_MX, ROLE_ACCESS, ROLE_RELAY, ROLE_RESOLVER, ROLE_QUEUE, ROLE_STORE, ROLE_KEEPER,
-    ROLE_CONTROL, ROLE_COUNT
+    ROLE_PARENT,
+    ROLE_MX,
+    ROLE_ACCESS,
+    ROLE_RELAY,
+    ROLE_RESOLVER,
+    ROLE_QUEUE,
+    ROLE_STORE,
+    ROLE_KEEPER,
+    ROLE_INDEXER,
+    ROLE_CONTROL,
+    ROLE_COUNT
 };
 #define IPC_BIT(role) (1u << (role))
 const char *ipc_role_name(int role); /* "mx"; "?" when out of range */
@@ -58,6 +67,8 @@ enum ipc_fetch {
     IPC_F_BODY = 16,
     IPC_F_UIDL = 32
 }; /* uid, modseq: always */
+
+enum ipc_find_in { IPC_IN_HEAD, IPC_IN_BODY, IPC_IN_TEXT };
 
 /* ---- the tables, expanded ---------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ enum {
     QUEUE = IPC_BIT(ROLE_QUEUE),
     STORE = IPC_BIT(ROLE_STORE),
     KEEPER = IPC_BIT(ROLE_KEEPER),
+    INDEXER = IPC_BIT(ROLE_INDEXER),
     CONTROL = IPC_BIT(ROLE_CONTROL),
     ANYONE = IPC_BIT(ROLE_COUNT) - 1,
     CHILDREN = ANYONE & ~(PARENT | CONTROL),
@@ -27,7 +28,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_ACCESS] = "access",     [ROLE_RELAY] = "relay",
     [ROLE_RESOLVER] = "resolver", [ROLE_QUEUE] = "queue",
     [ROLE_STORE] = "store",       [ROLE_KEEPER] = "keeper",
-    [ROLE_CONTROL] = "control",
+    [ROLE_INDEXER] = "indexer",   [ROLE_CONTROL] = "control",
 };
 
 /* One function a message and a row, because only there its struct has a name that F can use. */

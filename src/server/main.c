@@ -15,7 +15,7 @@ const struct proc_def *const server_roles[ROLE_COUNT] = {
     [ROLE_MX] = &proc_mx,         [ROLE_ACCESS] = &proc_access,
     [ROLE_RELAY] = &proc_relay,   [ROLE_RESOLVER] = &proc_resolver,
     [ROLE_QUEUE] = &proc_queue,   [ROLE_STORE] = &proc_store,
-    [ROLE_KEEPER] = &proc_keeper,
+    [ROLE_KEEPER] = &proc_keeper, [ROLE_INDEXER] = &proc_indexer,
 };
 
 int main(int argc, char **argv)

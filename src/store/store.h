@@ -84,6 +84,7 @@ struct store_options {
      * store's thread. */
     void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
     void *ctx;
+    bool no_index; /* searches begin none */
 };
 
 /* One mailbox as `mailboxes` and `select` give it. NONEXISTENT: only its subscription is left. */
@@ -162,6 +163,29 @@ struct store_copied {
     struct uidset from, to; /* yours; free with uidset_done */
 };
 
+/* What an indexer read in a letter: opaque text, folded already. `unread`: it could not; such
+ * letters are always looked at. */
+struct store_text {
+    uint64_t emailid;
+    bool unread;
+    ph_str head, body;
+};
+/* The next letter that has no text. Bytes as in store_body. */
+struct store_todo {
+    uint64_t emailid, size;
+    ph_str bytes;
+    int fd;
+};
+/* What is looked for, and what was found: letters whose text holds it as a substring, and letters
+ * of which nothing is known, because they were not read yet or could not be. For STORE_IN_HEAD all
+ * that hold it are in `maybe`. */
+enum store_find_in { STORE_IN_HEAD, STORE_IN_BODY, STORE_IN_TEXT };
+struct store_needle {
+    enum store_find_in in;
+    ph_str text;              /* folded as the texts were */
+    struct uidset yes, maybe; /* zero-initialised by the caller, who frees them */
+};
+
 /* Called per row. > 0: this row was not taken and the operation stops here, returning 1; < 0 ends it with that error. */
 typedef int store_mailbox_fn(void *ctx, const struct store_mailbox *m);
 typedef int store_message_fn(void *ctx, const struct store_message *m);
@@ -222,6 +246,17 @@ struct store_ops {
      * modseq of its own, so nothing is lost between. */
     int (*changes)(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row, void *ctx, struct uidset *gone,
                    uint64_t *ret_modseq, struct ph_error *reterr);
+
+    /* Which of `uids` hold the needles. The index is begun by the first search of an account. Stops
+     * after a while: *ret_next is the first uid not looked at, else 0. */
+    int (*search)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+                  struct store_needle *needles, size_t n, uint32_t *ret_next,
+                  struct ph_error *reterr);
+    /* Keeps `in` (NULL: nothing), which must be the next after the one kept last; then gives the
+     * first letter above `after` that waits for its text. 1: there is one; 0: none, or nobody has
+     * searched this account yet. todo NULL: do not ask. */
+    int (*index)(struct store_account *a, const struct store_text *in, uint64_t after,
+                 struct store_todo *todo, struct ph_error *reterr);
 
     /* Checks every invariant of docs/store.md; repairs what is certain when `repair`. Returns the number of findings. */
     int (*check)(struct store_account *a, bool repair, store_finding_fn *found, void *ctx, struct ph_error *reterr);

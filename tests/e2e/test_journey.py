@@ -115,7 +115,7 @@ class OneHouse(unittest.TestCase):
     def test_status(self):
         status = self.house.status()
         roles = {p["process"] for p in status["processes"]}
-        self.assertTrue({"mx", "access", "relay", "resolver", "queue", "store", "keeper"} <= roles, roles)
+        self.assertTrue({"mx", "access", "relay", "resolver", "queue", "store", "keeper", "indexer"} <= roles, roles)
 
 
 class ThreeHouses(unittest.TestCase):

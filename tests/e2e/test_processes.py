@@ -12,7 +12,7 @@ from pathlib import Path
 
 import house
 
-ROLES = {"mx", "access", "relay", "resolver", "queue", "store", "keeper"}
+ROLES = {"mx", "access", "relay", "resolver", "queue", "store", "keeper", "indexer"}
 EX_UNAVAILABLE, EX_CONFIG = 69, 78
 
 

@@ -12,7 +12,7 @@ SRC = Path(__file__).resolve().parents[2] / "src"
 PUBLIC = SRC.parent / "include" / "posthouse"
 
 PURE = {"base"}
-MAIL = PURE | {"text", "mime", "sasl", "mailauth"}
+MAIL = PURE | {"text", "mime", "search", "sasl", "mailauth"}
 LOW = MAIL | {"os"}
 PROTO = {"proto/line", "proto/smtp", "proto/pop3", "proto/imap"}
 WIRE = PURE | {"sasl", "text", "proto/line"}
@@ -20,13 +20,13 @@ SERVER = LOW | PROTO | {"net", "ipc", "conf", "server/proc"}
 
 # room -> rooms whose headers it may include (its own always)
 MAY = {
-    "base": set(), "text": PURE, "sasl": PURE | {"text"}, "mime": PURE | {"text"}, "mailauth": PURE | {"text", "mime"}, "os": PURE,
+    "base": set(), "text": PURE, "sasl": PURE | {"text"}, "mime": PURE | {"text"}, "search": PURE | {"text", "mime"}, "mailauth": PURE | {"text", "mime"}, "os": PURE,
     "proto/line": PURE, "proto/smtp": WIRE, "proto/pop3": WIRE, "proto/imap": WIRE,
     "net": LOW | PROTO, "ipc": PURE | {"os"}, "conf": PURE | {"os", "ipc"}, "house": PURE | {"os"}, "store": PURE | {"os"},
     "queue": PURE | {"os"},
     "server/proc": PURE | {"os", "ipc", "conf", "net", "mime"}, "server/receive": SERVER,
     "server/mx": SERVER | {"server/receive"}, "server/access": SERVER | {"server/receive"}, "server/relay": SERVER, "server/resolver": SERVER,
-    "server/queue": SERVER | {"queue"}, "server/store": SERVER | {"store"}, "server/keeper": SERVER | {"house"},
+    "server/queue": SERVER | {"queue"}, "server/store": SERVER | {"store"}, "server/indexer": SERVER, "server/keeper": SERVER | {"house"},
     "server/parent": SERVER, "server": SERVER | {"admin", "server/parent"},
     "admin": LOW | {"ipc", "conf", "house", "store", "queue", "server/parent"},
     "post": LOW | PROTO | {"net"}, "lib": LOW | PROTO | {"net"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "ipc.md"
-ROLES = ["parent", "mx", "access", "relay", "resolver", "queue", "store", "keeper", "control"]
+ROLES = ["parent", "mx", "access", "relay", "resolver", "queue", "store", "keeper", "indexer", "control"]
 BEGIN, END = "<!-- the matrix: tests/rules/matrix.py --write -->\n", "<!-- end -->\n"
 
 

@@ -3,79 +3,18 @@
 #include "imap_search.h"
 #include <string.h>
 
-enum { TEXT_MAX = 64 * 1024 * 1024, US_A_DAY = 86400 };
-
-/* ---- case
- * ------------------------------------------------------------------------------------------------
- */
-
-/* Simple case folding of the alphabets that have case and are common in mail: Latin, Greek,
- * Cyrillic, Armenian. */
-static uint32_t fold(uint32_t u)
-{
-    if (u < 0x80)
-        return u >= 'A' && u <= 'Z' ? u + 32 : u;
-    if (u >= 0xc0 && u <= 0xde && u != 0xd7)
-        return u + 32;
-    if ((u >= 0x100 && u <= 0x137) || (u >= 0x14a && u <= 0x177) || (u >= 0x1e00 && u <= 0x1e95) ||
-        (u >= 0x1ea0 && u <= 0x1eff) || (u >= 0x460 && u <= 0x481) || (u >= 0x48a && u <= 0x4bf) ||
-        (u >= 0x4d0 && u <= 0x52f))
-        return u | 1;
-    if ((u >= 0x139 && u <= 0x148) || (u >= 0x179 && u <= 0x17e))
-        return u + (u & 1);
-    if (u >= 0x391 && u <= 0x3a9)
-        return u + 32;
-    if (u >= 0x410 && u <= 0x42f)
-        return u + 32;
-    if (u >= 0x400 && u <= 0x40f)
-        return u + 80;
-    if (u >= 0x531 && u <= 0x556)
-        return u + 48;
-    return u == 0x3c2 ? 0x3c3 : u;
-}
-
-/* Appends valid UTF-8 folded. Sequences that are not UTF-8 are copied as they are. */
-void imap_fold(ph_str in, struct ph_buf *out)
-{
-    for (size_t i = 0; i < in.n;) {
-        unsigned char ch = (unsigned char)in.p[i];
-        if (ch < 0x80) {
-            ph_buf_addc(out, (char)fold(ch));
-            i++;
-            continue;
-        }
-        size_t len = ch >= 0xf0 ? 4 : ch >= 0xe0 ? 3 : 2;
-        if (len > 3 || in.n - i < len) {
-            len = in.n - i < len ? in.n - i : len;
-            ph_buf_add(out, ph_str_sub(in, i, len));
-        } else {
-            uint32_t u = len == 2 ? (ch & 0x1fu) << 6 | ((unsigned char)in.p[i + 1] & 0x3fu)
-                                  : (ch & 0x0fu) << 12 | ((unsigned char)in.p[i + 1] & 0x3fu) << 6 |
-                                        ((unsigned char)in.p[i + 2] & 0x3fu);
-            u = fold(u);
-            if (u < 0x800) {
-                ph_buf_addc(out, (char)(0xc0 | u >> 6));
-            } else {
-                ph_buf_addc(out, (char)(0xe0 | u >> 12));
-                ph_buf_addc(out, (char)(0x80 | (u >> 6 & 0x3f)));
-            }
-            ph_buf_addc(out, (char)(0x80 | (u & 0x3f)));
-        }
-        i += len;
-    }
-}
+enum { US_A_DAY = 86400 };
 
 /* The key's value is folded already. */
 static bool holds(struct imap_candidate *m, ph_str text, ph_str folded)
 {
     ph_buf_clear(&m->scratch);
-    imap_fold(text, &m->scratch);
+    ph_search_fold(text, &m->scratch);
     if (ph_buf_err(&m->scratch)) {
         m->err = -PH_ENOMEM;
         return false;
     }
-    ph_str t = ph_buf_str(&m->scratch);
-    return folded.n == 0 || (folded.n <= t.n && memmem(t.p, t.n, folded.p, folded.n) != NULL);
+    return ph_search_holds(ph_buf_str(&m->scratch), folded);
 }
 
 static bool raw_holds(struct imap_candidate *m, ph_str raw, ph_str folded)
@@ -94,19 +33,10 @@ static bool raw_holds(struct imap_candidate *m, ph_str raw, ph_str folded)
 
 static bool address_holds(struct imap_candidate *m, const struct ph_address *list, ph_str folded)
 {
-    struct ph_buf b;
-    ph_buf_init(&b, NULL, TEXT_MAX);
-    for (const struct ph_address *a = list; a; a = a->next) {
-        ph_buf_add(&b, a->name);
-        ph_buf_add(&b, PH_STR(" <"));
-        ph_buf_add(&b, a->local);
-        ph_buf_addc(&b, '@');
-        ph_buf_add(&b, a->host);
-        ph_buf_add(&b, PH_STR(">, "));
-    }
-    bool yes = list && raw_holds(m, ph_buf_str(&b), folded);
-    ph_buf_done(&b);
-    return yes;
+    ph_buf_clear(&m->scratch);
+    if (ph_search_addresses(m->arena, list, &m->scratch) < 0 || ph_buf_err(&m->scratch))
+        m->err = -PH_ENOMEM;
+    return list && ph_search_holds(ph_buf_str(&m->scratch), folded);
 }
 
 static bool field_holds(struct imap_candidate *m, ph_str name, ph_str folded)
@@ -141,44 +71,30 @@ static bool envelope_holds(struct imap_candidate *m, const struct ph_imap_search
  * ------------------------------------------------------------------------------------------------------
  */
 
-/* The decoded text of every text part and of every header inside, as one, made when first asked
- * for. */
-static bool body_text(struct imap_candidate *m)
+/* Made when first asked for. */
+static bool has_text(struct imap_candidate *m)
 {
-    struct ph_message *msg;
     if (m->has_text)
         return true;
     m->has_text = true;
-    if (ph_mime_parse(m->arena, m->bytes, NULL, &msg) < 0) {
+    ph_buf_clear(&m->head);
+    ph_buf_clear(&m->text);
+    if (ph_search_text(m->arena, m->bytes, &m->head, &m->text) < 0) {
         m->err = -PH_ENOMEM;
         return false;
-    }
-    for (struct ph_part *p = msg->root; p; p = ph_part_next(p)) {
-        ph_str text;
-        if (p != msg->root && ph_field_text(m->arena, p->head, &text) == 0)
-            ph_buf_add(&m->text, text);
-        ph_buf_addc(&m->text, '\n');
-        if (p->kind == PH_PART_LEAF && ph_part_is(p, "text", NULL) &&
-            ph_part_text(msg, p, &m->text) == -PH_ENOMEM)
-            m->err = -PH_ENOMEM;
     }
     return true;
 }
 
 static bool body_holds(struct imap_candidate *m, ph_str folded)
 {
-    return body_text(m) && holds(m, ph_buf_str(&m->text), folded);
+    return has_text(m) && ph_search_holds(ph_buf_str(&m->text), folded);
 }
 
 static bool text_holds(struct imap_candidate *m, ph_str folded)
 {
-    struct ph_field f;
-    ph_str text;
-    for (ph_str head = ph_message_head(m->bytes); ph_field_next(&head, &f);)
-        if (holds(m, f.all, folded) ||
-            (ph_field_text(m->arena, f.value, &text) == 0 && holds(m, text, folded)))
-            return true;
-    return body_holds(m, folded);
+    return has_text(m) && (ph_search_holds(ph_buf_str(&m->head), folded) ||
+                           ph_search_holds(ph_buf_str(&m->text), folded));
 }
 
 /* ---- keys

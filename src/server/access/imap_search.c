@@ -30,6 +30,7 @@ static void search_free(void *job)
     ph_buf_done(&s->page);
     ph_buf_done(&s->uids);
     ph_buf_done(&s->found);
+    ph_buf_done(&s->m.head);
     ph_buf_done(&s->m.text);
     ph_buf_done(&s->m.scratch);
     ph_arena_free(s->m.arena);
@@ -122,7 +123,7 @@ static void rows_on(struct imap *im)
             if (req)
                 imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req,
                                        .session = im->s->grant, .mailbox = im->view.mailbox,
-                                       .uid = s->row.uid));
+                                       .uid = s->row.uid, .peek = true));
             return;
         }
         look(im, place);
@@ -190,7 +191,7 @@ static struct ph_imap_search *folded(struct ph_arena *a, const struct ph_imap_se
         bool text = k->value.n && k->key != PH_IMAP_KEY_KEYWORD && k->key != PH_IMAP_KEY_UNKEYWORD;
         ph_buf_init(&b, NULL, 1024 * 1024);
         if (text) {
-            imap_fold(k->value, &b);
+            ph_search_fold(k->value, &b);
             copy->value = ph_arena_copy(a, ph_buf_str(&b));
         }
         bool failed = ph_buf_err(&b) < 0 || (text && !copy->value.p);
@@ -261,6 +262,7 @@ void imap_run_search(struct imap *im)
     ph_buf_init(&s->page, NULL, PAGE_MAX);
     ph_buf_init(&s->uids, NULL, UIDS_MAX);
     ph_buf_init(&s->found, NULL, FOUND_MAX);
+    ph_buf_init(&s->m.head, NULL, MESSAGE_ARENA);
     ph_buf_init(&s->m.text, NULL, MESSAGE_ARENA);
     ph_buf_init(&s->m.scratch, NULL, MESSAGE_ARENA);
     s->root = folded(a, c->search.root);

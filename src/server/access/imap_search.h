@@ -3,6 +3,7 @@
 #ifndef ACCESS_IMAP_SEARCH_H
 #define ACCESS_IMAP_SEARCH_H
 #include "imap_session.h"
+#include "search.h"
 #include "summary.h"
 
 /* A message while it is looked at. row has what imap_search_needs asked for; bytes: the whole
@@ -13,15 +14,14 @@ struct imap_candidate {
     bool recent;
     const struct ph_summary *summary; /* NULL: none */
     ph_str bytes;
-    struct ph_arena *arena;      /* of this message */
-    struct ph_buf text, scratch; /* decoded text; what is compared */
+    struct ph_arena *arena;            /* of this message */
+    struct ph_buf head, text, scratch; /* of search.h; what is compared */
     bool has_text;
     int err; /* out of memory: the answer is not to be trusted */
 };
 
-/* Texts in the keys must be folded (imap_fold). */
+/* Texts in the keys must be folded (ph_search_fold). */
 bool imap_search_matches(const struct ph_imap_search *k, struct imap_candidate *m);
 unsigned imap_search_needs(const struct ph_imap_search *k); /* IPC_F_ mask */
-void imap_fold(ph_str in, struct ph_buf *out);
 
 #endif

@@ -34,7 +34,7 @@ void parent_title(int role, unsigned instance, char *ret_title, size_t n)
 bool parent_title_parse(const char *title, int *ret_role, unsigned *ret_instance)
 {
     char one[64];
-    for (int role = ROLE_MX; role <= ROLE_KEEPER; role++) {
+    for (int role = ROLE_MX; role <= ROLE_INDEXER; role++) {
         for (unsigned i = 0; i < 32; i++) {
             parent_title(role, i, one, sizeof one);
             if (strcmp(one, title))

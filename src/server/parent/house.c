@@ -26,11 +26,9 @@ enum {
 };
 
 static const unsigned stages[] = {
-    IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS),
-    IPC_BIT(ROLE_RELAY),
-    IPC_BIT(ROLE_QUEUE) | IPC_BIT(ROLE_RESOLVER),
-    IPC_BIT(ROLE_STORE),
-    IPC_BIT(ROLE_KEEPER),
+    IPC_BIT(ROLE_MX) | IPC_BIT(ROLE_ACCESS),      IPC_BIT(ROLE_RELAY),
+    IPC_BIT(ROLE_QUEUE) | IPC_BIT(ROLE_RESOLVER), IPC_BIT(ROLE_STORE),
+    IPC_BIT(ROLE_KEEPER) | IPC_BIT(ROLE_INDEXER),
 };
 
 enum { STAGES = sizeof stages / sizeof *stages };
@@ -76,7 +74,8 @@ static void on_tickets(void *ctx)
  * already. */
 void house_start(struct parent *p)
 {
-    static const int single[] = {ROLE_KEEPER, ROLE_STORE, ROLE_QUEUE, ROLE_RESOLVER, ROLE_RELAY};
+    static const int single[] = {ROLE_KEEPER,   ROLE_STORE, ROLE_QUEUE,
+                                 ROLE_RESOLVER, ROLE_RELAY, ROLE_INDEXER};
     for (size_t i = 0; i < sizeof single / sizeof *single; i++)
         add(p, single[i], 1);
     add(p, ROLE_MX, p->conf->mx_processes);

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 enum {
-    CHILDREN_MAX = 80, /* five of one kind, 32 mx, 32 access */
+    CHILDREN_MAX = 80, /* six of one kind, 32 mx, 32 access */
     LISTENERS_MAX = 512,
     CONTROLS_MAX = 16,
     COUNTERS_MAX = 65536,

@@ -61,7 +61,7 @@ int user_check(const struct parent *p)
                 PH_FMT(p->conf->user));
         return EX_CONFIG;
     }
-    for (int role = ROLE_MX; role <= ROLE_KEEPER; role++) {
+    for (int role = ROLE_MX; role <= ROLE_INDEXER; role++) {
         pw = getpwuid((uid_t)(FIRST_USER + role));
         if (!pw)
             continue;

@@ -227,7 +227,7 @@ static enum ipc_type forbidden(int role, int peer)
 
 static int some_peer(int role)
 {
-    for (int peer = ROLE_KEEPER; peer > ROLE_PARENT; peer--)
+    for (int peer = ROLE_INDEXER; peer > ROLE_PARENT; peer--)
         if (peer != role && ipc_may_talk(role, peer))
             return peer;
     return ROLE_PARENT;

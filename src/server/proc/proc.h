@@ -90,5 +90,6 @@ void proc_wait_cancel(struct proc_waits *w, const void *who); /* the asker is go
 void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx), void *ctx);
 size_t proc_waits_count(const struct proc_waits *w);
 
-extern const struct proc_def proc_mx, proc_access, proc_relay, proc_resolver, proc_queue, proc_store, proc_keeper;
+extern const struct proc_def proc_mx, proc_access, proc_relay, proc_resolver, proc_queue,
+    proc_store, proc_keeper, proc_indexer;
 #endif

@@ -365,6 +365,52 @@ static int run_changes(struct job *j, struct store_account *a, struct ph_error *
     return r < 0 ? r : 0;
 }
 
+enum { NEEDLES_MAX = 16 };
+
+static int add_hit(struct job *j, const struct store_needle *x)
+{
+    struct ph_buf yes, maybe;
+    ph_buf_init(&yes, NULL, 458752);
+    ph_buf_init(&maybe, NULL, 458752);
+    uidset_print(&x->yes, &yes);
+    uidset_print(&x->maybe, &maybe);
+    struct ipc_hit row = {ph_buf_str(&yes), ph_buf_str(&maybe)};
+    ipc_add(hit, &j->rows, &row);
+    bool failed = ph_buf_err(&yes) || ph_buf_err(&maybe) || ph_buf_err(&j->rows);
+    ph_buf_done(&yes);
+    ph_buf_done(&maybe);
+    return failed ? -PH_ENOMEM : 0;
+}
+
+static int run_search(struct job *j, struct store_account *a, struct ph_error *reterr)
+{
+    const struct ipc_MSG_SEARCH *m = &j->ask.MSG_SEARCH;
+    struct store_needle needles[NEEDLES_MAX] = {0};
+    struct ipc_needle row;
+    struct uidset uids;
+    uint32_t next = 0;
+    size_t n = 0;
+    ph_str rows = m->needles;
+    for (; n < NEEDLES_MAX && ipc_each(needle, &rows, &row); n++)
+        needles[n] = (struct store_needle){.in = (enum store_find_in)row.kind, .text = row.text};
+    if (rows.n > 0)
+        return ph_fail(reterr, PH_ELIMIT, 0, "at most %d texts at a time", NEEDLES_MAX);
+    int r = parse_uids(m->uids, &uids, reterr);
+    if (r < 0)
+        return r;
+    r = be->search(a, m->mailbox, &uids, needles, n, &next, reterr);
+    for (size_t i = 0; i < n; i++) {
+        if (r >= 0 && add_hit(j, &needles[i]) < 0)
+            r = ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
+        uidset_done(&needles[i].yes);
+        uidset_done(&needles[i].maybe);
+    }
+    uidset_done(&uids);
+    j->answer.MSG_SEARCHED.hits = ph_buf_str(&j->rows);
+    j->answer.MSG_SEARCHED.next = next;
+    return r < 0 ? r : 0;
+}
+
 static int add_usage(void *ctx, const struct store_mailbox *m)
 {
     struct ipc_QUOTA_TOLD *q = ctx;
@@ -405,6 +451,8 @@ const struct op store_ops_table[IPC_TYPE_COUNT] = {
     OP(MSG_COPY, MSG_COPIED, TEXT(MSG_COPIED), .run = run_copy, .durable = true),
     OP(MSG_EXPUNGE, MSG_EXPUNGED, TEXT(MSG_EXPUNGED), .run = run_expunge),
     OP(MB_CHANGES, MB_CHANGED, .run = run_changes),
+    OP(MSG_SEARCH, MSG_SEARCHED, TEXT(MSG_SEARCHED), .run = run_search),
+    [IPC_INDEXED] = {.run = index_run}, /* nobody is answered */
     OP(QUOTA_GET, QUOTA_TOLD, .run = run_quota),
     OP(SYNC, STORE_DONE, TEXT(STORE_DONE), .run = run_nothing, .durable = true),
     [IPC_REVOKE] = {.run = run_nothing}, /* the worker erases; nobody is answered */

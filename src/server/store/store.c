@@ -45,8 +45,10 @@ static int setup(struct proc *p, struct ph_error *reterr)
     p->state = h;
     h->worker_n = cores < 2 ? 2 : cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
     h->max_message = p->conf ? (uint64_t)p->conf->max_message_size : 0;
-    if (p->conf)
+    if (p->conf) {
         reload(p);
+        h->no_index = !p->conf->search_index;
+    }
     h->hand_over = (struct ph_later){.fn = worker_hand_over, .ctx = h};
     pthread_mutex_init(&h->done_lock, NULL);
     pthread_mutex_init(&h->sync_lock, NULL);
@@ -107,6 +109,11 @@ static void note(struct house_store *h, struct job *j)
 
 static void answer(struct house_store *h, struct job *j)
 {
+    if (j->answer.type == IPC_INDEX) {
+        index_ask(h, j);
+        job_free(j);
+        return;
+    }
     bool there = j->epoch == *epoch_of(h, j->role, j->instance);
     struct ipc_chan *c = there ? proc_peer_at(h->p, j->role, j->instance) : NULL;
     if (j->ask.type != IPC_GRANT || c)
@@ -285,6 +292,8 @@ static void peer_down(struct proc *p, int role, unsigned instance)
 {
     struct house_store *h = p->state;
     ++*epoch_of(h, role, instance);
+    if (role == ROLE_INDEXER)
+        index_lost(h);
     if (role == ROLE_ACCESS)
         sessions_end_instance(h->sessions, instance);
 }
@@ -320,6 +329,7 @@ static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_MSG_COPY] = on_request,   [IPC_MSG_EXPUNGE] = on_request,
     [IPC_MB_CHANGES] = on_request, [IPC_SYNC] = on_request,
     [IPC_QUOTA_GET] = on_request,  [IPC_LIMITS] = on_limits,
+    [IPC_MSG_SEARCH] = on_request, [IPC_INDEXED] = index_answered,
 };
 
 const struct proc_def proc_store = {

@@ -108,6 +108,18 @@ struct queue { /* of jobs, between two threads */
     struct job *head, *tail;
 };
 
+/* Accounts whose letters are to be read for the index, and how far the first of them is. */
+enum { INDEX_ACCOUNTS = 64 };
+struct index_account {
+    uint64_t id;
+    char folder[STORE_FOLDER_MAX + 1];
+};
+struct indexing {
+    struct index_account accounts[INDEX_ACCOUNTS]; /* a ring */
+    unsigned first, n, under_way;
+    uint64_t sent; /* the last email asked for */
+};
+
 struct worker {
     struct house_store *h;
     pthread_t thread;
@@ -117,6 +129,7 @@ struct worker {
     struct store *store;
     struct dirty *dirty;   /* accounts with commits that are not on disk */
     int64_t round_us;      /* how long the last sync took */
+    struct indexing index;
     struct job *fresh, *fresh_tail; /* main thread: not yet handed over */
 };
 
@@ -144,6 +157,8 @@ struct house_store {
     unsigned epochs[ROLE_COUNT][256];
     struct sessions *sessions;
     struct limits *limits;
+    struct waiting *reading, *reading_tail; /* by the indexer */
+    bool no_index;
     struct counters count;
     uint64_t max_message;
     char root[4096];
@@ -161,6 +176,16 @@ int requests_add(struct requests *l, uint64_t req, unsigned epoch);
 void sync_give(struct house_store *h, struct sync_task *t);
 void *syncer_main(void *h);
 struct dirty *dirty_free(struct dirty *d);
+
+/* ---- index.c: worker */
+void index_want(struct worker *w, uint64_t account, ph_str folder);
+void index_feed(struct worker *w);
+int index_run(struct job *j, struct store_account *a, struct ph_error *reterr);
+void index_returned(struct worker *w, const struct job *jobs); /* after their run */
+/* ... main thread */
+void index_ask(struct house_store *h, struct job *j);
+proc_handler index_answered;
+void index_lost(struct house_store *h); /* the indexer is down */
 
 /* ---- limits.c: what accounts may hold; any thread */
 struct limits *limits_new(void);

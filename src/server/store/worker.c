@@ -261,12 +261,18 @@ static void run_group(struct worker *w, struct job *jobs)
     int r = be->account(w->store, jobs->account, jobs->folder,
                         create ? STORE_OPEN_CREATE : STORE_OPEN, &a, &e);
     if (r < 0) {
+        index_returned(w, jobs);
         ph_log(PH_LOG_ERROR, PH_STR(""), "account", "folder=%.*s error=%s", PH_FMT(jobs->folder),
                e.text);
         fail_all(w, jobs, r, &e);
         return;
     }
     run_batches(w, a, jobs);
+    index_returned(w, jobs);
+    for (struct job *j = jobs; j; j = j->next)
+        if (j->ask.type == IPC_DELIVER || j->ask.type == IPC_MSG_APPEND ||
+            j->ask.type == IPC_MSG_SEARCH)
+            index_want(w, j->account, j->folder);
     struct job *later = sort_out(w, jobs, &d);
     if (!later)
         return;
@@ -365,6 +371,7 @@ static void worker_loop(struct worker *w)
             run_round(w, jobs);
         int64_t now = ph_mono_us();
         sync_round(w, now);
+        index_feed(w);
         if (!jobs && now >= tend_at) {
             int more = be->tend(w->store, ph_wall_us(), IDLE_US);
             tend_at = more ? now : now + TEND_EVERY_US;
@@ -413,8 +420,11 @@ void worker_hand_over(void *ctx)
 
 static int start_worker(struct house_store *h, struct worker *w, struct ph_error *reterr)
 {
-    struct store_options opt = {
-        .root = h->root, .max_message = h->max_message, .limits = limits_get, .ctx = h->limits};
+    struct store_options opt = {.root = h->root,
+                                .max_message = h->max_message,
+                                .limits = limits_get,
+                                .ctx = h->limits,
+                                .no_index = h->no_index};
     pthread_condattr_t attr;
     w->h = h;
     int r = be->new(&opt, &w->store, reterr);

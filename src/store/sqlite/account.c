@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096, PLAIN_MAX = 4 * 1024 * 1024 };
 static const int64_t KEY_AGE = (int64_t)45 * 86400 * 1000000,
                      PRUNE_EVERY = (int64_t)86400 * 1000000;
 
@@ -32,10 +32,11 @@ static int store_new(const struct store_options *opt, struct store **ret_store,
     s->flush = opt->flush;
     s->limits = opt->limits;
     s->ctx = opt->ctx;
+    s->no_index = opt->no_index;
     s->zc = ZSTD_createCCtx();
     s->zd = ZSTD_createDCtx();
     ph_buf_init(&s->packed, NULL, ZSTD_COMPRESSBOUND(4 * STORE_INLINE_MAX));
-    ph_buf_init(&s->plain, NULL, STORE_INLINE_MAX);
+    ph_buf_init(&s->plain, NULL, PLAIN_MAX);
     if (!s->root || (opt->vfs && !s->vfs) || !s->zc || !s->zd) {
         store_free(s);
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
@@ -360,6 +361,8 @@ static int store_tend(struct store *s, int64_t now_us, int64_t idle_us)
         if (a->txn || !a->db)
             continue;
         settle(a);
+        if (index_clean(a) > 0)
+            return 1;
         if (a->wal && atomic_load(&a->wal->pages) >= CHECKPOINT_PAGES) {
             atomic_store(&a->wal->pages, 0);
             sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -388,5 +391,7 @@ const struct store_ops store_sqlite = {
     .copy = sq_copy,
     .expunge = sq_expunge,
     .changes = sq_changes,
+    .search = sq_search,
+    .index = sq_index,
     .check = sq_check,
 };

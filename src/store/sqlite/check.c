@@ -27,7 +27,8 @@ static const struct rule rules[] = {
      "UNION ALL SELECT 'message', account"
      " FROM message UNION ALL SELECT 'email', account FROM email UNION ALL SELECT 'content', "
      "account FROM content UNION ALL"
-     " SELECT 'gone', account FROM gone UNION ALL SELECT 'delivered', account FROM delivered)"
+     " SELECT 'gone', account FROM gone UNION ALL SELECT 'delivered', account FROM delivered UNION "
+     "ALL SELECT 'uidl', account FROM uidl)"
      " WHERE account <> (SELECT account FROM account)",
      NULL},
     {"SELECT 'there are ' || count(*) || ' account rows' FROM account HAVING count(*) <> 1", NULL},
@@ -52,6 +53,12 @@ static const struct rule rules[] = {
      "first, last, lead(first) OVER"
      " (PARTITION BY mailbox ORDER BY first) nx FROM gone) WHERE nx <= last OR last < first",
      NULL},
+    {"SELECT 'mailbox ' || mailbox || ': a UIDL of ' || uid || ', which is not there' FROM uidl u "
+     "WHERE "
+     "NOT EXISTS (SELECT 1 FROM message m WHERE m.account=u.account AND m.mailbox=u.mailbox AND "
+     "m.uid=u.uid)",
+     "DELETE FROM uidl WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.account=uidl.account AND "
+     "m.mailbox=uidl.mailbox AND m.uid=uidl.uid)"},
     /* 4 */
     {"SELECT 'mailbox ' || name || ': modseq is behind' FROM mailbox WHERE modseq < max((SELECT "
      "coalesce(max(modseq), 0) " MESSAGES_OF
@@ -112,6 +119,7 @@ static const struct rule rules[] = {
 struct checking {
     struct store_account *a;
     bool repair;
+    bool repair_all; /* these rules are repaired together, afterwards */
     store_finding_fn *found;
     void *ctx;
     int count;
@@ -132,7 +140,7 @@ static int check_rule(struct checking *k, const struct rule *rule)
     bool fixes = k->repair && rule->fix;
     while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         if (k->count - before < FINDINGS_EACH)
-            report(k, (const char *)sqlite3_column_text(st, 0), fixes);
+            report(k, (const char *)sqlite3_column_text(st, 0), fixes || k->repair_all);
         rc = SQLITE_OK;
     }
     sqlite3_finalize(st);
@@ -219,6 +227,47 @@ static int check_uids(struct checking *k)
     return r;
 }
 
+/* The search index: derived, so that anything wrong with it is mended by making it anew. */
+static int check_index(struct checking *k)
+{
+    static const struct rule of_index[] = {
+        {"SELECT 'text ' || emailid || ' belongs to no email' FROM text WHERE emailid NOT IN "
+         "(SELECT emailid FROM email) AND emailid NOT IN (SELECT emailid FROM dropped)",
+         NULL},
+        {"SELECT 'email ' || emailid || ' has no text' FROM email, account WHERE emailid <= "
+         "indexed "
+         "AND emailid NOT IN (SELECT emailid FROM text)",
+         NULL},
+        {"SELECT 'text ' || emailid || ' is ahead of the index' FROM text, account WHERE emailid > "
+         "indexed",
+         NULL},
+    };
+    struct store_account *a = k->a;
+    struct ids texts = {0};
+    int r = 0, before = k->count;
+    if (a->indexed < 0)
+        return 0;
+    k->repair_all = k->repair;
+    for (size_t i = 0; r >= 0 && i < sizeof of_index / sizeof *of_index; i++)
+        r = check_rule(k, &of_index[i]);
+    sqlite3_stmt *st = r < 0 ? NULL : sq_start(a, ST_TEXT_ALL, "");
+    while (st && r >= 0 && (r = sq_step(a, st)) > 0)
+        r = ids_add(&texts, (uint64_t)sqlite3_column_int64(st, 0));
+    for (size_t i = 0; r >= 0 && i < texts.n; i++) {
+        ph_str head, body;
+        r = index_text(a, texts.v[i], &head, &body);
+        if (r == -PH_ECORRUPT) {
+            report(k, a->err.text, k->repair);
+            r = 0;
+        }
+    }
+    k->repair_all = false;
+    free(texts.v);
+    if (r >= 0 && k->repair && k->count > before)
+        r = index_forget(a);
+    return r < 0 ? r : 0;
+}
+
 /* Every body unpacks to its size. */
 static int check_bodies(struct checking *k)
 {
@@ -285,7 +334,11 @@ static int check_files(struct checking *k)
 int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void *ctx,
              struct ph_error *reterr)
 {
-    struct checking k = {a, repair, found, ctx, 0, (time_t)(sq_now() / 1000000) - 1};
+    struct checking k = {.a = a,
+                         .repair = repair,
+                         .found = found,
+                         .ctx = ctx,
+                         .before = (time_t)(sq_now() / 1000000) - 1};
     int r = sq_enter(a, repair);
     if (r >= 0)
         r = check_integrity(&k);
@@ -299,6 +352,8 @@ int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void
         r = sq_load(a); /* the rules wrote beside our memory */
     if (r >= 0)
         r = check_uids(&k);
+    if (r >= 0)
+        r = check_index(&k);
     if (r >= 0)
         r = check_bodies(&k);
     if (r >= 0)

@@ -14,6 +14,9 @@ static int unref(struct store_account *a, uint64_t emailid)
         return sq_run(a, ST_EMAIL_UNREF, "i", (int64_t)emailid);
     enum form form = (enum form)sqlite3_column_int(st, 0);
     sqlite3_reset(st);
+    r = index_dropped(a, emailid);
+    if (r < 0)
+        return r;
     if (form <= FORM_ZSTD)
         return sq_run(a, ST_CONTENT_DEL, "i", (int64_t)emailid);
     return ids_add(&a->dead_now, emailid) < 0 ? sq_fail(a, PH_ENOMEM, 0, "out of memory") : 0;

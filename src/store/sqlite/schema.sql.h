@@ -9,6 +9,20 @@ enum { SCHEMA_VERSION = 2 };
     "CREATE TABLE uidl(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"  \
     " uidl TEXT NOT NULL, PRIMARY KEY(account, mailbox, uid)) WITHOUT ROWID;"
 
+/*
+ * The search index, made by the first search; all of it can be made anew from the letters.
+ * text: data NULL: could not be read; else zstd of the head (its length in `head`) and the body
+ * behind it (together `size`). gram: the grams of search.c in hexadecimal, one word each; dropped:
+ * letters that are gone, whose index entries are not yet.
+ */
+#define SCHEMA_SEARCH                                                                              \
+    "CREATE TABLE text(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY, head INTEGER NOT"    \
+    " NULL, size INTEGER NOT NULL, data BLOB);"                                                    \
+    "CREATE TABLE dropped(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY);"                 \
+    "CREATE INDEX text_unread ON text(emailid) WHERE data IS NULL;"                                \
+    "CREATE VIRTUAL TABLE gram USING fts5(grams, content='', columnsize=0, detail=none,"           \
+    " tokenize='ascii');"
+
 /* upgrades[v]: from version v to v + 1; account.version is set behind them, in the same
  * transaction. */
 #define SCHEMA_UPGRADES                                                                            \

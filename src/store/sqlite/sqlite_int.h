@@ -80,6 +80,7 @@ struct store_account {
     bool unsynced; /* committed since the last mark */
     bool meta_dirty;
     bool uidls; /* some message has one */
+    bool wants_index; /* it was searched */
     int64_t data_version, pruned, used, indexed;
     uint64_t uidvalidity, mailbox_next, email_next, email_limit;
     struct mbox *mb; /* in name order */
@@ -103,6 +104,7 @@ struct store {
     int (*flush)(int fd);
     void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
     void *ctx;
+    bool no_index;
     struct store_account *hash[HASH], *newest, *oldest;
     ZSTD_CCtx *zc;
     ZSTD_DCtx *zd;
@@ -197,6 +199,29 @@ int body_unpack(struct store_account *a, enum form form, uint64_t emailid, ph_st
 /* A larger one, into a sealed memory file. */
 int body_unpack_fd(struct store_account *a, enum form form, uint64_t emailid, ph_str data, uint64_t size, int *ret_fd);
 void body_path(const char *dir, uint64_t emailid, const char *suffix, char *out, size_t n);
+
+/* ---- grams.c: what the index knows of a text */
+struct grams {
+    uint32_t *v; /* sorted, each once */
+    size_t n, cap;
+};
+/* Of folded UTF-8: 0 or -PH_ENOMEM. Every gram of a substring is one of the whole. */
+int grams_add(struct grams *g, ph_str text);
+void grams_sort(struct grams *g);
+void grams_done(struct grams *g);
+/* As words of a text, or as a query for all of them. */
+void grams_print(const struct grams *g, const char *between, struct ph_buf *out);
+
+/* ---- index.c, search.c */
+int sq_index(struct store_account *a, const struct store_text *in, uint64_t after,
+             struct store_todo *todo, struct ph_error *reterr);
+int sq_search(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+              struct store_needle *needles, size_t n, uint32_t *ret_next, struct ph_error *reterr);
+/* The text of a letter: 1; 0: there is none. Borrowed until the next pack or unpack. */
+int index_text(struct store_account *a, uint64_t emailid, ph_str *ret_head, ph_str *ret_body);
+int index_dropped(struct store_account *a, uint64_t emailid); /* its last message is gone */
+int index_clean(struct store_account *a);                     /* some of them; 1: there are more */
+int index_forget(struct store_account *a);                    /* the whole index; it is made anew */
 
 /* ---- check.c */
 int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void *ctx, struct ph_error *reterr);

@@ -17,10 +17,10 @@
 
 /* ---- what proc gives, for one process in a test -------------------------------------------- */
 
-enum { KEEPER, QUEUE, ACCESS0, ACCESS1, PEERS, INBOX_MAX = 512 };
+enum { KEEPER, QUEUE, ACCESS0, ACCESS1, INDEXER, PEERS, INBOX_MAX = 512 };
 
 static struct ipc_chan *to_peer[PEERS], *at_peer[PEERS]; /* the store's ends, and ours */
-static const int roles[PEERS] = {ROLE_KEEPER, ROLE_QUEUE, ROLE_ACCESS, ROLE_ACCESS};
+static const int roles[PEERS] = {ROLE_KEEPER, ROLE_QUEUE, ROLE_ACCESS, ROLE_ACCESS, ROLE_INDEXER};
 static struct proc proc;
 static bool finished;
 
@@ -42,6 +42,12 @@ void proc_done(struct proc *p)
 {
     finished = true;
     ph_loop_stop(p->loop);
+}
+
+void proc_broken(struct proc *p, struct ipc_chan *peer, const char *why)
+{
+    (void)p, (void)peer;
+    fail_msg("broken: %s", why);
 }
 
 /* What a peer received: kept until the next wait, strings copied. */
@@ -97,6 +103,9 @@ static void at_peer_message(void *ctx, struct ipc_chan *from, struct ipc_msg *ms
         break;
     case IPC_MB_CHANGED:
         keep(&l->msg.MB_CHANGED.messages, &p), keep(&l->msg.MB_CHANGED.gone, &p);
+        break;
+    case IPC_MSG_SEARCHED:
+        keep(&l->msg.MSG_SEARCHED.hits, &p);
         break;
     case IPC_SYNCED:
         keep(&l->msg.SYNCED.reqs, &p);
@@ -267,6 +276,8 @@ static void deliver(uint64_t req, uint64_t qid, uint64_t account, ph_str body)
                               .folder = ph_str_c(folder), .mailbox = PH_STR("INBOX"), .message_id = PH_STR("<m@h>"), .size = body.n,
                               .summary = PH_STR("s"), .body = body), 0);
 }
+
+static uint64_t mailbox_id;
 
 static bool synced(uint64_t req)
 {
@@ -501,10 +512,84 @@ static void peers_die(void **state)
     assert_true(synced(1));
 }
 
+/* ---- the index ---------------------------------------------------------------------------- */
+
+static void search(const char *text, char yes[64], char maybe[64])
+{
+    struct ph_buf rows;
+    struct ipc_hit hit = {0};
+    ph_buf_init(&rows, NULL, 4096);
+    struct ipc_needle needle = {.kind = IPC_IN_TEXT, .text = ph_str_c(text)};
+    ipc_add(needle, &rows, &needle);
+    const struct ipc_MSG_SEARCHED *m =
+        ASK(ACCESS0, MSG_SEARCHED, MSG_SEARCH, .session = 1, .mailbox = mailbox_id,
+            .uids = PH_STR("1:9"), .needles = ph_buf_str(&rows));
+    ph_buf_done(&rows);
+    assert_int_equal(m->verdict, IPC_OK);
+    assert_int_equal(m->next, 0);
+    ph_str hits = m->hits;
+    assert_true(ipc_each(hit, &hits, &hit));
+    snprintf(yes, 64, "%.*s", PH_FMT(hit.yes));
+    snprintf(maybe, 64, "%.*s", PH_FMT(hit.maybe));
+}
+
+static void read_letter(uint64_t emailid)
+{
+    assert_int_equal(ipc_send(at_peer[INDEXER], INDEXED, -1, .req = emailid,
+                              .head = PH_STR("SUBJECT: HI\n"), .body = PH_STR("HELLO")),
+                     0);
+}
+
+/* Nothing is known, then something; an indexer that dies over a letter gets the others, not that
+ * one. */
+static void indexing(void **state)
+{
+    (void)state;
+    char yes[64], maybe[64];
+    for (uint64_t i = 1; i <= 3; i++) {
+        deliver(i, i, 1, PH_STR("Subject: hi\r\n\r\nhello\r\n"));
+        UNTIL(got(IPC_DELIVERED, i));
+    }
+    grant(1, 0, 1);
+    const struct ipc_MB_OPENED *o =
+        ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 1, .name = PH_STR("INBOX"));
+    struct ipc_mailbox box;
+    ph_str row = o->mailbox;
+    assert_true(ipc_each(mailbox, &row, &box));
+    mailbox_id = box.id;
+    search("HELLO", yes, maybe);
+    assert_string_equal(yes, "");
+    assert_string_equal(maybe, "1:3");
+    UNTIL(got(IPC_INDEX, 1) && got(IPC_INDEX, 2) && got(IPC_INDEX, 3));
+    read_letter(1);
+    do
+        search("HELLO", yes, maybe);
+    while (strcmp(yes, "1"));
+    assert_string_equal(maybe, "2:3");
+    search("NOTHING", yes, maybe);
+    assert_string_equal(yes, "");
+    to_peer[INDEXER] = ipc_chan_free(to_peer[INDEXER]);
+    at_peer[INDEXER] = ipc_chan_free(at_peer[INDEXER]);
+    connect_peer(INDEXER);
+    forget();
+    proc_store.peer_down(&proc, ROLE_INDEXER, 0);
+    UNTIL(got(IPC_INDEX, 3));
+    assert_null(got(IPC_INDEX, 2));
+    read_letter(3);
+    do
+        search("HELLO", yes, maybe);
+    while (strcmp(yes, "1,3"));
+    assert_string_equal(maybe, "2"); /* always looked at */
+    deliver(4, 4, 1, PH_STR("more"));
+    UNTIL(got(IPC_INDEX, 4)); /* what comes later follows by itself */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(delivery), T(bad_requests), T(events), T(messages), T(first_reading), T(pop3_lock), T(revoked), T(peers_die)};
+    const struct CMUnitTest tests[] = {T(delivery), T(bad_requests),  T(events),
+                                       T(messages), T(first_reading), T(pop3_lock),
+                                       T(revoked),  T(peers_die),     T(indexing)};
     ph_log_init("store", 0, 2, PH_LOG_HUMAN, PH_LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
