@@ -222,6 +222,15 @@ PH_EXPORT PH_MUST_CHECK int ph_field_unfold(struct ph_arena *arena, ph_str raw, 
  * not UTF-8 read as windows-1252. Always valid UTF-8. 0 or -PH_ENOMEM. */
 PH_EXPORT PH_MUST_CHECK int ph_field_text(struct ph_arena *arena, ph_str raw, ph_str *ret_text);
 
+/* The same where bytes that are not UTF-8 are in the charset named (empty: windows-1252):
+ * programs that write raw bytes into a header mostly use the charset of the text, which
+ * ph_message_charset gives. */
+PH_EXPORT PH_MUST_CHECK int ph_field_text_in(struct ph_arena *arena, ph_str raw, ph_str charset,
+                                             ph_str *ret_text);
+
+/* A raw MIME-Version value (RFC 2045 4): "1.0 (produced by X)". 0 or -PH_ESYNTAX. */
+PH_EXPORT PH_MUST_CHECK int ph_mime_version(ph_str raw, unsigned *ret_major, unsigned *ret_minor);
+
 /* ---- addresses (RFC 5322 3.4, 4.4; RFC 6532) ------------------------------------------------ */
 
 enum ph_address_kind {
@@ -400,6 +409,9 @@ PH_EXPORT PH_MUST_CHECK int ph_message_view(struct ph_arena *arena, const struct
 /* The part whose text a person reads first: the text/plain of an alternative, else its
  * text/html, attachments passed over. NULL when there is none. Allocates nothing. */
 PH_EXPORT const struct ph_part *ph_message_text_part(const struct ph_message *m);
+
+/* The charset that ph_message_text_part declares; empty when none. */
+PH_EXPORT ph_str ph_message_charset(const struct ph_message *m);
 
 /* The text to read, appended as UTF-8 with LF: all of ph_view.text one below the other, HTML
  * turned into text, format=flowed unwrapped (RFC 3676). */

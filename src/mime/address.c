@@ -147,7 +147,7 @@ static ph_str domain(struct reader *r)
     for (skip_space(r); r->p < r->end; skip_space(r)) {
         char c = *r->p;
         bool dot = c == '.';
-        if (c == '[') {
+        if (c == '[' && !need_dot) {
             const char *close = memchr(r->p, ']', (size_t)(r->end - r->p));
             const char *stop = close ? close + 1 : r->p + 1;
             while (r->p < stop)
@@ -165,20 +165,27 @@ static ph_str domain(struct reader *r)
     return (ph_str){from, (size_t)(r->to - from)};
 }
 
-/* In brackets, before '@' or '>': the local part. */
+/* In brackets, before '@' or '>': the local part. White space beside dots goes (RFC 5322 4.4);
+ * between two words, where it must not stand, it is kept, for the words are what somebody wrote. */
 static ph_str local_part(struct reader *r)
 {
     char *from = r->to;
+    const char *after = NULL; /* the end of the last word */
     for (skip_space(r); r->p < r->end; skip_space(r)) {
         char c = *r->p;
         if (c == '@' || c == '>' || c == ',' || c == '<')
             break;
-        if (c == '"' && quoted(r))
+        if (after && after < r->p && is_space(*after) && c != '.' && r->to[-1] != '.')
+            put(r, ' ');
+        if (c == '"' && quoted(r)) {
+            after = r->to > from ? r->p : NULL;
             continue;
+        }
         if (is_special(c))
             put(r, *r->p++);
         else
             atom(r);
+        after = r->to > from ? r->p : NULL;
     }
     return (ph_str){from, (size_t)(r->to - from)};
 }

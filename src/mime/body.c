@@ -51,6 +51,12 @@ int ph_part_text(const struct ph_message *m, const struct ph_part *p, struct ph_
 
 /* ---- the text to read ---- */
 
+ph_str ph_message_charset(const struct ph_message *m)
+{
+    const struct ph_part *p = ph_message_text_part(m);
+    return p ? ph__charset_of(p) : (ph_str){0};
+}
+
 static bool param_is(const struct ph_part *p, const char *name, const char *value)
 {
     return ph_str_ieq(ph__param_raw(p->params, ph_str_c(name)), ph_str_c(value));

@@ -152,3 +152,31 @@ int ph__content_field(struct ph_arena *arena, struct ph_part *p, struct ph__cont
     }
     return 0;
 }
+
+static bool cut_number(ph_str *s, unsigned *ret)
+{
+    enum { MOST = 99999 };
+    uint64_t v;
+    size_t n = 0;
+    *s = ph__skip_cfws(*s);
+    while (n < s->n && s->p[n] >= '0' && s->p[n] <= '9')
+        n++;
+    if (n == 0 || !ph_str_u64((ph_str){s->p, n}, MOST, &v))
+        return false;
+    *ret = (unsigned)v;
+    *s = ph__skip_cfws(ph_str_skip(*s, n));
+    return true;
+}
+
+int ph_mime_version(ph_str raw, unsigned *ret_major, unsigned *ret_minor)
+{
+    unsigned major, minor;
+    if (!cut_number(&raw, &major) || raw.n == 0 || raw.p[0] != '.')
+        return -PH_ESYNTAX;
+    raw = ph_str_skip(raw, 1);
+    if (!cut_number(&raw, &minor) || raw.n)
+        return -PH_ESYNTAX;
+    *ret_major = major;
+    *ret_minor = minor;
+    return 0;
+}

@@ -134,16 +134,16 @@ int ph_field_unfold(struct ph_arena *arena, ph_str raw, ph_str *ret)
     return 0;
 }
 
-int ph_field_text(struct ph_arena *arena, ph_str raw, ph_str *ret)
+/* Into the arena, unless it is fit to be shown as it is. */
+static int decoded(struct ph_arena *arena, ph_str raw, ph_str charset, ph_str *ret)
 {
-    raw = ph_str_trim(raw);
     if (ph__is_clean(raw) && ph_str_find(raw, PH_STR("=?")) == PH_NPOS && ph_utf8_is_valid(raw)) {
         *ret = raw;
         return 0;
     }
     struct ph_buf text;
     ph_buf_init(&text, NULL, SIZE_MAX / 2);
-    ph_words_decode(&text, raw);
+    ph_words_decode_in(&text, raw, charset);
     int rc = ph_buf_err(&text);
     ph_str kept = rc ? (ph_str){0} : ph_arena_copy(arena, ph_buf_str(&text));
     ph_buf_done(&text);
@@ -151,4 +151,19 @@ int ph_field_text(struct ph_arena *arena, ph_str raw, ph_str *ret)
         return -PH_ENOMEM;
     *ret = kept;
     return 0;
+}
+
+int ph__text(struct ph_arena *arena, ph_str raw, ph_str *ret)
+{
+    return decoded(arena, raw, PH_STR("windows-1252"), ret);
+}
+
+int ph_field_text(struct ph_arena *arena, ph_str raw, ph_str *ret)
+{
+    return ph__text(arena, ph_str_trim(raw), ret);
+}
+
+int ph_field_text_in(struct ph_arena *arena, ph_str raw, ph_str charset, ph_str *ret)
+{
+    return decoded(arena, ph_str_trim(raw), charset.n ? charset : PH_STR("windows-1252"), ret);
 }

@@ -38,6 +38,9 @@ static inline ph_str ph__line(ph_str s)
 char *ph__clean(char *to, ph_str s);
 bool ph__is_clean(ph_str s);
 
+/* ph_field_text, but white space at the ends is kept: for what stood in quotes. */
+int ph__text(struct ph_arena *arena, ph_str raw, ph_str *ret_text);
+
 /* ---- token.c: pieces of structured values ---- */
 
 /* Skips white space, line ends and comments. */

@@ -212,7 +212,7 @@ int ph_param_get(struct ph_arena *arena, const struct ph_param *list, ph_str nam
     else {
         ph_str plain = ph__param_raw(list, name);
         if (plain.p)
-            return ph_field_text(arena, plain, ret);
+            return ph__text(arena, plain, ret);
         *ret = plain;
         return 0;
     }

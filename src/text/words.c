@@ -18,6 +18,7 @@ struct state {
     struct ph_buf *out;
     struct ph_buf bytes;
     ph_str charset;
+    ph_str fallback; /* charset of bytes outside words that are not UTF-8 */
 };
 
 static size_t token_end(ph_str s, size_t at)
@@ -110,7 +111,7 @@ static void add_plain(struct state *st, ph_str s)
         ph_str run = {s.p, n};
         if (utf8)
             ph_buf_add(st->out, run);
-        else if (ph_charset_decode(PH_STR("windows-1252"), run, st->out) == -PH_ENOMEM)
+        else if (ph_charset_decode(st->fallback, run, st->out) == -PH_ENOMEM)
             st->out->err = -PH_ENOMEM;
         s = ph_str_skip(s, n);
         while (s.n && (s.p[0] == '\r' || s.p[0] == '\n' || s.p[0] == 0))
@@ -125,7 +126,12 @@ static bool only_space(ph_str s)
 
 void ph_words_decode(struct ph_buf *out, ph_str raw)
 {
-    struct state st = {.out = out};
+    ph_words_decode_in(out, raw, PH_STR("windows-1252"));
+}
+
+void ph_words_decode_in(struct ph_buf *out, ph_str raw, ph_str fallback)
+{
+    struct state st = {.out = out, .fallback = fallback};
     ph_buf_init(&st.bytes, out->al, SIZE_MAX / 2);
     ph_str plain = {raw.p, 0}; /* not yet written text before the place looked at */
     bool after_word = false;

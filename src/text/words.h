@@ -10,6 +10,9 @@
  * joined, other bytes read as UTF-8 or else windows-1252. */
 void ph_words_decode(struct ph_buf *out, ph_str raw);
 
+/* The same, where bytes that are not UTF-8 are in the charset named. */
+void ph_words_decode_in(struct ph_buf *out, ph_str raw, ph_str fallback);
+
 /* True when the text, put as it is behind a field name, would not come back the same: not
  * ASCII, controls, something that looks like an encoded word, words that cannot be folded. */
 bool ph_words_needed(ph_str utf8);
