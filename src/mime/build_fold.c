@@ -171,11 +171,13 @@ static void put_phrase(struct ph__fold *f, ph_str name)
 
 static void put_mailbox(struct ph__fold *f, const struct ph_address *a, bool comma)
 {
-    struct ph_buf addr;
+    struct ph_buf addr, host;
     ph_buf_init(&addr, f->out->al, 2048);
+    ph_buf_init(&host, f->out->al, 2048);
+    bool fits = f->utf8 || ph_ascii_only(a->host) || ph_host_ascii(a->host, &host) < 0;
     if (a->name.n)
         ph_buf_addc(&addr, '<');
-    ph_address_write(&addr, a->local, a->host);
+    ph_address_write(&addr, a->local, fits ? a->host : ph_buf_str(&host));
     if (a->name.n)
         ph_buf_addc(&addr, '>');
     if (comma)
@@ -186,6 +188,7 @@ static void put_mailbox(struct ph__fold *f, const struct ph_address *a, bool com
     if (ph_buf_err(&addr))
         f->out->err = ph_buf_err(&addr);
     ph_buf_done(&addr);
+    ph_buf_done(&host);
 }
 
 void ph__fold_addresses(struct ph__fold *f, const struct ph_address *list)
@@ -233,18 +236,18 @@ static size_t put_percent(struct ph_buf *out, ph_str s, size_t most)
     return at;
 }
 
-static void put_pieces(struct ph__fold *f, const char *name, ph_str value)
+static void put_pieces(struct ph__fold *f, ph_str name, ph_str value)
 {
     struct ph_buf piece;
     ph_buf_init(&piece, f->out->al, 1024);
     for (unsigned n = 0; value.n && !ph_buf_err(f->out); n++) {
         ph_buf_clear(&piece);
-        ph_buf_addf(&piece, "%s*%u*=%s", name, n, n ? "" : "utf-8''");
+        ph_buf_addf(&piece, "%.*s*%u*=%s", PH_FMT(name), n, n ? "" : "utf-8''");
         size_t used = put_percent(&piece, value, PIECE_MOST);
         bool last = used == value.n;
         if (n == 0 && last) { /* it all fits: the short form */
             ph_buf_clear(&piece);
-            ph_buf_addf(&piece, "%s*=utf-8''", name);
+            ph_buf_addf(&piece, "%.*s*=utf-8''", PH_FMT(name));
             put_percent(&piece, value, PIECE_MOST);
         }
         put(f, PH_STR(";"));
@@ -256,7 +259,7 @@ static void put_pieces(struct ph__fold *f, const char *name, ph_str value)
     ph_buf_done(&piece);
 }
 
-void ph__fold_param(struct ph__fold *f, const char *name, ph_str value)
+void ph__fold_param(struct ph__fold *f, ph_str name, ph_str value)
 {
     bool plain = ph_ascii_only(value) || f->utf8;
     for (size_t i = 0; i < value.n && plain; i++)
@@ -266,8 +269,23 @@ void ph__fold_param(struct ph__fold *f, const char *name, ph_str value)
         return;
     }
     put(f, PH_STR(";"));
-    put_space(f, PH_STR(" "), strlen(name) + value.n + 3);
-    put(f, ph_str_c(name));
+    put_space(f, PH_STR(" "), name.n + value.n + 3);
+    put(f, name);
     put(f, PH_STR("="));
     put_quoted(f, value);
+}
+
+void ph__fold_field(struct ph__fold *f, const struct ph__field *h)
+{
+    ph__fold_begin(f, h->name);
+    if (h->is & PH__IS_ADDRESSES) {
+        ph__fold_addresses(f, h->list);
+    } else if (h->is & PH__IS_ASCII) {
+        for (ph_str rest = h->value, word; ph_str_token(&rest, ' ', &word);)
+            if (word.n)
+                ph__fold_piece(f, word);
+    } else {
+        ph__fold_text(f, h->value);
+    }
+    ph__fold_end(f);
 }
