@@ -42,11 +42,11 @@ struct ph_email;
 
 /* Limits, so that every loop has one. */
 enum {
-    PH_EMAIL_FIELDS = 1000,        /* header fields of one entity */
-    PH_EMAIL_PARTS = 10000,        /* entities of one message */
-    PH_EMAIL_DEPTH = 64,           /* nesting */
-    PH_EMAIL_VALUE = 1024 * 1024,  /* bytes of one value */
-    PH_EMAIL_CHUNK = 64 * 1024     /* what a stream gives at once is about that much */
+    PH_EMAIL_FIELDS = 1000,       /* header fields of one entity */
+    PH_EMAIL_PARTS = 10000,       /* entities of one message */
+    PH_EMAIL_DEPTH = 64,          /* nesting */
+    PH_EMAIL_VALUE = 1024 * 1024, /* bytes of one value */
+    PH_EMAIL_CHUNK = 64 * 1024    /* what a stream gives at once is about that much */
 };
 
 /* ---- what goes into a part ------------------------------------------------------------------- */
@@ -275,8 +275,7 @@ PH_EXPORT PH_MUST_CHECK int ph_email_as_bytes(struct ph_email *e, unsigned flags
  */
 struct ph_stream;
 PH_EXPORT PH_MUST_CHECK int ph_email_stream(struct ph_email *e, unsigned flags,
-                                            struct ph_stream **ret_stream,
-                                            struct ph_error *reterr);
+                                            struct ph_stream **ret_stream, struct ph_error *reterr);
 PH_EXPORT PH_MUST_CHECK int ph_stream_next(struct ph_stream *s, ph_str *ret_bytes,
                                            struct ph_error *reterr);
 PH_EXPORT struct ph_stream *ph_stream_free(struct ph_stream *s); /* returns NULL; takes NULL */
@@ -307,7 +306,7 @@ struct ph_letter {
     size_t picture_count;
     const struct ph_content *files;
     size_t file_count;
-    const struct ph_header *headers; /* more fields */
+    const struct ph_header *headers; /* more fields; none of Content-* */
     size_t header_count;
 };
 

@@ -91,10 +91,10 @@ static int check_content(const struct ph_content *c, struct ph_error *reterr)
 static ph_str default_type(const struct ph_content *c, ph_str filename)
 {
     ph_str by_name = ph__type_by_name(filename);
-    return c->message   ? PH_STR("message/rfc822")
-           : c->text.p  ? PH_STR("text/plain")
-           : by_name.n  ? by_name
-                        : PH_STR("application/octet-stream");
+    return c->message  ? PH_STR("message/rfc822")
+           : c->text.p ? PH_STR("text/plain")
+           : by_name.n ? by_name
+                       : PH_STR("application/octet-stream");
 }
 
 /* An entity that has the content and nothing else; checked, in the arena. */

@@ -131,7 +131,7 @@ static bool is_atext(char c)
            (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
-bool ph__is_atoms(ph_str s)
+static bool is_atoms(ph_str s)
 {
     bool space = true;
     for (size_t i = 0; i < s.n; i++) {
@@ -162,7 +162,7 @@ static void put_phrase(struct ph__fold *f, ph_str name)
         ph_words_encode(f->out, name, &f->col);
     } else {
         put_space(f, PH_STR(" "), name.n + 2);
-        if (ph__is_atoms(name))
+        if (is_atoms(name))
             put(f, name);
         else
             put_quoted(f, name);
@@ -259,20 +259,24 @@ static void put_pieces(struct ph__fold *f, ph_str name, ph_str value)
     ph_buf_done(&piece);
 }
 
-void ph__fold_param(struct ph__fold *f, ph_str name, ph_str value)
+void ph__fold_quoted(struct ph__fold *f, ph_str name, ph_str value)
 {
-    bool plain = ph_ascii_only(value) || f->utf8;
-    for (size_t i = 0; i < value.n && plain; i++)
-        plain = (unsigned char)value.p[i] >= 32 && value.p[i] != 127;
-    if (!plain || value.n > QUOTED_MOST || ph_str_find(value, PH_STR("=?")) != PH_NPOS) {
-        put_pieces(f, name, value);
-        return;
-    }
     put(f, PH_STR(";"));
     put_space(f, PH_STR(" "), name.n + value.n + 3);
     put(f, name);
     put(f, PH_STR("="));
     put_quoted(f, value);
+}
+
+void ph__fold_param(struct ph__fold *f, ph_str name, ph_str value)
+{
+    bool plain = ph_ascii_only(value) || f->utf8;
+    for (size_t i = 0; i < value.n && plain; i++)
+        plain = (unsigned char)value.p[i] >= 32 && value.p[i] != 127;
+    if (!plain || value.n > QUOTED_MOST || ph_str_find(value, PH_STR("=?")) != PH_NPOS)
+        put_pieces(f, name, value);
+    else
+        ph__fold_quoted(f, name, value);
 }
 
 void ph__fold_field(struct ph__fold *f, const struct ph__field *h)

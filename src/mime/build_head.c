@@ -170,7 +170,8 @@ static int make_field(struct ph_email *e, ph_str name, ph_str value, struct ph__
     f->value = ph_arena_copy(e->arena, is & PH__IS_ASCII ? ph_str_trim(value) : value);
     if (!f->name.p || !f->value.p)
         return -PH_ENOMEM;
-    if ((is & PH__IS_ADDRESSES) && (rc = read_addresses(e->arena, name, f->value, &f->list, reterr)))
+    if ((is & PH__IS_ADDRESSES) &&
+        (rc = read_addresses(e->arena, name, f->value, &f->list, reterr)))
         return rc;
     *ret = f;
     return 0;
@@ -190,7 +191,8 @@ static void append(struct ph_email *e, struct ph__field *f)
 static int join(struct ph_email *e, struct ph__field *first, const struct ph__field *more)
 {
     struct ph_address **last = &first->list;
-    ph_str both = ph_arena_printf(e->arena, "%.*s, %.*s", PH_FMT(first->value), PH_FMT(more->value));
+    ph_str both =
+        ph_arena_printf(e->arena, "%.*s, %.*s", PH_FMT(first->value), PH_FMT(more->value));
     if (!both.p)
         return -PH_ENOMEM;
     while (*last)

@@ -149,6 +149,8 @@ void ph__fold_text(struct ph__fold *f, ph_str text);
 void ph__fold_addresses(struct ph__fold *f, const struct ph_address *list);
 /* "; name=value", quoted or as RFC 2231 has it. */
 void ph__fold_param(struct ph__fold *f, ph_str name, ph_str value);
+/* "; name="value"" as it is, for what readers look at before they decode. */
+void ph__fold_quoted(struct ph__fold *f, ph_str name, ph_str value);
 void ph__fold_end(struct ph__fold *f);
 /* A whole field, by its kind. */
 void ph__fold_field(struct ph__fold *f, const struct ph__field *h);

@@ -134,8 +134,8 @@ static int resolve(struct maker *m, ph_str *ret_html)
     }
     for (size_t i = 0; i < l->picture_count && rc == 0; i++)
         if (!m->shown[i])
-            rc = not_shown(m->reterr, name_of(&l->pictures[i]).n ? name_of(&l->pictures[i])
-                                                                 : m->cids[i]);
+            rc = not_shown(m->reterr,
+                           name_of(&l->pictures[i]).n ? name_of(&l->pictures[i]) : m->cids[i]);
     ph_buf_add(&out, rest);
     if (rc == 0)
         *ret_html = ph_arena_copy(m->root->arena, ph_buf_str(&out));
@@ -165,15 +165,20 @@ static int make_cids(struct maker *m)
 static int add_fields(struct maker *m)
 {
     const struct ph_letter *l = m->letter;
-    const struct ph_header rows[] = {{PH_STR("From"), l->from},         {PH_STR("To"), l->to},
-                                     {PH_STR("Cc"), l->cc},             {PH_STR("Bcc"), l->bcc},
-                                     {PH_STR("Reply-To"), l->reply_to}, {PH_STR("Subject"), l->subject}};
+    const struct ph_header rows[] = {{PH_STR("From"), l->from},
+                                     {PH_STR("To"), l->to},
+                                     {PH_STR("Cc"), l->cc},
+                                     {PH_STR("Bcc"), l->bcc},
+                                     {PH_STR("Reply-To"), l->reply_to},
+                                     {PH_STR("Subject"), l->subject}};
     int rc = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && rc == 0; i++)
         if (rows[i].value.n)
             rc = ph_email_add_header(m->root, rows[i].name, rows[i].value, m->reterr);
     for (size_t i = 0; i < l->header_count && rc == 0; i++)
-        rc = ph_email_add_header(m->root, l->headers[i].name, l->headers[i].value, m->reterr);
+        rc = ph_str_has_iprefix(l->headers[i].name, PH_STR("Content-"))
+                 ? ph__refuse(m->reterr, l->headers[i].name, "follows from the content")
+                 : ph_email_add_header(m->root, l->headers[i].name, l->headers[i].value, m->reterr);
     if (rc == 0 && !ph__email_find(m->root, PH_STR("From")))
         rc = ph_fail(m->reterr, PH_EINVAL, 0, "From is not set");
     return rc;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "build_int.h"
+#include "mime_int.h"
 #include "utf8.h"
 
 enum { WORD_MOST = 200, PARAM_MOST = 50, CID_MOST = 900, BOUNDARY_MOST = 70 };
@@ -71,7 +72,8 @@ static int read_params(struct ph_arena *arena, ph_str s, struct ph__pair **ret,
             rc = ph__pair_set(arena, ret, p->name, p->value);
     }
     if (rc == 0 && read.malformed)
-        rc = ph_fail(reterr, PH_EINVAL, 0, "not parameters: \"%.*s\"", PH_FMT(ph_str_sub(s, 0, 80)));
+        rc =
+            ph_fail(reterr, PH_EINVAL, 0, "not parameters: \"%.*s\"", PH_FMT(ph_str_sub(s, 0, 80)));
     return rc;
 }
 

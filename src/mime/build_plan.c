@@ -111,7 +111,7 @@ static int plan_leaf(struct plan *p, struct ph_email *e)
     for (ph_str s; (s = ph__reader_next(&r, p->room, p->reterr)).n;)
         look_at(&k, s);
     ph__reader_close(&r);
-    e->encoding = !e->is_text             ? (k.high ? PH_ENC_8BIT : PH_ENC_7BIT)
+    e->encoding = !e->is_text                ? (k.high ? PH_ENC_8BIT : PH_ENC_7BIT)
                   : e->wanted != PH_ENC_7BIT ? e->wanted
                                              : text_encoding(p, &k);
     return r.err;

@@ -50,9 +50,8 @@ ph_str ph__reader_next(struct ph__reader *r, char *room, struct ph_error *reterr
     if (r->err)
         return (ph_str){0};
     if (!r->of->source && !r->of->path.n) {
-        ph_str piece = r->at < r->of->bytes.n
-                           ? ph_str_sub(r->of->bytes, (size_t)r->at, PH__PIECE)
-                           : (ph_str){0};
+        ph_str piece = r->at < r->of->bytes.n ? ph_str_sub(r->of->bytes, (size_t)r->at, PH__PIECE)
+                                              : (ph_str){0};
         r->at += piece.n;
         return piece;
     }

@@ -55,8 +55,8 @@ static struct ph_email *find_body(struct ph_email *e, ph_str wanted, int depth)
     ph_str type = ph_email_get_content_type(e), word = ph_email_get_content_subtype(e);
     if (ph_email_is_attachment(e) || depth > PH_EMAIL_DEPTH)
         return NULL;
-    if (ph_str_eq(word, wanted) && (ph_str_has_prefix(type, PH_STR("text/")) ||
-                                    is_type(e, "multipart/related")))
+    if (ph_str_eq(word, wanted) &&
+        (ph_str_has_prefix(type, PH_STR("text/")) || is_type(e, "multipart/related")))
         return e;
     if (!ph_email_is_multipart(e))
         return NULL;

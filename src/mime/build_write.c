@@ -92,7 +92,7 @@ static void put_type(struct ph_stream *s, const struct ph_email *e)
         if (ph_str_eq(e->type, PH_STR("multipart/related")) && e->child &&
             !ph__pair_get(e->params, PH_STR("type")).p) /* RFC 2387 3.1 */
             ph__fold_param(&f, PH_STR("type"), ph_email_get_content_type(e->child));
-        ph__fold_param(&f, PH_STR("boundary"), e->boundary);
+        ph__fold_quoted(&f, PH_STR("boundary"), e->boundary);
     }
     ph__fold_end(&f);
 }

@@ -150,22 +150,9 @@ static int take_raw(struct post_letter *l)
 
 /* ---- a letter to be built ---------------------------------------------------------------- */
 
-/* A local part outside ASCII can be written in no other way (RFC 6532). */
-static bool needs_utf8(struct post_letter *l, const char *list)
+/* The header fields of the options, in the arena of the letter. */
+static int take_fields(struct post_letter *l, struct ph_header *to)
 {
-    struct ph_address *a;
-    if (ph_address_parse(l->arena, ph_str_c(list), &a) < 0)
-        return false;
-    for (; a; a = a->next)
-        for (size_t i = 0; a->kind == PH_ADDRESS_MAILBOX && i < a->local.n; i++)
-            if (a->local.p[i] & 0x80)
-                return true;
-    return false;
-}
-
-static int add_fields(struct post_letter *l, struct ph_build *b)
-{
-    struct ph_error e;
     for (size_t i = 0; i < l->field_n; i++) {
         ph_str name = ph_str_c(l->fields[i].name), value = ph_str_c(l->fields[i].value);
         if (!l->fields[i].name) {
@@ -176,54 +163,45 @@ static int add_fields(struct post_letter *l, struct ph_build *b)
             name = ph_str_trim(ph_str_sub(value, 0, colon));
             value = ph_str_trim(ph_str_skip(value, colon + 1));
         }
-        if (ph_build_field(b, name, value, &e) < 0)
-            return post_fail(EX_DATAERR, "%.*s: %s", PH_FMT(name), e.text);
+        to[i] = (struct ph_header){name, value};
     }
     return 0;
 }
 
-static int add_texts(struct post_letter *l, struct ph_build *b)
+static int take_texts(struct post_letter *l, struct ph_letter *to)
 {
-    struct ph_error e;
-    ph_str text = ph_str_c(l->text), html = ph_str_c(l->html);
     bool nothing = !l->text && !l->text_file && !l->html && !l->html_file;
     int rc = 0;
+    to->text = ph_str_c(l->text);
+    to->html = ph_str_c(l->html);
     if (l->text_file || (nothing && l->file_n == 0 && !isatty(0)))
-        rc = file_bytes(l, l->text_file ? l->text_file : "-", &text);
+        rc = file_bytes(l, l->text_file ? l->text_file : "-", &to->text);
     if (rc == 0 && l->html_file)
-        rc = file_bytes(l, l->html_file, &html);
-    if (rc)
-        return rc;
-    if ((html.n == 0 || text.n) && ph_build_text(b, text, &e) < 0)
-        return post_fail(EX_DATAERR, "the text: %s", e.text);
-    if (html.n && ph_build_html(b, html, &e) < 0)
-        return post_fail(EX_DATAERR, "the HTML: %s", e.text);
-    return 0;
+        rc = file_bytes(l, l->html_file, &to->html);
+    return rc;
 }
 
-/* "picture.png" of a path; a picture's content id is its name, so that the HTML can say
- * cid:picture.png. */
-static int add_files(struct post_letter *l, struct ph_build *b)
+/* Pictures from the front of `all`, files behind them. */
+static int take_files(struct post_letter *l, struct ph_content *all, struct ph_letter *to)
 {
-    struct ph_error e;
-    for (size_t i = 0; i < l->file_n; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < l->file_n; i++)
+        to->picture_count += l->files[i].picture;
+    to->pictures = all;
+    to->files = all + to->picture_count;
+    struct ph_content *picture = all, *file = all + to->picture_count;
+    for (size_t i = 0; i < l->file_n && rc == 0; i++) {
         const char *path = l->files[i].path, *slash = strrchr(path, '/');
-        struct ph_build_file f = {.struct_size = sizeof f,
-                                  .name = ph_str_c(slash ? slash + 1 : path)};
-        int rc = file_bytes(l, path, &f.bytes);
-        if (rc)
-            return rc;
-        if (l->files[i].picture)
-            f.cid = f.name;
-        rc = l->files[i].picture ? ph_build_picture(b, &f, NULL, &e) : ph_build_attach(b, &f, &e);
-        if (rc < 0)
-            return post_fail(EX_DATAERR, "%s: %s", path, e.text);
+        struct ph_content *c = l->files[i].picture ? picture++ : file++;
+        c->filename = ph_str_c(slash ? slash + 1 : path);
+        rc = file_bytes(l, path, &c->bytes);
     }
-    return 0;
+    to->file_count = l->file_n - to->picture_count;
+    return rc;
 }
 
 /* "id@host" and "<id@host>" are the same to whoever types it. */
-static int add_message_id(struct post_letter *l, struct ph_build *b)
+static int add_message_id(struct post_letter *l, struct ph_email *m)
 {
     struct ph_error e;
     if (!l->message_id)
@@ -231,43 +209,51 @@ static int add_message_id(struct post_letter *l, struct ph_build *b)
     ph_str id = ph_str_trim(ph_str_c(l->message_id));
     if (id.n && id.p[0] != '<')
         id = ph_arena_printf(l->arena, "<%.*s>", PH_FMT(id));
-    return ph_build_field(b, PH_STR("Message-ID"), id, &e) < 0
+    return ph_email_set_header(m, PH_STR("Message-ID"), id, &e) < 0
                ? post_fail(EX_DATAERR, "--message-id: %s", e.text)
                : 0;
+}
+
+/* What the message says of itself: the bytes, the envelope, the id. */
+static int take_message(struct post_letter *l, struct ph_email *m)
+{
+    struct ph_error e;
+    ph_str address;
+    int rc = add_message_id(l, m);
+    for (size_t n = 0; rc == 0 && ph_email_recipient(m, n, &address); n++)
+        rc = add_recipient(l, address);
+    if (rc)
+        return rc;
+    if (ph_email_sender(m, &address))
+        l->sender = address;
+    l->id = ph_email_message_id(m);
+    unsigned flags = ph_email_needs_utf8(m) ? PH_EMAIL_UTF8 : 0;
+    return ph_email_as_bytes(m, flags, &l->message, &e) < 0 ? post_fail(EX_DATAERR, "%s", e.text)
+                                                            : 0;
 }
 
 static int build(struct post_letter *l)
 {
     struct ph_error e;
-    ph_str address;
-    bool utf8 = needs_utf8(l, l->from);
-    for (size_t i = 0; i < l->field_n; i++)
-        if (l->fields[i].name && is_recipient_field(ph_str_c(l->fields[i].name)))
-            utf8 = utf8 || needs_utf8(l, l->fields[i].value);
+    struct ph_email *m;
+    struct ph_header *headers = ph_arena_array(l->arena, l->field_n + 1, sizeof *headers);
+    struct ph_content *files = ph_arena_array(l->arena, l->file_n + 1, sizeof *files);
+    if (!headers || !files)
+        return no_memory();
     if (!l->from)
         return post_fail(EX_USAGE, "who sends this? Give --from ADDRESS, or set POST_FROM");
-    int rc = find_sender(l, ph_str_c(l->from));
-    if (rc)
+    struct ph_letter letter = {.struct_size = sizeof letter,
+                               .from = ph_str_c(l->from),
+                               .subject = ph_str_c(l->subject),
+                               .headers = headers,
+                               .header_count = l->field_n};
+    int rc = find_sender(l, letter.from);
+    if (rc || (rc = take_fields(l, headers)) || (rc = take_texts(l, &letter)) ||
+        (rc = take_files(l, files, &letter)))
         return rc;
-    ph_str host = ph_str_skip(l->sender, ph_str_rchr(l->sender, '@') + 1);
-    struct ph_build *b = ph_build_new(l->arena, host, utf8 ? PH_BUILD_UTF8 : 0);
-    if (!b)
-        return no_memory();
-    if (ph_build_field(b, PH_STR("From"), ph_str_c(l->from), &e) < 0)
-        return post_fail(EX_DATAERR, "--from: %s", e.text);
-    if (l->subject && ph_build_field(b, PH_STR("Subject"), ph_str_c(l->subject), &e) < 0)
-        return post_fail(EX_DATAERR, "--subject: %s", e.text);
-    if ((rc = add_message_id(l, b)) || (rc = add_fields(l, b)) || (rc = add_texts(l, b)) ||
-        (rc = add_files(l, b)))
-        return rc;
-    for (size_t n = 0; rc == 0 && ph_build_recipient(b, n, &address); n++)
-        rc = add_recipient(l, address);
-    if (ph_build_sender(b, &address))
-        l->sender = address;
-    l->id = ph_build_message_id(b);
-    if (rc == 0 && ph_build_bytes(b, &l->message, &e) < 0)
-        rc = post_fail(EX_DATAERR, "%s", e.text);
-    return rc;
+    if (ph_letter_build(l->arena, &letter, &m, &e) < 0)
+        return post_fail(EX_DATAERR, "%s", e.text);
+    return take_message(l, m);
 }
 
 int post_compose(struct post_letter *l)

@@ -41,10 +41,20 @@ def spec(r, i):
         s["text"] = r.choice(["\n", "\r\n"]).join(lines) + r.choice(["\n", ""])
     if r.random() < 0.5:
         s["html"] = "<p>" + "<br>\n".join(lines).replace("\\", "") + "</p>\n"
-    s["files"] = [{"name": r.choice(["a.bin", "Bericht für März.pdf", "漢" * 60 + ".txt", "quote\"back\\slash.txt", "", "x" * 90 + ".png"]),
-                   "type": r.choice(["", "image/png", "text/plain; charset=utf-8"]), "data": "".join(chr(r.getrandbits(8)) for _ in range(r.choice([0, 1, 57, 1000, 70001]))),
-                   "picture": r.random() < 0.4} for _ in range(r.randint(0, 3))]
+    file = lambda: {"name": r.choice(["a.bin", "Bericht für März.pdf", "漢" * 60 + ".txt", "quote\"back\\slash.txt", "", "x" * 90 + ".png"]),
+                   "type": r.choice(["", "image/png", "text/plain; charset=utf-8"]), "data": "".join(chr(r.getrandbits(8)) for _ in range(r.choice([0, 1, 57, 1000, 70001])))}
+    s["files"] = [file() for _ in range(r.randint(0, 3))]
+    s["pictures"] = [file() for _ in range(r.choice([0, 0, 1, 2]))]
+    if "html" in s:
+        s["html"] += "".join(f'<img src="cid:{i + 1}">\n' for i in range(len(s["pictures"])))
     return s
+
+
+def resolved(html, parts):
+    """The HTML with the numbers of its pictures, which the letter has as content ids, in their place again."""
+    for i, p in enumerate(q for q in parts if q["content-id"]):
+        html = html.replace("cid:" + p["content-id"].strip("<> "), f"cid:{i + 1}")
+    return html
 
 
 def text_of(part):
@@ -60,7 +70,7 @@ class Build(unittest.TestCase):
     def test_random_letters(self):
         r = random.Random(SEED)
         print(f"seed {SEED}")
-        specs = [spec(r, i) for i in range(300)]
+        specs = [spec(r, i) for i in range(150)]
         for s, raw in zip(specs, build(specs)):
             self.assertIsInstance(raw, bytes, raw)
             with self.subTest(seed=s["seed"]):
@@ -86,14 +96,14 @@ class Build(unittest.TestCase):
         parts = [p for p in m.walk() if not p.is_multipart()]
         self.assertFalse([d for p in m.walk() for d in p.defects])
         files = [p for p in parts if p.get_content_disposition()]
-        self.assertEqual(sorted(p.get_payload(decode=True) for p in files), sorted(f["data"].encode("latin-1") for f in s["files"]))
-        self.assertEqual(sorted(p.get_filename() or "" for p in files), sorted(f["name"] for f in s["files"]))
+        self.assertEqual(sorted(p.get_payload(decode=True) for p in files), sorted(f["data"].encode("latin-1") for f in s["files"] + s["pictures"]))
+        self.assertEqual(sorted(p.get_filename() or "" for p in files), sorted(f["name"] for f in s["files"] + s["pictures"]))
         texts = [p for p in parts if not p.get_content_disposition()]
-        if "text" in s:
+        if s.get("text"):
             self.assertEqual(text_of(texts[0]), wanted(s["text"]))
         if "html" in s:
             self.assertEqual(texts[-1].get_content_type(), "text/html")
-            self.assertEqual(text_of(texts[-1]), wanted(s["html"]))
+            self.assertEqual(resolved(text_of(texts[-1]), parts), wanted(s["html"]))
 
     def test_refused(self):
         base = [["From", "a@b.test"]]
@@ -106,12 +116,12 @@ class Build(unittest.TestCase):
         def shape(m):
             return m.get_content_subtype() if not m.is_multipart() else {m.get_content_subtype(): [shape(p) for p in m.get_payload()]}
         base = {"fields": [["From", "a@b.test"]]}
-        picture, file = {"name": "a.png", "data": "x", "cid": "1", "picture": True}, {"name": "b.pdf", "data": "y"}
+        picture, file, html = {"name": "a.png", "data": "x"}, {"name": "b.pdf", "data": "y"}, "<img src=cid:a.png>"
         rows = [({"text": "t"}, "plain"), ({"html": "h"}, {"alternative": ["plain", "html"]}), ({"text": "t", "files": [file]}, {"mixed": ["plain", "pdf"]}),
                 ({"files": [file]}, "pdf"), ({}, "plain"),
-                ({"text": "t", "html": "h", "files": [picture, file]}, {"mixed": [{"related": [{"alternative": ["plain", "html"]}, "png"]}, "pdf"]}),
-                ({"text": "t", "html": "h", "files": [picture]}, {"related": [{"alternative": ["plain", "html"]}, "png"]}),
-                ({"text": "t", "files": [picture, file]}, {"mixed": ["plain", "png", "pdf"]})]
+                ({"text": "t", "html": html, "pictures": [picture], "files": [file]}, {"mixed": [{"related": [{"alternative": ["plain", "html"]}, "png"]}, "pdf"]}),
+                ({"text": "t", "html": html, "pictures": [picture]}, {"related": [{"alternative": ["plain", "html"]}, "png"]}),
+                ({"text": "t", "pictures": [picture], "files": [file]}, {"mixed": ["plain", "png", "pdf"]})]
         for more, expected in rows:
             self.assertEqual(shape(email.message_from_bytes(build([{**base, **more}])[0])), expected)
 

@@ -3,8 +3,8 @@
  * length of the letter in decimal, a line end, and the letter. For tests that let other programs
  * read what we build.
  *
- * {"fields": [["From", "a@b.test"], ...], "text": "...", "html": "...", "flags": 0,
- *  "files": [{"name", "type", "data" (latin-1), "cid", "picture": true}], "split": 100}
+ * {"fields": [["From", "a@b.test"], ...], "text": "...", "html": "...", "flags": 0, "seed": 1,
+ *  "files": [{"name", "type", "data" (latin-1), "cid"}], "pictures": [the same]}
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -43,46 +43,55 @@ static int64_t read_some(void *ctx, uint64_t at, char *to, size_t n)
     return (int64_t)take;
 }
 
-static int add_file(struct ph_arena *arena, struct ph_build *b, const json_t *j,
-                    struct ph_error *err)
+/* Every other one through a source. */
+static struct ph_content *contents(struct ph_arena *arena, const json_t *list, size_t *ret_count)
 {
-    struct ph_build_file f = {.struct_size = sizeof f,
-                              .name = string_of(json_object_get(j, "name")),
-                              .type = string_of(json_object_get(j, "type")),
-                              .cid = string_of(json_object_get(j, "cid"))};
-    ph_str *data = PH_ARENA_NEW(arena, ph_str);
-    struct ph_source *source = PH_ARENA_NEW(arena, struct ph_source);
-    if (!data || !source)
-        return -PH_ENOMEM;
-    *data = from_latin1(arena, string_of(json_object_get(j, "data")));
-    *source = (struct ph_source){data, read_some};
-    if (data->n % 2)
-        f.source = source;
-    else
-        f.bytes = *data;
-    return json_is_true(json_object_get(j, "picture")) ? ph_build_picture(b, &f, NULL, err)
-                                                       : ph_build_attach(b, &f, err);
+    size_t n = json_array_size(list), i;
+    struct ph_content *all = ph_arena_array(arena, n + 1, sizeof *all);
+    ph_str *data = ph_arena_array(arena, n + 1, sizeof *data);
+    struct ph_source *sources = ph_arena_array(arena, n + 1, sizeof *sources);
+    json_t *j;
+    json_array_foreach(list, i, j)
+    {
+        data[i] = from_latin1(arena, string_of(json_object_get(j, "data")));
+        sources[i] = (struct ph_source){&data[i], read_some};
+        all[i] = (struct ph_content){.struct_size = sizeof all[i],
+                                     .filename = string_of(json_object_get(j, "name")),
+                                     .type = string_of(json_object_get(j, "type")),
+                                     .cid = string_of(json_object_get(j, "cid"))};
+        if (data[i].n % 2)
+            all[i].source = &sources[i];
+        else
+            all[i].bytes = data[i];
+    }
+    *ret_count = n;
+    return all;
 }
 
 static int build(struct ph_arena *arena, const json_t *j, struct ph_buf *out, struct ph_error *err)
 {
-    unsigned flags = (unsigned)json_integer_value(json_object_get(j, "flags"));
-    struct ph_build *b = ph_build_new(arena, PH_STR("build.test"), flags);
-    size_t i;
-    json_t *one;
-    int rc = b ? 0 : -PH_ENOMEM;
-    if (!rc)
-        ph_build_fixed(b, 1790000000, 120,
-                       (uint64_t)json_integer_value(json_object_get(j, "seed")));
-    json_array_foreach(json_object_get(j, "fields"), i, one) if (!rc) rc = ph_build_field(
-        b, string_of(json_array_get(one, 0)), string_of(json_array_get(one, 1)), err);
-    if (!rc && json_object_get(j, "text"))
-        rc = ph_build_text(b, string_of(json_object_get(j, "text")), err);
-    if (!rc && json_object_get(j, "html"))
-        rc = ph_build_html(b, string_of(json_object_get(j, "html")), err);
-    json_array_foreach(json_object_get(j, "files"), i, one) if (!rc) rc =
-        add_file(arena, b, one, err);
-    return rc ? rc : ph_build_bytes(b, out, err);
+    const json_t *fields = json_object_get(j, "fields");
+    size_t n = json_array_size(fields);
+    struct ph_header *headers = ph_arena_array(arena, n + 1, sizeof *headers);
+    struct ph_email *m;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_array_get(fields, i);
+        headers[i] = (struct ph_header){string_of(json_array_get(one, 0)),
+                                        string_of(json_array_get(one, 1))};
+    }
+    struct ph_letter letter = {.struct_size = sizeof letter,
+                               .headers = headers,
+                               .header_count = n,
+                               .text = string_of(json_object_get(j, "text")),
+                               .html = string_of(json_object_get(j, "html"))};
+    letter.files = contents(arena, json_object_get(j, "files"), &letter.file_count);
+    letter.pictures = contents(arena, json_object_get(j, "pictures"), &letter.picture_count);
+    int rc = ph_letter_build(arena, &letter, &m, err);
+    if (rc)
+        return rc;
+    ph_email_fixed(m, 1790000000, 120, (uint64_t)json_integer_value(json_object_get(j, "seed")));
+    return ph_email_as_bytes(m, (unsigned)json_integer_value(json_object_get(j, "flags")), out,
+                             err);
 }
 
 int main(void)
