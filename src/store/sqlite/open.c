@@ -170,7 +170,7 @@ static int unknown_version(struct store_account *a, int64_t version)
 static int upgrade(struct store_account *a)
 {
     static const char *const upgrades[SCHEMA_VERSION] = {SCHEMA_UPGRADES};
-    int64_t version;
+    int64_t version = 0;
     char set[64];
     int r = one_number(a, "SELECT version FROM account", &version);
     if (r < 0 || version == SCHEMA_VERSION)
