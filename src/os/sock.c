@@ -171,6 +171,7 @@ int ph_listen(const struct ph_addr *a, int backlog, struct ph_error *reterr)
         return fail_listen(reterr, errno, a);
     int on = 1, only = !is_any6(a);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    no_delay(fd); /* what it accepts inherits it (tcp(7)) */
     if (a->sa.ss_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
     if (bind(fd, (const struct sockaddr *)&a->sa, a->len) < 0 || listen(fd, backlog) < 0) {
@@ -195,7 +196,6 @@ int ph_accept(int fd, struct ph_addr *ret_peer)
          * EAGAIN. */
         return -PH_EAGAIN;
     }
-    no_delay(got);
     if (ret_peer)
         *ret_peer = a;
     return got;

@@ -229,6 +229,9 @@ int letter_add(struct letter *l, ph_str more)
     int err = charge(l, more.n);
     if (err)
         return err;
+    /* What does not fit in the first room is copied once, not at every doubling. */
+    if (l->fd < 0 && l->buf.n + more.n >= l->buf.cap && l->buf.n < LETTER_ROOM + IPC_INLINE)
+        (void)ph_buf_reserve(&l->buf, LETTER_ROOM + IPC_INLINE - l->buf.n);
     while (more.n) {
         ph_str part = ph_str_sub(more, 0, LETTER_WRITE / 4);
         ph_buf_add(&l->buf, part);
