@@ -62,9 +62,11 @@ int admin_alias(int argc, char **argv)
     int left = admin_options(
         argc, argv, NULL,
         "Mail for ADDRESS goes to every TARGET: accounts, other aliases, or addresses elsewhere.\n"
-        "The address \"@domain\" catches what has no account and no alias in that domain. An "
-        "alias\n"
-        "that has its own name among its targets keeps a copy there.\n",
+        "The address \"@domain\" catches what has no account and no alias in that domain; with the "
+        "target\n"
+        "\"@other\" each of its addresses leads to the same name in that domain. An alias that has "
+        "its\n"
+        "own name among its targets keeps a copy there.\n",
         1, PH_HOUSE_TARGETS + 2, &a);
     if (left >= 0)
         return left;

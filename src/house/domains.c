@@ -104,8 +104,10 @@ int ph_house_alias_add(struct ph_house *h, ph_str address, ph_str target, struct
 {
     struct ph_house_name from, to;
     int r = alias_name(address, &from, reterr);
+    bool whole = r >= 0 && from.at == 0;
     if (r >= 0)
-        r = target_name(target, &to, reterr);
+        r = whole && target.n && target.p[0] == '@' ? alias_name(target, &to, reterr)
+                                                    : target_name(target, &to, reterr);
     if (r >= 0)
         r = ph_house_domain_has(h, ph_house_name_domain(&from), reterr);
     if (r < 0)
@@ -132,7 +134,7 @@ int ph_house_alias_remove(struct ph_house *h, ph_str address, ph_str target,
     struct ph_house_name from, to = {.n = 0};
     int r = alias_name(address, &from, reterr);
     if (r >= 0 && target.n)
-        r = target_name(target, &to, reterr);
+        r = target.p[0] == '@' ? alias_name(target, &to, reterr) : target_name(target, &to, reterr);
     if (r < 0)
         return r;
     sqlite3_stmt *st = ph__house_use(h, ST_ALIAS_REMOVE, reterr);

@@ -149,7 +149,7 @@ PH_MUST_CHECK int ph_house_removed(struct ph_house *h, uint64_t after,
 /* ---- aliases ----------------------------------------------------------------------------- */
 
 /* address: of a domain of the house; "@domain" catches what has no account and no alias there.
- * target: any address. Several targets are several rows. -PH_EEXIST, -PH_ENOENT (no such domain).
+ * target: any address; of an "@domain" also "@other": the same local part in that domain. Several targets are several rows. -PH_EEXIST, -PH_ENOENT (no such domain).
  */
 PH_MUST_CHECK int ph_house_alias_add(struct ph_house *h, ph_str address, ph_str target,
                                      struct ph_error *reterr);
@@ -177,6 +177,7 @@ struct ph_house_target {
     ph_str address; /* of the account, or the foreign address (its local part as it was given) */
     ph_str folder;  /* empty: remote */
     ph_str domain;  /* remote: A-labels */
+    ph_str mailbox; /* local: the tag that was dropped, as it was given; empty: none */
     uint64_t account;
 };
 

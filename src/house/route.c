@@ -5,7 +5,8 @@
  *   step = next address -> foreign domain?  a remote target
  *                       -> alias?           its targets go on the list
  *                       -> account?         a local target
- *                       -> again without +tag, as postmaster, as the catch-all of its domain
+ *                       -> again without +tag, as postmaster, as the catch-all of its domain,
+ *                          whose target may be a domain: the same local part there
  */
 #include "house_int.h"
 
@@ -15,6 +16,7 @@ struct step {
     ph_str given;  /* as the caller or the alias wrote it */
     ph_str name;   /* normalised */
     ph_str domain; /* its end */
+    ph_str tag;    /* that was dropped on the way here */
 };
 
 struct walk {
@@ -26,6 +28,7 @@ struct walk {
     size_t count;
     struct ph_house_route route;
     bool tangled;
+    ph_str local, tag; /* of the address being looked at */
 };
 
 static int out_of_memory(struct walk *w)
@@ -50,7 +53,7 @@ static int add_step(struct walk *w, ph_str given)
            text = ph_arena_copy(w->arena, ph_house_name_str(&name));
     if (!copy.p || !text.p)
         return out_of_memory(w);
-    w->steps[w->count++] = (struct step){copy, text, ph_str_skip(text, name.at + 1)};
+    w->steps[w->count++] = (struct step){copy, text, ph_str_skip(text, name.at + 1), w->tag};
     return 0;
 }
 
@@ -85,7 +88,8 @@ static int try_account(struct walk *w, sqlite3_stmt *st)
     if (r <= 0)
         return r;
     r = add_target(
-        w, &(struct ph_house_target){.address = a.address, .folder = a.folder, .account = a.id});
+        w, &(struct ph_house_target){
+               .address = a.address, .folder = a.folder, .account = a.id, .mailbox = w->tag});
     return r < 0 ? r : 1;
 }
 
@@ -96,6 +100,13 @@ static int try_account_named(struct walk *w, ph_str name)
         return -PH_EIO;
     ph__house_bind(st, 1, name);
     return try_account(w, st);
+}
+
+/* domain: "@other". */
+static int add_same_in(struct walk *w, ph_str domain)
+{
+    ph_str given = ph_arena_printf(w->arena, "%.*s%.*s", PH_FMT(w->local), PH_FMT(domain));
+    return given.p ? add_step(w, given) : out_of_memory(w);
 }
 
 /* 1 when the name is an alias: its targets are on the list. */
@@ -109,7 +120,10 @@ static int try_alias(struct walk *w, ph_str name)
     while ((r = ph__house_step(w->h, st, w->reterr)) > 0 && !w->tangled) {
         ph_str target = ph__house_text(st, 0);
         found = 1;
-        r = ph_str_ieq(target, name) ? try_account_named(w, name) : add_step(w, target);
+        if (ph_str_ieq(target, name))
+            r = try_account_named(w, name);
+        else
+            r = target.n && target.p[0] == '@' ? add_same_in(w, target) : add_step(w, target);
         if (r < 0)
             break;
     }
@@ -134,16 +148,27 @@ static int try_postmaster(struct walk *w)
     return st ? try_account(w, st) : -PH_EIO;
 }
 
+/* What is behind the first `+` of the local part, as it was written. */
+static ph_str tag_of(ph_str given)
+{
+    ph_str local = ph_str_sub(given, 0, ph_str_rchr(given, '@'));
+    size_t plus = ph_str_chr(local, '+');
+    return local.p[0] == '"' || plus == PH_NPOS ? (ph_str){0} : ph_str_skip(local, plus + 1);
+}
+
 static int try_local(struct walk *w, const struct step *s)
 {
     ph_str local = ph_str_sub(s->name, 0, s->name.n - s->domain.n - 1);
     int r = try_name(w, s->name);
     size_t tag = ph_str_chr(local, '+');
     if (r == 0 && tag != PH_NPOS && tag > 0) {
+        w->tag = tag_of(s->given);
         ph_str plain = ph_arena_printf(w->arena, "%.*s@%.*s", PH_FMT(ph_str_sub(local, 0, tag)),
                                        PH_FMT(s->domain));
         r = plain.p ? try_name(w, plain) : out_of_memory(w);
     }
+    if (r == 0)
+        w->tag = s->tag; /* it was none, or it is the next one's to find */
     if (r == 0 && ph_str_eq(local, PH_STR("postmaster")))
         r = try_postmaster(w);
     if (r == 0)
@@ -155,6 +180,8 @@ static int walk(struct walk *w)
 {
     for (size_t i = 0; i < w->count && !w->tangled; i++) {
         struct step s = w->steps[i];
+        w->tag = s.tag;
+        w->local = ph_str_sub(s.given, 0, ph_str_rchr(s.given, '@'));
         int r = ph_house_domain_has(w->h, s.domain, w->reterr);
         if (r >= 0)
             r = r ? try_local(w, &s) : add_remote(w, &s);

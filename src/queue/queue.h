@@ -25,7 +25,7 @@
 struct ph_spool;
 
 enum {
-    PH_SPOOL_SCHEMA = 3, /* PRAGMA user_version */
+    PH_SPOOL_SCHEMA = 4, /* PRAGMA user_version */
     PH_SPOOL_CHANGES =
         32 * 1024 *
         1024, /* bytes of changes kept in memory; more: -PH_ELIMIT, begin and commit first */
@@ -44,6 +44,7 @@ struct ph_spool_rcpt {
     ph_str original;   /* as in messages.def: "rfc822;Bob@b.test", empty when the same */
     uint64_t account;  /* LOCAL */
     ph_str folder;     /* LOCAL */
+    ph_str mailbox;    /* LOCAL: of that folder; empty: INBOX */
     ph_str dest;       /* where it goes: the next-hop domain; empty for LOCAL */
     uint8_t notify;    /* RFC 3461 4.1 bits, as in messages.def */
     uint32_t attempts; /* made and failed so far */

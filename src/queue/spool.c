@@ -172,6 +172,9 @@ static int check_schema(struct ph_spool *s, struct ph_error *reterr)
     int err = number(s, "PRAGMA user_version", &version);
     if (err > 0 && version == 0 && !s->read_only)
         return make_schema(s);
+    if (err > 0 && version == 3 && !s->read_only)
+        return pragma(s, "BEGIN IMMEDIATE; ALTER TABLE rcpt ADD COLUMN mailbox TEXT NOT NULL"
+                         " DEFAULT ''; PRAGMA user_version=4; COMMIT");
     if (err > 0 && version != PH_SPOOL_SCHEMA)
         return ph_fail(reterr, PH_ECORRUPT, 0,
                        "%s has schema %lld, this program knows %d: use the program that wrote it, "

@@ -92,7 +92,8 @@ static bool read_rcpt(sqlite3_stmt *st, struct ph_arena *a, struct ph_spool_rcpt
     r->next_try =
         sqlite3_column_type(st, 9) == SQLITE_NULL ? PH_SPOOL_FRESH : sqlite3_column_int64(st, 9);
     r->reply = ph_arena_copy(a, ph__column(st, 10));
-    return r->address.p && r->original.p && r->folder.p && r->dest.p && r->reply.p;
+    r->mailbox = ph_arena_copy(a, ph__column(st, 11));
+    return r->address.p && r->original.p && r->folder.p && r->dest.p && r->reply.p && r->mailbox.p;
 }
 
 static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a,

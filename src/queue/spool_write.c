@@ -176,6 +176,7 @@ static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt
     else
         sqlite3_bind_int64(st, 11, r->next_try);
     ph__bind_str(st, 12, r->reply);
+    ph__bind_str(st, 13, r->mailbox);
     return ph__spool_run(s, st);
 }
 

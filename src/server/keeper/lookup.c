@@ -10,7 +10,7 @@ struct answer {
     ph_str rest;
 };
 
-enum { ADDRESS_MAX = 1024, ROWS_MAX = 262144, TEXT_MAX = 512 };
+enum { ADDRESS_MAX = 1024, ROWS_MAX = 262144, TEXT_MAX = 512, MAILBOX_MAX = 255 };
 
 static ph_str cache_key(char buf[ADDRESS_MAX + 16], char kind, uint64_t account, ph_str address)
 {
@@ -53,6 +53,7 @@ static void put_targets(struct ph_buf *rows, const struct ph_house_route *route,
                                .original = ph_str_eq(given, t->address) ? (ph_str){0} : given,
                                .account = t->account,
                                .folder = t->folder,
+                               .mailbox = ph_str_sub(t->mailbox, 0, MAILBOX_MAX),
                                .domain = t->domain};
         ipc_add(rcpt, rows, &row);
     }

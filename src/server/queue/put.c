@@ -30,9 +30,11 @@ static bool copy_rcpt(struct ph_arena *a, const struct ipc_rcpt *from, struct ph
     to->original = ph_arena_copy(a, from->original);
     to->account = from->account;
     to->folder = ph_arena_copy(a, from->folder);
+    to->mailbox = ph_arena_copy(a, from->mailbox);
     to->dest = ph_arena_copy(a, from->target == IPC_LOCAL ? (ph_str){0} : from->domain);
     to->notify = from->notify;
-    return to->address.p && to->original.p && to->folder.p && to->dest.p;
+    return to->address.p && to->original.p && to->folder.p && to->mailbox.p &&
+           to->dest.p;
 }
 
 static int by_dest(const void *a, const void *b)

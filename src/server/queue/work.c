@@ -178,7 +178,7 @@ static int deliver(struct ipc_chan *chan, const struct job *job)
     const struct letter *l = job->letter;
     const struct ph_spool_rcpt *r = &l->rcpts[job->which[0]];
     return ipc_send(chan, DELIVER, l->fd, .req = job->req, .qid = l->l.qid, .address = r->address,
-                    .account = r->account, .folder = r->folder, .mailbox = PH_STR("INBOX"),
+                    .account = r->account, .folder = r->folder, .mailbox = r->mailbox,
                     .received = l->l.received, .message_id = l->l.message_id, .size = l->l.size,
                     .summary = {l->bytes, l->summary_n}, .body = body_of(l));
 }

@@ -2,6 +2,7 @@
 #include "sqlite_int.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* ---- shared ------------------------------------------------------------------------------- */
 
@@ -76,11 +77,24 @@ static uint64_t next_email(struct store_account *a)
     return a->email_next++;
 }
 
+/* A mailbox that a sender may name ("user+name"): not those in which nobody looks for new mail. */
+static struct mbox *delivery_target(struct store_account *a, ph_str name)
+{
+    for (size_t i = 0; i < a->mb_n; i++) {
+        struct mbox *m = &a->mb[i];
+        bool open = !m->special || !*m->special || !strcasecmp(m->special, "\\Junk");
+        if (m->state == MBOX_LIVE && open && ph_str_ieq((ph_str){m->name, m->name_n}, name))
+            return m;
+    }
+    return NULL;
+}
+
 static struct mbox *put_target(struct store_account *a, const struct store_letter *l)
 {
     char norm[STORE_NAME_MAX];
     int n = l->mailbox.n ? store_name_norm(l->mailbox, norm, &a->err) : -PH_EINVAL;
-    struct mbox *m = n < 0 ? NULL : mbox_find(a, (ph_str){norm, (size_t)n});
+    ph_str name = {norm, n < 0 ? 0 : (size_t)n};
+    struct mbox *m = n < 0 ? NULL : l->qid ? delivery_target(a, name) : mbox_find(a, name);
     if ((!m || m->state != MBOX_LIVE) && l->qid)
         m = mbox_find(a, PH_STR("INBOX"));
     if (m && m->state == MBOX_LIVE)

@@ -60,8 +60,10 @@ static void names(void **state)
         const char *in, *out; /* out NULL: refused */
     } rows[] = {
         {"Alice@Example.ORG", "alice@example.org"},
-        {"bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters.test",
-         "bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters.test"},
+        {"bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters."
+         "test",
+         "bounces+1234567-89ab-some.body=a.longer.name.example@bulk.mail.a-sender-of-newsletters."
+         "test"},
         {"msprvs1=19876abcdef=bounces-987654-somebody.with.a.name=receiver.example@x.test",
          "msprvs1=19876abcdef=bounces-987654-somebody.with.a.name=receiver.example@x.test"},
         {"a.b+tag@x.test.", "a.b+tag@x.test"},
@@ -203,9 +205,10 @@ static const char *lead(struct fixture *f, const char *address, const char *post
     } else {
         ph_buf_add(&b, ph_str_c(kinds[route.kind]));
         for (size_t i = 0; route.kind != PH_HOUSE_TANGLED && i < route.count; i++)
-            ph_buf_addf(&b, "%s%s:%.*s", i ? " " : "",
+            ph_buf_addf(&b, "%s%s:%.*s%s%.*s", i ? " " : "",
                         route.targets[i].folder.n ? "local" : "remote",
-                        PH_FMT(route.targets[i].address));
+                        PH_FMT(route.targets[i].address), route.targets[i].mailbox.n ? "/" : "",
+                        PH_FMT(route.targets[i].mailbox));
     }
     const char *text = ph_arena_cstr(f->arena, ph_buf_str(&b));
     ph_buf_done(&b);
@@ -238,13 +241,25 @@ static void routes(void **state)
     alias(f, "all@x.test", "bob@x.test");
     assert_int_equal(ph_house_alias_add(f->h, PH_STR("all@x.test"), PH_STR("bob@x.test"), NULL),
                      -PH_EEXIST);
+    static const char *const same[][2] = {{"w.test", "@x.test"},
+                                          {"one.test", "@two.test"},
+                                          {"two.test", "@one.test"},
+                                          {"out.test", "@z.test"}};
+    for (size_t i = 0; i < COUNT(same); i++) {
+        char from[64];
+        snprintf(from, sizeof from, "@%s", same[i][0]);
+        assert_int_equal(ph_house_domain_add(f->h, ph_str_c(same[i][0]), NULL), 0);
+        alias(f, from, same[i][1]);
+    }
+    assert_int_equal(ph_house_alias_add(f->h, PH_STR("a@x.test"), PH_STR("@w.test"), NULL),
+                     -PH_EINVAL);
     static const struct {
         const char *address, *leads;
     } rows[] = {
         {"alice@x.test", "local:alice@x.test"},
         {"ALICE@X.TEST", "local:alice@x.test"},
-        {"Alice+news@x.test", "local:alice@x.test"},
-        {"all+tag@x.test", "remote:Carol.C@z.test local:alice@x.test local:bob@x.test"},
+        {"Alice+News@x.test", "local:alice@x.test/News"},
+        {"all+tag@x.test", "remote:Carol.C@z.test local:alice@x.test/tag local:bob@x.test/tag"},
         {"nobody@x.test", "NOUSER"},
         {"+tag@x.test", "NOUSER"},
         {"Some.One@Z.test", "FOREIGN remote:Some.One@z.test"},
@@ -258,6 +273,12 @@ static void routes(void **state)
         {"postmaster", "local:alice@x.test"},
         {"postmaster@z.test", "FOREIGN remote:postmaster@z.test"},
         {"no address", "PH_EINVAL"},
+        {"alice@w.test", "local:alice@x.test"},
+        {"Alice+Lists@w.test", "local:alice@x.test/Lists"},
+        {"all@w.test", "remote:Carol.C@z.test local:alice@x.test local:bob@x.test"},
+        {"nobody@w.test", "NOUSER"},
+        {"alice@one.test", "NOUSER"},
+        {"Alice@out.test", "remote:Alice@z.test"},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_string_equal(lead(f, rows[i].address, ""), rows[i].leads);
