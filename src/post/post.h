@@ -37,25 +37,27 @@ int post_options(int argc, char **argv, const struct post_option *const *tables,
 
 enum post_protocol { POST_SMTP, POST_POP3, POST_IMAP };
 
-/* What the account options, the environment and post.conf say, in this order of weight. */
+/* What the account options, the environment and the account's file say, in this order of weight. */
 struct post_login {
     struct ph_account account;
     bool debug;
     const char *from; /* NULL: not said */
     /* As given; for post_login_options. */
-    const char *server, *port, *tls, *ca, *user, *password, *password_file, *password_env, *password_command;
+    const char *account_name, *server, *port, *tls, *ca, *user, *password, *password_file, *password_env, *password_command;
     bool insecure;
-    char *owned[16]; /* strings of the file */
-    size_t owned_n;
+    struct cfg_t *cfg; /* the account's file */
     struct ph_buf secret;
     int64_t begun_us;
 };
 
 /* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. */
-enum { POST_LOGIN_ROWS = 12 };
+enum { POST_LOGIN_ROWS = 13, POST_PASSWORD_MAX = 4096 };
 void post_login_options(struct post_login *l, struct post_option *rows);
 /* Completes `l` from environment, file and, for a password, the terminal. 0, or an exit code with the mistake told. */
 int post_login_complete(struct post_login *l, enum post_protocol protocol);
+/* Finds out l->from alone, for a letter that goes nowhere. */
+int post_login_sender(struct post_login *l);
+int post_login_password(struct post_login *l); /* the part of it that finds the password */
 void post_login_done(struct post_login *l); /* wipes the password */
 
 /* --debug: one line of the dialogue on stderr. ctx: struct post_login. Does nothing without --debug. */

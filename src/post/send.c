@@ -115,11 +115,7 @@ static int run(struct sending *s, int argc, char **argv)
 {
     struct post_handover h = {.login = &s->login, .json = s->json};
     struct post_paths paths = {0};
-    int rc = 0;
-    if (s->dry && !s->login.from)
-        s->login.from = getenv("POST_FROM");
-    else if (!s->dry)
-        rc = post_login_complete(&s->login, POST_SMTP);
+    int rc = s->dry ? post_login_sender(&s->login) : post_login_complete(&s->login, POST_SMTP);
     s->letter.from = s->login.from;
     if (s->letter.raw)
         rc = rc ? rc : post_paths_add(&paths, s->letter.raw);

@@ -122,7 +122,7 @@ static void help(FILE *to)
     fputs("\npost VERB --help tells more. Server, user and so on come from options, from "
           "POST_SERVER, POST_PORT, POST_TLS,\n"
           "POST_CA, POST_INSECURE, POST_USER, POST_PASSWORD and POST_FROM, or from "
-          "~/.config/posthouse/post.conf.\n\n"
+          "the account (post accounts).\n\n"
           "A first letter:  post send --server localhost --port 2587 --from me@here.test --to "
           "you@there.test \\\n"
           "                     --subject Hello --text 'Are you there?' --debug\n"

@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "file.h"
 #include "letter.h"
 
@@ -303,6 +304,53 @@ static void configuration(void **state)
     unsetenv("POST_FROM");
 }
 
+/* Accounts: files in a folder, a default, their passwords; options weigh more, and a server that is
+ * named has no account's password. */
+static void accounts(void **state)
+{
+    (void)state;
+    char path[200];
+    unsetenv("POST_CONFIG");
+    setenv("XDG_CONFIG_HOME", below("config"), 1);
+    assert_int_equal(run("accounts", ""), 0);
+    has(out, "no account yet");
+    static const char work[] = "from = \"Me <me@a.test>\"\nserver = \"127.0.0.1\"\nsmtp_port = "
+                               "\"9\"\nsmtp_tls = \"none\"\nuser = \"me\"\npassword_env = "
+                               "\"NOT_SET\"\n";
+    assert_int_equal(post_account_write("work", ph_str_c(work)), 0);
+    assert_int_equal(post_account_write("home", PH_STR("from = \"x@h.test\"\nserver = "
+                                                       "\"127.0.0.2\"\nsmtp_port = \"9\"\n")),
+                     0);
+    assert_int_equal(post_account_write("../out", PH_STR("")), EX_USAGE);
+    snprintf(path, sizeof path, "%s/post/work.conf", below("config"));
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(run("accounts", ""), 0);
+    has(out, "* work");
+    has(out, "  home");
+    assert_int_equal(run("accounts|--json", ""), 0);
+    has(out, "{\"name\":\"home\",\"default\":false,\"from\":\"x@h.test\"");
+    assert_int_equal(run("send|--to|b@b.test|--text|x", ""), EX_USAGE);
+    has(err, "NOT_SET is not set");
+    assert_int_equal(run("send|--account|home|--to|b@b.test|--text|x", ""), EX_UNAVAILABLE);
+    has(err, "127.0.0.2:9");
+    assert_int_equal(run("send|--account|none|--to|b@b.test|--text|x", ""), EX_CONFIG);
+    assert_int_equal(
+        run("send|--server|127.0.0.3|--port|9|--from|y@y.test|--to|b@b.test|--text|x", ""),
+        EX_UNAVAILABLE); /* nobody's login is tried there */
+    assert_int_equal(run("send|--dry-run|--to|b@b.test|--text|x", ""), 0);
+    has(out, "From: Me <me@a.test>");
+    assert_int_equal(run("accounts|--default|home", ""), 0);
+    assert_int_equal(run("accounts|--remove|work", ""), 0);
+    assert_int_equal(run("accounts", ""), 0);
+    has(out, "* home");
+    assert_null(strstr(out, "work"));
+    assert_int_equal(run("accounts|--remove|work", ""), EX_CONFIG);
+    setenv("POST_CONFIG", "/nonexistent/post.conf", 1);
+    unsetenv("XDG_CONFIG_HOME");
+}
+
 static void maildir(void **state)
 {
     (void)state;
@@ -329,7 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_teaches),  cmocka_unit_test(misuse),   cmocka_unit_test(a_letter),
         cmocka_unit_test(raw),           cmocka_unit_test(many_raw), cmocka_unit_test(hostile_text),
-        cmocka_unit_test(configuration), cmocka_unit_test(maildir),
+        cmocka_unit_test(configuration), cmocka_unit_test(accounts), cmocka_unit_test(maildir),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
