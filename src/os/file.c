@@ -1,4 +1,5 @@
 #include "file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -131,6 +132,23 @@ int ph_file_write(const char *path, ph_str content, unsigned mode, struct ph_err
     unlink(beside);
     errno = sys;
     return fail_path(reterr, "write", path);
+}
+
+void ph_file_sweep(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        const char *rest = strncmp(e->d_name, name, n) == 0 ? e->d_name + n : "";
+        size_t digits = rest[0] == '.' ? strspn(rest + 1, "0123456789") : 0;
+        if (digits && strcmp(rest + 1 + digits, ".new") == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
 }
 
 int ph_mkdirs(const char *path, unsigned mode, struct ph_error *reterr)

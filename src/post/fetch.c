@@ -1,249 +1,263 @@
-/* post fetch, post list, post read: what is done with the letters of a source. */
-#include "letter.h"
-#include <stdlib.h>
+/*
+ * post fetch: letters of a source into a place, those that are not there yet.
+ *
+ *   open source -> open sink (lock, mend) -> state -> scan what is new -> get -> { put... flush }*
+ * -> finish
+ *                                                                                           ->
+ * remove -> end of session
+ *
+ * flush makes a batch safe: sink.sync, then the state tells of it. A letter is removed from the
+ * server only when it is in the state. Killed anywhere, the next run goes on behind the last flush,
+ * or behind the last letter that a Maildir shows.
+ */
+#include "loop.h"
+#include "sink.h"
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
-/* Finds the letter that an argument names. 0, or an exit code. */
-static int find(const struct post_source *s, const char *arg, size_t *ret_at)
-{
-    uint64_t n;
-    if (!ph_str_u64(ph_str_c(arg), UINT32_MAX, &n))
-        return post_fail(EX_USAGE, "\"%s\" is not the number of a letter; post list shows them",
-                         arg);
-    for (size_t i = 0; i < s->item_n; i++)
-        if (s->items[i].number == n) {
-            *ret_at = i;
-            return 0;
-        }
-    return post_fail(EX_DATAERR, "there is no letter %s; the mailbox has %zu", arg, s->item_n);
-}
-
-/* The outcome of ops->get as an exit code. */
-static int got(const struct post_source *s, int rc)
-{
-    return rc < 0 ? post_source_fail(s) : rc;
-}
-
-/* ---- fetch ------------------------------------------------------------------------------- */
-
-struct fetching {
-    const char *maildir;
-    bool json;
-    size_t count;
+enum {
+    BATCH = 1000,
+    BATCH_BYTES = 16 * 1024 * 1024,
+    BATCH_US = 5 * 1000000,
+    LINES_MAX = 1024 * 1024
 };
 
-static int put_letter(void *ctx, const struct post_item *item, ph_str bytes)
+struct fetching {
+    struct post_source source;
+    struct post_state state;
+    struct post_sink sink; /* ops NULL: standard output */
+    const char *maildir, *mbox;
+    bool json, quiet, all, delete; /* all: no numbers were given */
+    size_t batch, count, told;
+    size_t fresh_from, fresh_to; /* in items: since the last flush */
+    size_t done_to;              /* IMAP: all items before it are here */
+    uint64_t batch_bytes;
+    int64_t flushed_us;
+    struct ph_buf lines;
+};
+
+/* ---- telling ----------------------------------------------------------------------------- */
+
+static void show_path(void *ctx, const char *path)
 {
     struct fetching *f = ctx;
-    char path[4300];
-    if (!f->maildir) {
-        fwrite(bytes.p, 1, bytes.n, stdout);
-        return 0;
-    }
-    int rc = post_maildir_put(f->maildir, item, bytes, path, sizeof path);
-    if (rc)
-        return rc;
-    if (f->json)
-        printf("%s{\"number\":%u,\"size\":%zu,\"path\":", f->count ? "," : "", item->number,
-               bytes.n);
-    if (f->json)
+    if (f->quiet)
+        return;
+    if (f->json) {
+        printf("%s{\"path\":", f->told++ ? ",\n" : "");
         post_json_string(stdout, ph_str_c(path));
-    if (f->json)
         putchar('}');
-    else
+    } else {
         puts(path);
-    f->count++;
-    return 0;
+    }
 }
 
-static int fetch_some(struct post_source *s, struct fetching *f, int argc, char **argv, bool delete)
+static void show_progress(const struct fetching *f, bool end)
 {
-    size_t first = 0, last = s->item_n ? s->item_n - 1 : 0;
-    int rc = 0;
-    if (argc == 0 && s->item_n)
-        rc = got(s, s->ops->get(s, first, last, false, put_letter, f));
-    for (int i = 0; rc == 0 && i < argc; i++) {
-        rc = find(s, argv[i], &first);
-        if (rc == 0)
-            rc = got(s, s->ops->get(s, first, first, false, put_letter, f));
+    if (isatty(STDERR_FILENO) && !f->quiet && (end || f->count % 50 == 0))
+        fprintf(stderr, "\r%zu letters%s", f->count, end ? "\n" : "");
+}
+
+/* ---- batches ----------------------------------------------------------------------------- */
+
+/* What the state will say: by IMAP "all up to here", and each letter beyond that came out of order.
+ */
+static void write_lines(struct fetching *f)
+{
+    struct post_source *s = &f->source;
+    size_t from = f->done_to;
+    if (f->state.imap && f->all) {
+        while (f->done_to < s->item_n && s->items[f->done_to].here)
+            f->done_to++;
+        if (f->done_to > from)
+            post_state_upto(&f->state, s->items[f->done_to - 1].number, &f->lines);
     }
-    /* Only what is safely on disk is removed, and only when all of it is. */
-    if (rc || !delete)
-        return rc;
-    for (size_t i = 0; rc == 0 && argc == 0 && i < s->item_n; i++)
-        rc = got(s, s->ops->remove(s, i));
-    for (int i = 0; rc == 0 && i < argc; i++)
-        rc = find(s, argv[i], &first) ? EX_DATAERR : got(s, s->ops->remove(s, first));
+    bool upto = f->state.imap && f->all;
+    for (size_t i = f->fresh_from; i < f->fresh_to; i++)
+        if (s->items[i].fresh && (!upto || i >= f->done_to))
+            post_state_line(&f->state, &s->items[i], &f->lines);
+}
+
+static int flush(struct fetching *f)
+{
+    if (f->batch == 0)
+        return 0;
+    ph_buf_clear(&f->lines);
+    write_lines(f);
+    if (ph_buf_err(&f->lines))
+        return post_fail(EX_OSERR, "out of memory");
+    int rc = f->sink.ops->sync(&f->sink, ph_buf_str(&f->lines), show_path, f);
+    for (size_t i = f->fresh_from; i < f->fresh_to; i++)
+        f->source.items[i].fresh = false;
+    f->batch = f->fresh_from = f->fresh_to = 0;
+    f->batch_bytes = 0;
+    f->flushed_us = ph_mono_us();
     return rc;
 }
 
-static int fetch(const struct post_source_args *a, struct post_login *login, struct fetching *f,
-                 int argc, char **argv, bool delete)
+static int put_letter(void *ctx, struct post_item *item, ph_str bytes)
 {
-    struct post_source s;
-    if (!f->maildir && argc == 0)
-        return post_fail(
-            EX_USAGE,
-            "where to? Give --maildir DIR, or the number of a letter for standard output");
-    if (!f->maildir && delete)
-        return post_fail(
-            EX_USAGE,
-            "--delete goes with --maildir: standard output does not tell whether a letter is safe");
-    int rc = post_source_open(&s, a, login);
+    struct fetching *f = ctx;
+    int rc = f->sink.ops->put(&f->sink, item, bytes);
     if (rc)
         return rc;
-    if (f->json && f->maildir)
+    size_t at = (size_t)(item - f->source.items);
+    item->fresh = item->here = true;
+    f->fresh_from = f->batch == 0 || at < f->fresh_from ? at : f->fresh_from;
+    f->fresh_to = at >= f->fresh_to ? at + 1 : f->fresh_to;
+    f->batch++;
+    f->batch_bytes += bytes.n;
+    f->count++;
+    show_progress(f, false);
+    bool full = f->batch >= BATCH || f->batch_bytes >= BATCH_BYTES ||
+                ph_mono_us() - f->flushed_us > BATCH_US;
+    return full ? flush(f) : 0;
+}
+
+/* ---- standard output --------------------------------------------------------------------- */
+
+static int print_letter(void *ctx, struct post_item *item, ph_str bytes)
+{
+    const struct fetching *f = ctx;
+    struct ph_buf b;
+    (void)item;
+    if (!f->mbox) {
+        fwrite(bytes.p, 1, bytes.n, stdout);
+        return 0;
+    }
+    ph_buf_init(&b, NULL, POST_LETTER_MAX);
+    post_mbox_write(bytes, &b);
+    fwrite(b.p, 1, b.n, stdout);
+    int rc = ph_buf_err(&b) ? post_fail(EX_OSERR, "out of memory") : 0;
+    ph_buf_done(&b);
+    return rc;
+}
+
+static int to_stdout(struct fetching *f, int argc, char **argv)
+{
+    int rc = post_source_pick(&f->source, argc, argv);
+    return rc ? rc : post_source_get(&f->source, false, print_letter, f);
+}
+
+/* ---- a place on disk --------------------------------------------------------------------- */
+
+/* All that the place does not have. With --delete also what it has, so that it can be removed. */
+static int scan_new(struct fetching *f)
+{
+    struct post_source *s = &f->source;
+    char set[32] = "1:*";
+    if (f->state.imap && !f->delete &&f->state.last)
+        snprintf(set, sizeof set, "%u:*", f->state.last + 1);
+    if (s->ops->scan(s, ph_str_c(set)) < 0)
+        return post_source_fail(s);
+    for (size_t i = 0; i < s->item_n; i++) {
+        s->items[i].here = post_state_has(&f->state, &s->items[i]);
+        s->items[i].picked = !s->items[i].here;
+    }
+    return 0;
+}
+
+/* What is safe here is removed there, whichever run has fetched it. */
+static int remove_here(struct fetching *f)
+{
+    for (size_t i = 0; i < f->source.item_n; i++)
+        f->source.items[i].picked = f->source.items[i].here;
+    return post_source_remove(&f->source);
+}
+
+static int fetch_into(struct fetching *f, int argc, char **argv)
+{
+    struct post_source *s = &f->source;
+    char dir[4096], name[256];
+    f->all = argc == 0;
+    f->sink = (struct post_sink){.ops = f->maildir ? &post_sink_maildir : &post_sink_mbox,
+                                 .path = f->maildir ? f->maildir : f->mbox,
+                                 .state = &f->state};
+    int rc = f->sink.ops->where(f->sink.path, dir, name);
+    if (rc == 0)
+        rc = post_state_name(&f->state, s, dir, name[0] ? name : NULL);
+    if (rc == 0)
+        rc = f->sink.ops->open(&f->sink);
+    if (rc == 0)
+        rc = post_state_load(&f->state);
+    if (rc == 0)
+        rc = f->all ? scan_new(f) : post_source_pick(s, argc, argv);
+    f->flushed_us = ph_mono_us();
+    if (rc == 0)
+        rc = post_source_get(s, false, put_letter, f);
+    int end = flush(f); /* also when the connection broke: what came is kept */
+    rc = rc ? rc : end;
+    show_progress(f, true);
+    if (rc == 0 && f->delete)
+        rc = remove_here(f);
+    return rc;
+}
+
+static int fetch(struct fetching *f, const struct post_source_args *a, struct post_login *login,
+                 int argc, char **argv)
+{
+    bool out = !f->maildir && (!f->mbox || strcmp(f->mbox, "-") == 0);
+    if (f->maildir && f->mbox)
+        return post_fail(EX_USAGE, "--maildir and --mbox are two places");
+    if (out && !f->mbox && argc == 0)
+        return post_fail(EX_USAGE, "where to? Give --maildir DIR, --mbox FILE, or the number of a "
+                                   "letter for standard output");
+    if (out && f->delete)
+        return post_fail(EX_USAGE, "--delete goes with --maildir or --mbox: standard output does "
+                                   "not tell whether a letter is safe");
+    int rc = post_source_open(&f->source, a, login);
+    if (rc)
+        return rc;
+    ph_buf_init(&f->lines, NULL, LINES_MAX);
+    if (f->json && !out)
         putchar('[');
-    rc = fetch_some(&s, f, argc, argv, delete);
-    if (f->json && f->maildir)
+    rc = out ? to_stdout(f, argc, argv) : fetch_into(f, argc, argv);
+    if (f->json && !out)
         puts("]");
-    int end = post_source_close(&s, rc == 0);
+    /* Before the end of the session: what it removes is still in the state then, and gone from it
+     * after the next run. */
+    if (rc == 0 && !out && f->all)
+        rc = post_state_finish(&f->state, &f->source);
+    int end = post_source_close(&f->source, rc == 0);
+    if (!out && f->sink.ops)
+        f->sink.ops->close(&f->sink);
+    post_state_done(&f->state);
+    ph_buf_done(&f->lines);
     return rc ? rc : end;
 }
 
 int post_fetch(int argc, char **argv)
 {
     static const char details[] =
-        "Without numbers all letters are fetched. They stay on the server unless --delete is "
-        "given, which removes them once all are on\n"
-        "disk. A Maildir is a folder with tmp, new and cur; it is made when it is not there.\n\n"
-        "  post fetch --imap --server mail.here.test --user me@here.test --maildir ~/Mail\n";
+        "Fetches what is not there yet; with numbers (of post list) those letters, wherever they "
+        "are. They stay on the server "
+        "unless --delete is given, which removes what is safely on disk, also from earlier runs. "
+        "What was fetched is remembered "
+        "beside the place, in a file whose name begins with \".post-\" or \".FILE.post-\"; killed "
+        "at any moment, the next run "
+        "goes on, and nothing is lost or doubled.\n\n"
+        "A Maildir is a folder with tmp, new and cur; it is made when it is not there. An mbox is "
+        "one file; \"-\" is standard "
+        "output. Without a place the letters numbered go to standard output as they are.\n\n"
+        "  post fetch --maildir ~/Mail\n"
+        "  post fetch --pop3 --server mail.here.test --user me@here.test --mbox ~/mbox --delete\n";
     struct post_login login = {0};
     struct post_source_args a = {0};
     struct fetching f = {0};
-    bool delete = false, raw = false;
     struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
     const struct post_option own[] = {
         {"--maildir", "DIR", .value = &f.maildir, .help = "put the letters into this Maildir"},
-        {"--raw", NULL, .flag = &raw,
-         .help = "to standard output, as it is (so it is without --maildir anyway)"},
-        {"--delete", NULL, .flag = &delete, .help = "remove from the server what was fetched"},
+        {"--mbox", "FILE", .value = &f.mbox, .help = "append them to this mbox; - prints one"},
+        {"--delete", NULL, .flag = &f.delete, .help = "remove from the server what is safely here"},
+        {"--quiet", NULL, .flag = &f.quiet, .help = "tell neither files nor progress"},
         {"--json", NULL, .flag = &f.json, .help = "print what was fetched as JSON"},
         {0}};
     const struct post_option *const tables[] = {source, own, account, NULL};
     post_source_options(&a, source);
     post_login_options(&login, account);
     int rc = post_options(argc, argv, tables, details, 0, -1);
-    if (rc >= 0 && raw && f.maildir)
-        rc = -1 - post_fail(EX_USAGE, "--raw and --maildir are two places");
-    rc = rc < 0 ? -1 - rc : fetch(&a, &login, &f, rc, argv + 1, delete);
-    post_login_done(&login);
-    return rc;
-}
-
-/* ---- list -------------------------------------------------------------------------------- */
-
-struct listing {
-    bool json;
-    size_t count;
-};
-
-static int show_head(void *ctx, const struct post_item *item, ph_str bytes)
-{
-    struct listing *l = ctx;
-    if (l->json && l->count)
-        printf(",\n");
-    post_show_line(item, bytes, l->json);
-    l->count++;
-    return 0;
-}
-
-static int list(const struct post_source_args *a, struct post_login *login, bool json)
-{
-    struct post_source s;
-    struct listing l = {.json = json};
-    int rc = post_source_open(&s, a, login);
-    if (rc)
-        return rc;
-    if (json)
-        putchar('[');
-    if (s.item_n)
-        rc = got(&s, s.ops->get(&s, 0, s.item_n - 1, true, show_head, &l));
-    if (json)
-        puts("]");
-    int end = post_source_close(&s, true);
-    return rc ? rc : end;
-}
-
-int post_list(int argc, char **argv)
-{
-    struct post_login login = {0};
-    struct post_source_args a = {0};
-    bool json = false;
-    struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
-    const struct post_option own[] = {{"--json", NULL, .flag = &json, .help = "as JSON"}, {0}};
-    const struct post_option *const tables[] = {source, own, account, NULL};
-    post_source_options(&a, source);
-    post_login_options(&login, account);
-    int rc = post_options(
-        argc, argv, tables,
-        "Columns: number, N for new and * for flagged, date, size, sender, subject.\n", 0, 0);
-    rc = rc < 0 ? -1 - rc : list(&a, &login, json);
-    post_login_done(&login);
-    return rc;
-}
-
-/* ---- read -------------------------------------------------------------------------------- */
-
-struct reading {
-    bool json;
-    const char *save;
-};
-
-static int show_letter(void *ctx, const struct post_item *item, ph_str bytes)
-{
-    const struct reading *r = ctx;
-    (void)item;
-    return r->save ? post_save_attachments(bytes, r->save) : post_show_letter(bytes, r->json);
-}
-
-static int read_file(const char *path, struct reading *r)
-{
-    struct ph_buf b;
-    ph_buf_init(&b, NULL, POST_LETTER_MAX);
-    int rc = post_read_file(path, &b);
-    if (rc == 0)
-        rc = show_letter(r, NULL, ph_buf_str(&b));
-    ph_buf_done(&b);
-    return rc;
-}
-
-static int read_from(const struct post_source_args *a, struct post_login *login, const char *arg,
-                     struct reading *r)
-{
-    struct post_source s;
-    size_t at = 0;
-    int rc = post_source_open(&s, a, login);
-    if (rc)
-        return rc;
-    rc = find(&s, arg, &at);
-    if (rc == 0)
-        rc = got(&s, s.ops->get(&s, at, at, false, show_letter, r));
-    int end = post_source_close(&s, true);
-    return rc ? rc : end;
-}
-
-int post_read(int argc, char **argv)
-{
-    static const char details[] = "With --pop3 or --imap N is a number of post list; without, FILE "
-                                  "is a letter on disk, - standard input.\n";
-    struct post_login login = {0};
-    struct post_source_args a = {0};
-    struct reading r = {0};
-    struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
-    const struct post_option own[] = {{"--save", "DIR", .value = &r.save,
-                                       .help = "write the attachments into this folder instead"},
-                                      {"--json", NULL, .flag = &r.json, .help = "as JSON"},
-                                      {0}};
-    const struct post_option *const tables[] = {source, own, account, NULL};
-    post_source_options(&a, source);
-    post_login_options(&login, account);
-    int rc = post_options(argc, argv, tables, details, 1, 1);
-    if (rc >= 0)
-        rc = a.pop3 || a.imap ? read_from(&a, &login, argv[1], &r) : read_file(argv[1], &r);
-    else
-        rc = -1 - rc;
+    rc = rc < 0 ? -1 - rc : fetch(&f, &a, &login, rc, argv + 1);
     post_login_done(&login);
     return rc;
 }

@@ -12,6 +12,4 @@ int post_show_letter(ph_str bytes, bool json);
 int post_save_attachments(ph_str bytes, const char *dir);
 /* The structure and the defects. 0, or an exit code. */
 int post_show_tree(ph_str bytes, bool json);
-/* One letter into dir/new of a Maildir, which is made when it is not there; flags tell whether it was seen. 0, or an exit code. */
-int post_maildir_put(const char *dir, const struct post_item *item, ph_str bytes, char *ret_path, size_t n);
 #endif

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SET_MAX = 4000, GONE_MAX = 256 * 1024 * 1024 }; /* a command's set; all of them */
+
 struct imap {
     struct ph_buf letter;
     uint32_t exists;
-    bool selected;
-    struct ph_buf gone; /* UIDs that we flagged, "1,2,3" */
+    struct ph_buf gone; /* sets of UIDs that we flagged, one a line */
     post_take *take;
     void *take_ctx;
     int taken;
@@ -19,35 +20,44 @@ static void secured(void *engine)
     ph_imap_client_tls_started(engine);
 }
 
+static void note_flags(struct post_item *i, unsigned bits)
+{
+    i->flags =
+        (bits & PH_IMAP_SEEN ? POST_SEEN : 0u) | (bits & PH_IMAP_FLAGGED ? POST_FLAGGED : 0u) |
+        (bits & PH_IMAP_ANSWERED ? POST_ANSWERED : 0u) |
+        (bits & PH_IMAP_DELETED ? POST_DELETED : 0u) | (bits & PH_IMAP_DRAFT ? POST_DRAFT : 0u);
+}
+
+/* Scanning: one answer a letter, in any order; flags that changed meanwhile come as another, which
+ * may have no UID. */
+static void on_scanned(struct post_source *s, const struct ph_imap_fetched *f)
+{
+    if (f->uid == 0 || !(f->mask & PH_IMAP_F_SIZE))
+        return;
+    struct post_item *i = post_source_add(s);
+    if (!i)
+        return;
+    i->number = f->uid;
+    i->size = f->size;
+    snprintf(i->uid, sizeof i->uid, "%u", f->uid);
+    if (f->mask & PH_IMAP_F_FLAGS)
+        note_flags(i, f->flags.bits);
+}
+
 static void on_fetched(struct post_source *s, const struct ph_imap_fetched *f)
 {
     struct imap *m = s->state;
-    if (f->seq == 0 || (!m->take && f->seq > m->exists))
-        return;
-    if (m->take) {
-        if (f->seq > s->item_n || f->part_count == 0)
-            return;
-        ph_str bytes = f->parts[0].streamed ? ph_buf_str(&m->letter) : f->parts[0].value;
-        if (m->taken == 0)
-            m->taken = m->take(m->take_ctx, &s->items[f->seq - 1], bytes);
-        ph_buf_clear(&m->letter);
+    if (!m->take) {
+        on_scanned(s, f);
         return;
     }
-    /* Scanning: answers come in any order, and flags may come twice. */
-    while (s->item_n < f->seq)
-        if (!post_source_add(s))
-            return;
-    struct post_item *i = &s->items[f->seq - 1];
-    if (f->mask & PH_IMAP_F_SIZE)
-        i->size = f->size;
-    if (f->mask & PH_IMAP_F_FLAGS)
-        i->flags = (f->flags.bits & PH_IMAP_SEEN ? POST_SEEN : 0u) |
-                   (f->flags.bits & PH_IMAP_FLAGGED ? POST_FLAGGED : 0u) |
-                   (f->flags.bits & PH_IMAP_ANSWERED ? POST_ANSWERED : 0u) |
-                   (f->flags.bits & PH_IMAP_DELETED ? POST_DELETED : 0u) |
-                   (f->flags.bits & PH_IMAP_DRAFT ? POST_DRAFT : 0u);
-    if (f->uid)
-        snprintf(i->uid, sizeof i->uid, "%u", f->uid);
+    struct post_item *i = f->uid ? post_source_find(s, f->uid) : NULL;
+    if (!i || f->part_count == 0)
+        return;
+    ph_str bytes = f->parts[0].streamed ? ph_buf_str(&m->letter) : f->parts[0].value;
+    if (m->taken == 0 && i->picked)
+        m->taken = m->take(m->take_ctx, i, bytes);
+    ph_buf_clear(&m->letter);
 }
 
 static int broken(struct post_source *s)
@@ -151,7 +161,14 @@ static int enter(struct post_source *s, const struct ph_account *a)
     return rc;
 }
 
-static int imap_open(struct post_source *s)
+static void on_condition(void *ctx, const struct ph_imap_client_event *ev)
+{
+    struct post_source *s = ctx;
+    if (ev->kind == PH_IMAP_CONDITION && ev->code.kind == PH_IMAP_CODE_UIDVALIDITY)
+        s->validity = ev->code.n;
+}
+
+static int imap_open(struct post_source *s, bool select)
 {
     const struct ph_account *a = &s->login->account;
     struct ph_imap_client_options o = {.struct_size = sizeof o,
@@ -163,7 +180,7 @@ static int imap_open(struct post_source *s)
     if (!m)
         return ph_fail(&s->error, PH_ENOMEM, 0, "out of memory");
     ph_buf_init(&m->letter, NULL, POST_LETTER_MAX);
-    ph_buf_init(&m->gone, NULL, 1024 * 1024);
+    ph_buf_init(&m->gone, NULL, GONE_MAX);
     o.allow_plaintext = a->tls == PH_TLS_OFF; /* ph_conn_may_login decides */
     s->engine = ph_imap_client_new(NULL, &o);
     if (!s->engine)
@@ -176,59 +193,105 @@ static int imap_open(struct post_source *s)
     }
     if (a->tls == PH_TLS_ON)
         post_dialogue_tls(s->login, ph_conn_info(s->conn));
-    return enter(s, a);
-}
-
-static int imap_scan(struct post_source *s)
-{
-    struct imap *m = s->state;
-    int rc = await(s, ph_imap_client_select(s->engine, ph_str_c(s->mailbox), false), "the mailbox");
-    m->selected = rc == 0;
-    if (rc == 0 && m->exists > 0)
-        rc = await(s,
-                   ph_imap_client_fetch(s->engine, false, PH_STR("1:*"),
-                                        PH_STR("(UID FLAGS RFC822.SIZE)")),
-                   "FETCH");
+    rc = enter(s, a);
+    if (rc == 0 && select)
+        rc = post_imap_await(s, ph_imap_client_select(s->engine, ph_str_c(s->mailbox), false),
+                             "the mailbox", on_condition, s);
     return rc;
 }
 
-static int imap_get(struct post_source *s, size_t first, size_t last, bool head_only,
-                    post_take *take, void *ctx)
+static int imap_scan(struct post_source *s, ph_str set)
 {
     struct imap *m = s->state;
-    char set[32];
-    snprintf(set, sizeof set, "%u:%u", s->items[first].number, s->items[last].number);
+    if (m->exists == 0)
+        return 0;
+    int rc = await(s, ph_imap_client_fetch(s->engine, true, set, PH_STR("(UID FLAGS RFC822.SIZE)")),
+                   "FETCH");
+    post_source_sort(s);
+    return rc;
+}
+
+/* The numbers of the letters picked from *at on as a set of UIDs, as long as a command may be; *at
+ * is where to go on. */
+static void picked_set(const struct post_source *s, size_t *at, char set[SET_MAX])
+{
+    size_t n = 0;
+    set[0] = '\0';
+    while (*at < s->item_n && n < SET_MAX - 32) {
+        size_t i = *at, last = i;
+        if (!s->items[i].picked) {
+            ++*at;
+            continue;
+        }
+        while (last + 1 < s->item_n && s->items[last + 1].picked)
+            last++;
+        n += (size_t)snprintf(set + n, SET_MAX - n, n ? ",%u" : "%u", s->items[i].number);
+        if (last > i)
+            n += (size_t)snprintf(set + n, SET_MAX - n, ":%u", s->items[last].number);
+        *at = last + 1;
+    }
+}
+
+static int imap_get(struct post_source *s, bool head_only, post_take *take, void *ctx)
+{
+    struct imap *m = s->state;
+    char set[SET_MAX];
+    int rc = 0;
     m->take = take;
     m->take_ctx = ctx;
     m->taken = 0;
-    int rc = await(
-        s,
-        ph_imap_client_fetch(s->engine, false, ph_str_c(set),
-                             head_only ? PH_STR("(BODY.PEEK[HEADER])") : PH_STR("(BODY.PEEK[])")),
-        "FETCH");
+    for (size_t at = 0; rc == 0 && m->taken == 0 && at < s->item_n;) {
+        picked_set(s, &at, set);
+        if (set[0])
+            rc = await(s,
+                       ph_imap_client_fetch(s->engine, true, ph_str_c(set),
+                                            head_only ? PH_STR("(UID BODY.PEEK[HEADER])")
+                                                      : PH_STR("(UID BODY.PEEK[])")),
+                       "FETCH");
+    }
     m->take = NULL;
     ph_buf_clear(&m->letter);
     return rc < 0 ? rc : m->taken;
 }
 
-static int imap_remove(struct post_source *s, size_t at)
+int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set),
+                       const char *what, void *ctx)
 {
-    struct imap *m = s->state;
+    char set[SET_MAX];
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at < s->item_n;) {
+        picked_set(s, &at, set);
+        if (set[0])
+            rc = await(s, command(ctx, ph_str_c(set)), what);
+    }
+    return rc;
+}
+
+static int flag_deleted(void *ctx, ph_str set)
+{
     const struct ph_imap_flags deleted = {.bits = PH_IMAP_DELETED};
-    ph_buf_addf(&m->gone, "%s%s", m->gone.n ? "," : "", s->items[at].uid);
-    return await(
-        s, ph_imap_client_store(s->engine, true, ph_str_c(s->items[at].uid), '+', true, &deleted),
-        "the deletion");
+    struct post_source *s = ctx;
+    struct imap *m = s->state;
+    ph_buf_addf(&m->gone, "%.*s\n", PH_FMT(set));
+    return ph_imap_client_store(s->engine, true, set, '+', true, &deleted);
+}
+
+static int imap_remove(struct post_source *s)
+{
+    return post_imap_each_set(s, flag_deleted, "the deletion", s);
 }
 
 static int imap_close(struct post_source *s)
 {
     struct imap *m = s->state;
+    ph_str rest = ph_buf_str(&m->gone), set;
     int rc = 0;
     /* Without UIDPLUS, EXPUNGE would also take what another program flagged: then the flag is left
      * to do its work. */
-    if (m->gone.n && (ph_imap_client_caps(s->engine) & PH_IMAP_CAP(UIDPLUS)))
-        rc = await(s, ph_imap_client_uid_expunge(s->engine, ph_buf_str(&m->gone)), "EXPUNGE");
+    if (ph_imap_client_caps(s->engine) & PH_IMAP_CAP(UIDPLUS))
+        while (rc == 0 && ph_str_token(&rest, '\n', &set))
+            if (set.n)
+                rc = await(s, ph_imap_client_uid_expunge(s->engine, set), "EXPUNGE");
     if (rc == 0)
         rc = await(s, ph_imap_client_simple(s->engine, PH_IMAP_LOGOUT), "LOGOUT");
     return rc;

@@ -10,4 +10,8 @@ typedef void post_imap_other(void *ctx, const struct ph_imap_client_event *ev);
 /* Waits until the command `id` has ended well (0: until the greeting; negative: the error of the call that should have given an
  * id). 0, or negative with s->error. */
 int post_imap_await(struct post_source *s, int id, const char *what, post_imap_other *other, void *ctx);
+
+/* Runs a command that takes a set of UIDs over all letters picked: `command` queues it and gives its id, as the functions of
+ * imap.h do. 0, or negative with s->error. */
+int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set), const char *what, void *ctx);
 #endif

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WINDOW = 64 }; /* commands under way */
+
 struct pop3 {
     struct ph_buf letter;
+    post_take *take;
+    void *take_ctx;
     char said[200]; /* why a command before the one waited for failed: USER before PASS */
 };
 
@@ -27,16 +31,59 @@ static int on_item(struct post_source *s, const struct ph_pop3_client_event *ev)
             return -PH_ENOMEM;
         i->number = ev->number;
         i->size = ev->size;
-    } else if (ev->verb == PH_POP3_UIDL && s->item_n) {
-        /* Both lists are in the same order; numbers have gaps only if another session deletes. */
-        size_t at = ev->number <= s->item_n ? ev->number - 1 : s->item_n - 1;
-        while (at > 0 && s->items[at].number > ev->number)
-            at--;
-        if (s->items[at].number == ev->number)
-            snprintf(s->items[at].uid, sizeof s->items[at].uid, "%.*s",
-                     PH_FMT(ph_str_sub(ev->text, 0, 79)));
+    } else if (ev->verb == PH_POP3_UIDL) {
+        struct post_item *i = post_source_find(s, ev->number);
+        if (i && ev->text.n < sizeof i->uid)
+            snprintf(i->uid, sizeof i->uid, "%.*s", PH_FMT(ev->text));
     }
     return 0;
+}
+
+static int refused(struct post_source *s, const struct ph_pop3_client_event *ev, const char *what)
+{
+    struct pop3 *m = s->state;
+    int code = ph_str_eq(ev->code, PH_STR("IN-USE")) || ph_str_eq(ev->code, PH_STR("SYS/TEMP"))
+                   ? PH_EAGAIN
+               : ev->verb == PH_POP3_PASS || ev->verb == PH_POP3_AUTH ? PH_EAUTH
+                                                                      : PH_EREFUSED;
+    return ph_fail(&s->error, code, 0, "%s refused %s: %.*s", peer_of(s), what,
+                   PH_FMT(m->said[0] ? ph_str_c(m->said) : ev->text));
+}
+
+/* The next GREETING or DONE; what comes before it is taken in. 0, or negative with s->error. */
+static int next(struct post_source *s, struct ph_pop3_client_event *ev, bool *ret_greeting)
+{
+    struct pop3 *m = s->state;
+    for (;;) {
+        int rc = 0;
+        switch (ph_pop3_client_next(s->engine, ev)) {
+        case PH_POP3_C_NEED:
+            rc = post_source_step(s, secured);
+            break;
+        case PH_POP3_C_GREETING:
+            if (!ev->ok)
+                return refused(s, ev, "us");
+            *ret_greeting = true;
+            return 0;
+        case PH_POP3_C_ITEM:
+            rc = on_item(s, ev);
+            break;
+        case PH_POP3_C_CHUNK:
+            ph_buf_add(&m->letter, ev->text);
+            if (ph_buf_err(&m->letter))
+                return ph_fail(&s->error, PH_ELIMIT, 0, "a letter is too large");
+            break;
+        case PH_POP3_C_DONE:
+            *ret_greeting = false;
+            return 0;
+        case PH_POP3_C_BROKEN:
+            return ph_fail(&s->error, ev->error.code ? ev->error.code : PH_ECLOSED, ev->error.sys,
+                           "%s: %s", peer_of(s),
+                           ev->error.code ? ev->error.text : "the connection was closed");
+        }
+        if (rc < 0)
+            return rc;
+    }
 }
 
 /* Until the command `id` has ended well (0: until the greeting). */
@@ -44,56 +91,23 @@ static int await(struct post_source *s, int64_t id, const char *what)
 {
     struct pop3 *m = s->state;
     struct ph_pop3_client_event ev;
+    bool greeting;
     if (id < 0)
         return ph_fail(&s->error, (int)-id, 0, "%s: %s", what, ph_error_info((int)id)->text);
     for (;;) {
-        int rc = 0;
-        switch (ph_pop3_client_next(s->engine, &ev)) {
-        case PH_POP3_C_NEED:
-            rc = post_source_step(s, secured);
-            break;
-        case PH_POP3_C_GREETING:
-            if (!ev.ok)
-                return ph_fail(&s->error, PH_EREFUSED, 0, "%s refused us: %.*s", peer_of(s),
-                               PH_FMT(ev.text));
-            if (id == 0)
-                return 0;
-            break;
-        case PH_POP3_C_ITEM:
-            rc = on_item(s, &ev);
-            break;
-        case PH_POP3_C_CHUNK:
-            ph_buf_add(&m->letter, ev.text);
-            if (ph_buf_err(&m->letter))
-                return ph_fail(&s->error, PH_ELIMIT, 0, "a letter is too large");
-            break;
-        case PH_POP3_C_DONE:
-            if (ev.id != id) {
-                if (!ev.ok)
-                    snprintf(m->said, sizeof m->said, "%.*s", PH_FMT(ph_str_sub(ev.text, 0, 199)));
-                break;
-            }
-            if (ev.ok)
-                return 0;
-            int code =
-                ph_str_eq(ev.code, PH_STR("IN-USE")) || ph_str_eq(ev.code, PH_STR("SYS/TEMP"))
-                    ? PH_EAGAIN
-                : ev.verb == PH_POP3_PASS || ev.verb == PH_POP3_AUTH ? PH_EAUTH
-                                                                     : PH_EREFUSED;
-            return ph_fail(&s->error, code, 0, "%s refused %s: %.*s", peer_of(s), what,
-                           PH_FMT(m->said[0] ? ph_str_c(m->said) : ev.text));
-        case PH_POP3_C_BROKEN:
-            return ph_fail(&s->error, ev.error.code ? ev.error.code : PH_ECLOSED, ev.error.sys,
-                           "%s: %s", peer_of(s),
-                           ev.error.code ? ev.error.text : "the connection was closed");
-        }
+        int rc = next(s, &ev, &greeting);
         if (rc < 0)
             return rc;
+        if (greeting ? id == 0 : ev.id == id)
+            return greeting || ev.ok ? 0 : refused(s, &ev, what);
+        if (!greeting && !ev.ok)
+            snprintf(m->said, sizeof m->said, "%.*s", PH_FMT(ph_str_sub(ev.text, 0, 199)));
     }
 }
 
-static int pop3_open(struct post_source *s)
+static int pop3_open(struct post_source *s, bool select)
 {
+    (void)select;
     const struct ph_account *a = &s->login->account;
     struct ph_pop3_client_options o = {.struct_size = sizeof o,
                                        .tls_now = a->tls == PH_TLS_ON,
@@ -134,36 +148,95 @@ static int pop3_open(struct post_source *s)
     return rc;
 }
 
-static int pop3_scan(struct post_source *s)
+static int pop3_scan(struct post_source *s, ph_str set)
 {
+    (void)set;
     int rc = await(s, ph_pop3_client_list(s->engine, 0), "LIST");
+    post_source_sort(s);
     if (rc == 0 && await(s, ph_pop3_client_uidl(s->engine, 0), "UIDL") < 0 &&
         s->error.code != PH_EREFUSED)
         rc = -s->error.code; /* UIDL is optional */
     return rc;
 }
 
-static int pop3_get(struct post_source *s, size_t first, size_t last, bool head_only,
-                    post_take *take, void *ctx)
+/* Runs one command for each letter picked, WINDOW of them under way: with PIPELINING (RFC 2449 6.6)
+ * no answer is waited for before the next is asked. Answers come in order. */
+static int each_picked(struct post_source *s, int64_t (*command)(struct post_source *s, uint32_t n),
+                       int (*done)(struct post_source *s, struct post_item *i), const char *what)
 {
     struct pop3 *m = s->state;
-    for (size_t i = first; i <= last; i++) {
-        uint32_t n = s->items[i].number;
-        ph_buf_clear(&m->letter);
-        int rc = await(
-            s, head_only ? ph_pop3_client_top(s->engine, n, 0) : ph_pop3_client_retr(s->engine, n),
-            head_only ? "TOP" : "RETR");
+    struct ph_pop3_client_event ev;
+    size_t asked = 0, told = 0, flight = 0;
+    bool greeting;
+    for (;;) {
+        for (; asked < s->item_n && flight < WINDOW; asked++) {
+            if (!s->items[asked].picked)
+                continue;
+            int64_t id = command(s, s->items[asked].number);
+            if (id < 0)
+                return ph_fail(&s->error, (int)-id, 0, "%s: %s", what,
+                               ph_error_info((int)id)->text);
+            flight++;
+        }
+        if (flight == 0)
+            return 0;
+        while (!s->items[told].picked)
+            told++;
+        m->said[0] = '\0';
+        int rc = next(s, &ev, &greeting);
+        if (rc == 0 && !ev.ok)
+            rc = refused(s, &ev, what);
         if (rc == 0)
-            rc = take(ctx, &s->items[i], ph_buf_str(&m->letter));
-        if (rc != 0)
+            rc = done(s, &s->items[told]);
+        if (rc)
             return rc;
+        told++;
+        flight--;
     }
+}
+
+static int64_t retr(struct post_source *s, uint32_t n)
+{
+    return ph_pop3_client_retr(s->engine, n);
+}
+
+static int64_t top(struct post_source *s, uint32_t n)
+{
+    return ph_pop3_client_top(s->engine, n, 0);
+}
+
+static int64_t dele(struct post_source *s, uint32_t n)
+{
+    return ph_pop3_client_dele(s->engine, n);
+}
+
+static int got(struct post_source *s, struct post_item *i)
+{
+    struct pop3 *m = s->state;
+    int rc = m->take(m->take_ctx, i, ph_buf_str(&m->letter));
+    ph_buf_clear(&m->letter);
+    return rc;
+}
+
+static int marked(struct post_source *s, struct post_item *i)
+{
+    (void)s;
+    (void)i;
     return 0;
 }
 
-static int pop3_remove(struct post_source *s, size_t at)
+static int pop3_get(struct post_source *s, bool head_only, post_take *take, void *ctx)
 {
-    return await(s, ph_pop3_client_dele(s->engine, s->items[at].number), "DELE");
+    struct pop3 *m = s->state;
+    m->take = take;
+    m->take_ctx = ctx;
+    ph_buf_clear(&m->letter);
+    return each_picked(s, head_only ? top : retr, got, head_only ? "TOP" : "RETR");
+}
+
+static int pop3_remove(struct post_source *s)
+{
+    return each_picked(s, dele, marked, "DELE");
 }
 
 static int pop3_close(struct post_source *s)

@@ -1,0 +1,121 @@
+/* post list, post read: letters for the eye. */
+#include "letter.h"
+#include <string.h>
+#include <sysexits.h>
+
+/* ---- list -------------------------------------------------------------------------------- */
+
+struct listing {
+    bool json;
+    size_t count;
+};
+
+static int show_head(void *ctx, struct post_item *item, ph_str bytes)
+{
+    struct listing *l = ctx;
+    if (l->json && l->count)
+        printf(",\n");
+    post_show_line(item, bytes, l->json);
+    l->count++;
+    return 0;
+}
+
+static int list(const struct post_source_args *a, struct post_login *login, bool json, int argc,
+                char **argv)
+{
+    struct post_source s;
+    struct listing l = {.json = json};
+    int rc = post_source_open(&s, a, login);
+    if (rc)
+        return rc;
+    if (json)
+        putchar('[');
+    rc = post_source_pick(&s, argc, argv);
+    if (rc == 0)
+        rc = post_source_get(&s, true, show_head, &l);
+    if (json)
+        puts("]");
+    int end = post_source_close(&s, true);
+    return rc ? rc : end;
+}
+
+int post_list(int argc, char **argv)
+{
+    struct post_login login = {0};
+    struct post_source_args a = {0};
+    bool json = false;
+    struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
+    const struct post_option own[] = {{"--json", NULL, .flag = &json, .help = "as JSON"}, {0}};
+    const struct post_option *const tables[] = {source, own, account, NULL};
+    post_source_options(&a, source);
+    post_login_options(&login, account);
+    int rc = post_options(
+        argc, argv, tables,
+        "Columns: number, N for new and * for flagged, date, size, sender, subject.\n", 0, -1);
+    rc = rc < 0 ? -1 - rc : list(&a, &login, json, rc, argv + 1);
+    post_login_done(&login);
+    return rc;
+}
+
+/* ---- read -------------------------------------------------------------------------------- */
+
+struct reading {
+    bool json;
+    const char *save;
+};
+
+static int show_letter(void *ctx, struct post_item *item, ph_str bytes)
+{
+    const struct reading *r = ctx;
+    (void)item;
+    return r->save ? post_save_attachments(bytes, r->save) : post_show_letter(bytes, r->json);
+}
+
+static int read_file(const char *path, struct reading *r)
+{
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, POST_LETTER_MAX);
+    int rc = post_read_file(path, &b);
+    if (rc == 0)
+        rc = show_letter(r, NULL, ph_buf_str(&b));
+    ph_buf_done(&b);
+    return rc;
+}
+
+static int read_from(const struct post_source_args *a, struct post_login *login, char *arg,
+                     struct reading *r)
+{
+    struct post_source s;
+    int rc = post_source_open(&s, a, login);
+    if (rc)
+        return rc;
+    rc = post_source_pick(&s, 1, &arg);
+    if (rc == 0)
+        rc = post_source_get(&s, false, show_letter, r);
+    int end = post_source_close(&s, true);
+    return rc ? rc : end;
+}
+
+int post_read(int argc, char **argv)
+{
+    static const char details[] = "With --pop3 or --imap N is a number of post list; without, FILE "
+                                  "is a letter on disk, - standard input.\n";
+    struct post_login login = {0};
+    struct post_source_args a = {0};
+    struct reading r = {0};
+    struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
+    const struct post_option own[] = {{"--save", "DIR", .value = &r.save,
+                                       .help = "write the attachments into this folder instead"},
+                                      {"--json", NULL, .flag = &r.json, .help = "as JSON"},
+                                      {0}};
+    const struct post_option *const tables[] = {source, own, account, NULL};
+    post_source_options(&a, source);
+    post_login_options(&login, account);
+    int rc = post_options(argc, argv, tables, details, 1, 1);
+    if (rc >= 0)
+        rc = a.pop3 || a.imap ? read_from(&a, &login, argv[1], &r) : read_file(argv[1], &r);
+    else
+        rc = -1 - rc;
+    post_login_done(&login);
+    return rc;
+}
