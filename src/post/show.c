@@ -82,6 +82,12 @@ static int read_file(const char *path, struct reading *r)
     return rc;
 }
 
+/* "7" is a letter of the mailbox; a file of this name is "./7". */
+static bool is_number(const char *arg)
+{
+    return arg[0] && strspn(arg, "0123456789") == strlen(arg);
+}
+
 static int read_from(const struct post_source_args *a, struct post_login *login, char *arg,
                      struct reading *r)
 {
@@ -98,8 +104,8 @@ static int read_from(const struct post_source_args *a, struct post_login *login,
 
 int post_read(int argc, char **argv)
 {
-    static const char details[] = "With --pop3 or --imap N is a number of post list; without, FILE "
-                                  "is a letter on disk, - standard input.\n";
+    static const char details[] = "N is a number of post list; FILE a letter on disk, - standard "
+                                  "input.\n";
     struct post_login login = {0};
     struct post_source_args a = {0};
     struct reading r = {0};
@@ -113,7 +119,7 @@ int post_read(int argc, char **argv)
     post_login_options(&login, account);
     int rc = post_options(argc, argv, tables, details, 1, 1);
     if (rc >= 0)
-        rc = a.pop3 || a.imap ? read_from(&a, &login, argv[1], &r) : read_file(argv[1], &r);
+        rc = is_number(argv[1]) ? read_from(&a, &login, argv[1], &r) : read_file(argv[1], &r);
     else
         rc = -1 - rc;
     post_login_done(&login);
