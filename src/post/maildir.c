@@ -57,6 +57,13 @@ static int open_folder(int at, const char *path, const char *name, int *ret_fd)
                : 0;
 }
 
+static int hex(char c)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
 /* "1763850000.<tag>-<id>.post:2,S" -> <id>, undone in place; false: not ours. */
 static bool id_of(const struct post_state *st, char *name, ph_str *ret_id)
 {
@@ -68,9 +75,9 @@ static bool id_of(const struct post_state *st, char *name, ph_str *ret_id)
     at += strlen(mark);
     ret_id->p = to = at;
     for (; at < end; at++, to++) {
-        unsigned value;
-        if (*at == '%' && end - at > 2 && sscanf(at + 1, "%2x", &value) == 1) {
-            *to = (char)value;
+        int high = end - at > 2 ? hex(at[1]) : -1, low = high < 0 ? -1 : hex(at[2]);
+        if (*at == '%' && low >= 0) {
+            *to = (char)(high * 16 + low);
             at += 2;
         } else {
             *to = *at;
@@ -86,7 +93,10 @@ static int walk(struct post_sink *k, int fd, bool leftovers)
     char mark[64];
     ph_str id;
     int rc = 0;
-    DIR *d = fdopendir(dup(fd));
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    if (!d && copy >= 0)
+        close(copy);
     if (!d)
         return post_fail(EX_IOERR, "cannot read %s: %s", k->path, strerror(errno));
     if (k->state->imap)

@@ -35,7 +35,7 @@ struct mbox {
     struct ph_buf batch;
 };
 
-static const char name_of_journal[] = "post-journal 1";
+#define JOURNAL_NAME "post-journal 1 "
 
 /* ---- the format -------------------------------------------------------------------------- */
 
@@ -116,23 +116,28 @@ struct journal {
     ph_str lines, batch; /* borrowed from the file's bytes */
 };
 
+/* The next word of the first line is a number. */
+static bool number(ph_str *line, uint64_t *ret)
+{
+    ph_str word;
+    return ph_str_token(line, ' ', &word) && ph_str_u64(word, JOURNAL_MAX * UINT64_C(1000), ret);
+}
+
 static bool read_journal(ph_str bytes, struct journal *ret)
 {
-    char line[4300];
-    unsigned long long begin, lines_n, batch_n;
-    int at = 0;
+    uint64_t lines_n, batch_n;
     size_t end = ph_str_chr(bytes, '\n');
-    if (end == PH_NPOS || end >= sizeof line)
+    ph_str line = ph_str_sub(bytes, 0, end);
+    if (end == PH_NPOS || !ph_str_has_prefix(line, PH_STR(JOURNAL_NAME)))
         return false;
-    snprintf(line, sizeof line, "%.*s", (int)end, bytes.p);
-    if (sscanf(line, "post-journal 1 %llu %llu %llu %n", &begin, &lines_n, &batch_n, &at) != 3 ||
-        at == 0 || strlen(line + at) >= sizeof ret->state)
+    line = ph_str_skip(line, sizeof JOURNAL_NAME - 1);
+    if (!number(&line, &ret->begin) || !number(&line, &lines_n) || !number(&line, &batch_n) ||
+        line.n >= sizeof ret->state)
         return false;
     bytes = ph_str_skip(bytes, end + 1);
     if (bytes.n != lines_n + batch_n || lines_n > bytes.n)
         return false;
-    ret->begin = begin;
-    snprintf(ret->state, sizeof ret->state, "%s", line + at);
+    snprintf(ret->state, sizeof ret->state, "%.*s", PH_FMT(line));
     ret->lines = ph_str_sub(bytes, 0, lines_n);
     ret->batch = ph_str_skip(bytes, lines_n);
     return true;
@@ -326,8 +331,8 @@ static int begin(struct post_sink *k, ph_str lines, struct journal *ret)
         .begin = (uint64_t)st.st_size, .lines = lines, .batch = ph_buf_str(&m->batch)};
     snprintf(ret->state, sizeof ret->state, "%s", k->state->path);
     ph_buf_init(&b, NULL, JOURNAL_MAX);
-    ph_buf_addf(&b, "%s %llu %zu %zu %s\n", name_of_journal, (unsigned long long)ret->begin,
-                lines.n, ret->batch.n, ret->state);
+    ph_buf_addf(&b, JOURNAL_NAME "%llu %zu %zu %s\n", (unsigned long long)ret->begin, lines.n,
+                ret->batch.n, ret->state);
     ph_buf_add(&b, lines);
     ph_buf_add(&b, ret->batch);
     int rc = 0;

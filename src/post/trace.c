@@ -1,8 +1,8 @@
 /* post trace: asks the server that took a letter (XTRACE, a command of ours) and draws its journey.
  */
 #include "post.h"
-#include <posthouse/send.h>
 #include <jansson.h>
+#include <posthouse/send.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>

@@ -16,7 +16,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", type=Path)
     parser.add_argument("--kills", default=200, type=int)
-    parser.add_argument("--letters", default=150, type=int)
+    parser.add_argument("--letters", default=40, type=int)
     args = parser.parse_args()
     env = {**os.environ, "POSTHOUSE_BUILD": str(args.build.resolve()), "POSTHOUSE_KILLS": str(args.kills), "POSTHOUSE_KILL_LETTERS": str(args.letters)}
     return subprocess.run([sys.executable, "-m", "unittest", "-v", "test_fetch"], cwd=E2E, env=env).returncode
