@@ -3,14 +3,16 @@
  *
  * The engine finds where commands end, permits or refuses literals, parses, checks the state, keeps
  * the order of pipelined commands, writes every response, and answers by itself what needs no mail:
- * CAPABILITY, ID, ENABLE, STARTTLS, LOGOUT and everything that is wrong. The handler takes one
- * command at a time:
+ * CAPABILITY, ID, ENABLE, STARTTLS, LOGOUT and everything that is wrong, which includes any use of a capability that it does not
+ * offer. The handler takes one command at a time:
  *
  *   next -> COMMAND -> any number of untagged responses, now or later -> done() -> next ...
  *
- *   APPEND        COMMAND, then accept() or done(NO); DATA...; then DATA_END -> done(), or ABORT
- * (nothing to answer) AUTHENTICATE  COMMAND, then challenge() -> RESPONSE (or ABORT)...; then
- * done() IDLE          COMMAND, then accept(); untagged responses at any time; IDLE_END -> done()
+ *   APPEND        COMMAND, then accept() or done(NO); DATA...; then MORE (another message begins, RFC 3502, with its values in
+ *                 command->append: accept() or done(NO)), or DATA_END -> done(), or ABORT (nothing to answer)
+ *   REPLACE       as APPEND, of one message
+ *   AUTHENTICATE  COMMAND, then challenge() -> RESPONSE (or ABORT)...; then done()
+ *   IDLE          COMMAND, then accept(); untagged responses at any time; IDLE_END -> done()
  *
  * A bad command is answered with a tagged BAD and a sentence and never disturbs what follows it.
  */
@@ -25,8 +27,8 @@ extern "C" {
 struct ph_imap_server;
 
 /* Limits have defaults when 0. caps: what the handler implements; the engine adds its own (SASL-IR,
- * LITERAL+, ID, ENABLE), hides what does not fit the state (STARTTLS, LOGINDISABLED, AUTH=PLAIN),
- * and refuses commands of capabilities not there. */
+ * LITERAL+, ID, ENABLE: see imap_caps.def), hides what does not fit the state (STARTTLS, LOGINDISABLED, AUTH=PLAIN),
+ * and refuses commands and arguments of capabilities not there. */
 struct ph_imap_server_options {
     size_t struct_size;
     uint64_t caps;
@@ -50,6 +52,11 @@ PH_EXPORT struct ph_imap_server *ph_imap_server_free(struct ph_imap_server *s);
 PH_EXPORT extern const struct ph_proto_ops ph_imap_server_ops;
 PH_EXPORT void ph_imap_server_tls_started(struct ph_imap_server *s); /* after WANT_TLS */
 PH_EXPORT enum ph_imap_state ph_imap_server_state(const struct ph_imap_server *s);
+/* What the client has enabled (RFC 5161), as PH_IMAP_CAP bits. QRESYNC includes CONDSTORE, which is also enabled by the first command
+ * that uses it (RFC 7162 3.1); IMAP4rev2 and UTF8=ACCEPT make mailbox names UTF-8. */
+PH_EXPORT uint64_t ph_imap_server_enabled(const struct ph_imap_server *s);
+/* The tag of the command under way. */
+PH_EXPORT ph_str ph_imap_server_tag(const struct ph_imap_server *s);
 
 /* LIST's selection and return options (RFC 5258, 5819, 6154). */
 enum {
@@ -61,46 +68,55 @@ enum {
     PH_IMAP_LIST_STATUS = 32
 };
 
-/* Search keys: symbol, wire name, argument. */
+/* Search keys: symbol, wire name, argument, capability. */
 #define PH_IMAP_KEYS(X)                                                                            \
-    X(ALL, "ALL", NONE)                                                                            \
-    X(ANSWERED, "ANSWERED", NONE)                                                                  \
-    X(BCC, "BCC", TEXT)                                                                            \
-    X(BEFORE, "BEFORE", DATE)                                                                      \
-    X(BODY, "BODY", TEXT)                                                                          \
-    X(CC, "CC", TEXT)                                                                              \
-    X(DELETED, "DELETED", NONE)                                                                    \
-    X(DRAFT, "DRAFT", NONE)                                                                        \
-    X(FLAGGED, "FLAGGED", NONE)                                                                    \
-    X(FROM, "FROM", TEXT)                                                                          \
-    X(HEADER, "HEADER", FIELD)                                                                     \
-    X(KEYWORD, "KEYWORD", ATOM)                                                                    \
-    X(LARGER, "LARGER", NUMBER)                                                                    \
-    X(NEW, "NEW", NONE)                                                                            \
-    X(NOT, "NOT", KEY)                                                                             \
-    X(OLD, "OLD", NONE)                                                                            \
-    X(ON, "ON", DATE)                                                                              \
-    X(OR, "OR", KEYS)                                                                              \
-    X(RECENT, "RECENT", NONE)                                                                      \
-    X(SEEN, "SEEN", NONE)                                                                          \
-    X(SENTBEFORE, "SENTBEFORE", DATE)                                                              \
-    X(SENTON, "SENTON", DATE)                                                                      \
-    X(SENTSINCE, "SENTSINCE", DATE)                                                                \
-    X(SINCE, "SINCE", DATE)                                                                        \
-    X(SMALLER, "SMALLER", NUMBER)                                                                  \
-    X(SUBJECT, "SUBJECT", TEXT)                                                                    \
-    X(TEXT, "TEXT", TEXT)                                                                          \
-    X(TO, "TO", TEXT)                                                                              \
-    X(UID, "UID", SET)                                                                             \
-    X(UNANSWERED, "UNANSWERED", NONE)                                                              \
-    X(UNDELETED, "UNDELETED", NONE)                                                                \
-    X(UNDRAFT, "UNDRAFT", NONE)                                                                    \
-    X(UNFLAGGED, "UNFLAGGED", NONE)                                                                \
-    X(UNKEYWORD, "UNKEYWORD", ATOM)                                                                \
-    X(UNSEEN, "UNSEEN", NONE)
+    X(ALL, "ALL", NONE, IMAP4REV1)                                                                 \
+    X(ANSWERED, "ANSWERED", NONE, IMAP4REV1)                                                       \
+    X(BCC, "BCC", TEXT, IMAP4REV1)                                                                 \
+    X(BEFORE, "BEFORE", DATE, IMAP4REV1)                                                           \
+    X(BODY, "BODY", TEXT, IMAP4REV1)                                                               \
+    X(CC, "CC", TEXT, IMAP4REV1)                                                                   \
+    X(DELETED, "DELETED", NONE, IMAP4REV1)                                                         \
+    X(DRAFT, "DRAFT", NONE, IMAP4REV1)                                                             \
+    X(EMAILID, "EMAILID", ATOM, OBJECTID)                                                          \
+    X(FLAGGED, "FLAGGED", NONE, IMAP4REV1)                                                         \
+    X(FROM, "FROM", TEXT, IMAP4REV1)                                                               \
+    X(HEADER, "HEADER", FIELD, IMAP4REV1)                                                          \
+    X(KEYWORD, "KEYWORD", ATOM, IMAP4REV1)                                                         \
+    X(LARGER, "LARGER", NUMBER, IMAP4REV1)                                                         \
+    X(MODSEQ, "MODSEQ", MODSEQ, CONDSTORE)                                                         \
+    X(NEW, "NEW", NONE, IMAP4REV1)                                                                 \
+    X(NOT, "NOT", KEY, IMAP4REV1)                                                                  \
+    X(OLD, "OLD", NONE, IMAP4REV1)                                                                 \
+    X(OLDER, "OLDER", NUMBER, WITHIN)                                                              \
+    X(ON, "ON", DATE, IMAP4REV1)                                                                   \
+    X(OR, "OR", KEYS, IMAP4REV1)                                                                   \
+    X(RECENT, "RECENT", NONE, IMAP4REV1)                                                           \
+    X(SAVEDATESUPPORTED, "SAVEDATESUPPORTED", NONE, SAVEDATE)                                      \
+    X(SAVEDBEFORE, "SAVEDBEFORE", DATE, SAVEDATE)                                                  \
+    X(SAVEDON, "SAVEDON", DATE, SAVEDATE)                                                          \
+    X(SAVEDSINCE, "SAVEDSINCE", DATE, SAVEDATE)                                                    \
+    X(SEEN, "SEEN", NONE, IMAP4REV1)                                                               \
+    X(SENTBEFORE, "SENTBEFORE", DATE, IMAP4REV1)                                                   \
+    X(SENTON, "SENTON", DATE, IMAP4REV1)                                                           \
+    X(SENTSINCE, "SENTSINCE", DATE, IMAP4REV1)                                                     \
+    X(SINCE, "SINCE", DATE, IMAP4REV1)                                                             \
+    X(SMALLER, "SMALLER", NUMBER, IMAP4REV1)                                                       \
+    X(SUBJECT, "SUBJECT", TEXT, IMAP4REV1)                                                         \
+    X(TEXT, "TEXT", TEXT, IMAP4REV1)                                                               \
+    X(THREADID, "THREADID", ATOM, OBJECTID)                                                        \
+    X(TO, "TO", TEXT, IMAP4REV1)                                                                   \
+    X(UID, "UID", SET, IMAP4REV1)                                                                  \
+    X(UNANSWERED, "UNANSWERED", NONE, IMAP4REV1)                                                   \
+    X(UNDELETED, "UNDELETED", NONE, IMAP4REV1)                                                     \
+    X(UNDRAFT, "UNDRAFT", NONE, IMAP4REV1)                                                         \
+    X(UNFLAGGED, "UNFLAGGED", NONE, IMAP4REV1)                                                     \
+    X(UNKEYWORD, "UNKEYWORD", ATOM, IMAP4REV1)                                                     \
+    X(UNSEEN, "UNSEEN", NONE, IMAP4REV1)                                                           \
+    X(YOUNGER, "YOUNGER", NUMBER, WITHIN)
 
 enum ph_imap_key {
-#define PH_IMAP_KEY_ENUM(sym, wire, arg) PH_IMAP_KEY_##sym,
+#define PH_IMAP_KEY_ENUM(sym, wire, arg, cap) PH_IMAP_KEY_##sym,
     PH_IMAP_KEYS(PH_IMAP_KEY_ENUM)
 #undef PH_IMAP_KEY_ENUM
         PH_IMAP_KEY_SEQ, /* a set of sequence numbers */
@@ -112,15 +128,66 @@ struct ph_imap_search {
     enum ph_imap_key key;
     ph_str field;    /* HEADER */
     ph_str value;    /* text in the charset of the command; KEYWORD */
-    uint64_t number; /* LARGER, SMALLER */
+    uint64_t number; /* LARGER, SMALLER, OLDER, YOUNGER (seconds), MODSEQ */
     int32_t day;     /* DATE keys: days since 1970-01-01 */
     struct ph_imap_set set;
     struct ph_imap_search *child, *next;
 };
 
+enum { /* what SEARCH RETURN (...) asks for (RFC 4731, 5182, 9394); ESEARCH: RETURN was there */
+       PH_IMAP_RETURN_ESEARCH = 1,
+       PH_IMAP_RETURN_MIN = 2,
+       PH_IMAP_RETURN_MAX = 4,
+       PH_IMAP_RETURN_ALL = 8,
+       PH_IMAP_RETURN_COUNT = 16,
+       PH_IMAP_RETURN_SAVE = 32,
+       PH_IMAP_RETURN_PARTIAL = 64
+};
+
+/* PARTIAL 1:100, or -1:-100 counted from the end (RFC 9394 3.1): lo <= hi, both from 1. */
+struct ph_imap_partial {
+    uint32_t lo, hi;
+    bool from_end;
+};
+
+/* Sort keys (RFC 5256 3, RFC 5957): symbol, wire name, capability. */
+#define PH_IMAP_SORTS(X)                                                                           \
+    X(ARRIVAL, "ARRIVAL", SORT)                                                                    \
+    X(CC, "CC", SORT)                                                                              \
+    X(DATE, "DATE", SORT)                                                                          \
+    X(FROM, "FROM", SORT)                                                                          \
+    X(SIZE, "SIZE", SORT)                                                                          \
+    X(SUBJECT, "SUBJECT", SORT)                                                                    \
+    X(TO, "TO", SORT)                                                                              \
+    X(DISPLAYFROM, "DISPLAYFROM", SORT_DISPLAY)                                                    \
+    X(DISPLAYTO, "DISPLAYTO", SORT_DISPLAY)
+enum ph_imap_sort_kind {
+#define PH_IMAP_SORT_ENUM(sym, wire, cap) PH_IMAP_SORT_BY_##sym,
+    PH_IMAP_SORTS(PH_IMAP_SORT_ENUM)
+#undef PH_IMAP_SORT_ENUM
+        PH_IMAP_SORT_KINDS
+};
+struct ph_imap_sort {
+    enum ph_imap_sort_kind kind;
+    bool reverse;
+};
+
+/* Threading algorithms (RFC 5256 4): symbol, wire name, capability. */
+#define PH_IMAP_THREADS(X)                                                                         \
+    X(ORDEREDSUBJECT, "ORDEREDSUBJECT", THREAD_ORDEREDSUBJECT)                                     \
+    X(REFERENCES, "REFERENCES", THREAD_REFERENCES)                                                 \
+    X(REFS, "REFS", THREAD_REFS)
+enum ph_imap_thread_kind {
+#define PH_IMAP_THREAD_ENUM(sym, wire, cap) PH_IMAP_THREAD_##sym,
+    PH_IMAP_THREADS(PH_IMAP_THREAD_ENUM)
+#undef PH_IMAP_THREAD_ENUM
+        PH_IMAP_THREAD_KINDS
+};
+
 enum ph_imap_server_ev {
     PH_IMAP_SRV_NEED, /* nothing to do until more input, or done() */
     PH_IMAP_SRV_COMMAND,
+    PH_IMAP_SRV_MORE,     /* APPEND: another message is announced: its values in command->append */
     PH_IMAP_SRV_DATA,     /* data: a piece of APPEND's message */
     PH_IMAP_SRV_DATA_END, /* the message was whole and the command well-formed */
     PH_IMAP_SRV_RESPONSE, /* data: the client's answer to challenge(), decoded */
@@ -132,7 +199,8 @@ enum ph_imap_server_ev {
 
 struct ph_imap_command {
     enum ph_imap_verb verb;
-    bool uid; /* UID FETCH and so on */
+    bool uid;       /* UID FETCH and so on */
+    uint64_t needs; /* capabilities that the arguments make use of; all of them are offered */
     union {
         struct {
             ph_str user, password;
@@ -144,7 +212,16 @@ struct ph_imap_command {
         struct {
             ph_str name, to;
             unsigned special;
-        } mailbox; /* SELECT ... UNSUBSCRIBE, RENAME, CREATE */
+        } mailbox; /* CREATE ... UNSUBSCRIBE, RENAME, GETQUOTA, GETQUOTAROOT */
+        struct {
+            ph_str name;
+            bool condstore, qresync; /* RFC 7162 3.1.8, 3.2.5 */
+            uint32_t uidvalidity;
+            uint64_t modseq;
+            bool has_known;
+            struct ph_imap_set known;      /* uids that the client knows; no "*" in any of the three */
+            struct ph_imap_set seqs, uids; /* match data, or empty */
+        } select; /* SELECT, EXAMINE */
         struct {
             ph_str reference;
             const ph_str *patterns;
@@ -156,21 +233,27 @@ struct ph_imap_command {
             ph_str name;
             unsigned items;
         } status;
-        struct {
+        struct { /* APPEND, REPLACE: of the message announced last */
             ph_str name;
             struct ph_imap_flags flags;
-            bool has_date;
+            bool has_date, binary; /* binary: literal8, which may hold NUL (RFC 3516 4.4) */
+            bool utf8;             /* given as UTF8 (...), RFC 6855 4 */
             int64_t date;
             uint64_t size;
+            uint32_t replaces; /* REPLACE: the message number, or uid; UINT32_MAX is "*" */
         } append;
         struct {
             struct ph_imap_set set;
             struct ph_imap_items items;
+            bool has_changedsince, vanished, has_partial;
+            uint64_t changedsince;
+            struct ph_imap_partial partial;
         } fetch;
         struct {
             struct ph_imap_set set;
             char op;
-            bool silent;
+            bool silent, has_unchangedsince;
+            uint64_t unchangedsince;
             struct ph_imap_flags flags;
         } store; /* op + - = */
         struct {
@@ -181,10 +264,16 @@ struct ph_imap_command {
             struct ph_imap_set set;
             bool has_set;
         } expunge;
-        struct {
+        struct { /* SEARCH, SORT, THREAD */
             const struct ph_imap_search *root;
-            ph_str charset;
-        } search; /* charset: empty is US-ASCII */
+            ph_str charset; /* empty is US-ASCII; UTF-8 where UTF-8 is enabled */
+            unsigned ret;   /* PH_IMAP_RETURN_ */
+            struct ph_imap_partial partial;
+            const struct ph_imap_sort *sorts;
+            size_t sort_count;
+            enum ph_imap_thread_kind thread;
+        } search;
+        uint64_t enable; /* ENABLE: of the words, those that mean something here */
     };
 };
 
@@ -229,14 +318,50 @@ PH_EXPORT void ph_imap_server_list(struct ph_imap_server *s, const struct ph_ima
 PH_EXPORT void ph_imap_server_status(struct ph_imap_server *s, const struct ph_imap_status *st);
 PH_EXPORT void ph_imap_server_namespace(struct ph_imap_server *s,
                                         char separator); /* one personal namespace, "" */
-/* SEARCH in three steps: begin, any number of found, end. */
+/* Uids that are gone: instead of EXPUNGE once QRESYNC or UIDONLY is enabled; earlier: they were before this session, and no
+ * sequence number changes (RFC 7162 3.2.10). */
+PH_EXPORT void ph_imap_server_vanished(struct ph_imap_server *s, bool earlier, ph_str uids);
+/* SEARCH and SORT in three steps: begin, any number of found, end. modseq: of RFC 7162 3.1.5, 0: not told. */
 PH_EXPORT void ph_imap_server_search_begin(struct ph_imap_server *s);
 PH_EXPORT void ph_imap_server_found(struct ph_imap_server *s, uint32_t n);
-PH_EXPORT void ph_imap_server_search_end(struct ph_imap_server *s);
+PH_EXPORT void ph_imap_server_search_end(struct ph_imap_server *s, uint64_t modseq);
+/* THREAD: search_begin, then open, found and close as RFC 5256 4 nests them, search_end. */
+PH_EXPORT void ph_imap_server_thread_open(struct ph_imap_server *s);
+PH_EXPORT void ph_imap_server_thread_close(struct ph_imap_server *s);
+
+/* ESEARCH (RFC 4731 3.1): what `has` (PH_IMAP_RETURN_) names; sets as text. MIN, MAX and ALL of no message are not told. */
+struct ph_imap_esearch {
+    unsigned has;
+    bool uid;
+    uint32_t min, max;
+    uint64_t count, modseq; /* modseq 0: not told */
+    ph_str all;
+    struct ph_imap_partial range;
+    ph_str partial; /* of that range; empty: NIL */
+};
+PH_EXPORT void ph_imap_server_esearch(struct ph_imap_server *s, const struct ph_imap_esearch *e);
+
+/* QUOTAROOT of a mailbox, and QUOTA with its resources; a limit of UINT64_MAX is none (RFC 9208 5). */
+struct ph_imap_quota {
+    ph_str root;
+    uint64_t storage, storage_limit; /* KiB */
+    uint64_t messages, messages_limit;
+};
+PH_EXPORT void ph_imap_server_quotaroot(struct ph_imap_server *s, ph_str mailbox, ph_str root);
+PH_EXPORT void ph_imap_server_quota(struct ph_imap_server *s, const struct ph_imap_quota *q);
 
 /* FETCH: begin, any attributes in any order, end. A section's size is told first; then exactly that
- * many bytes follow by section_data, in as many pieces as you like, before the next attribute. */
-PH_EXPORT void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t seq);
+ * many bytes follow by section_data, in as many pieces as you like, before the next attribute. n: the sequence number; the uid
+ * once UIDONLY is enabled, and the response is UIDFETCH then. */
+PH_EXPORT void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t n);
+PH_EXPORT void ph_imap_server_fetch_modseq(struct ph_imap_server *s, uint64_t modseq);
+PH_EXPORT void ph_imap_server_fetch_emailid(struct ph_imap_server *s, ph_str id);
+PH_EXPORT void ph_imap_server_fetch_threadid(struct ph_imap_server *s, ph_str id); /* empty: NIL */
+PH_EXPORT void ph_imap_server_fetch_savedate(struct ph_imap_server *s, int64_t date);
+PH_EXPORT void ph_imap_server_fetch_preview(struct ph_imap_server *s, ph_str text); /* p NULL: NIL */
+/* BINARY.SIZE of a section (RFC 3516 4.3). */
+PH_EXPORT void ph_imap_server_fetch_binary_size(struct ph_imap_server *s,
+                                                const struct ph_imap_section *sec, uint64_t size);
 PH_EXPORT void ph_imap_server_fetch_uid(struct ph_imap_server *s, uint32_t uid);
 PH_EXPORT void ph_imap_server_fetch_flags(struct ph_imap_server *s,
                                           const struct ph_imap_flags *flags);
@@ -247,6 +372,7 @@ PH_EXPORT void ph_imap_server_fetch_envelope(struct ph_imap_server *s,
                                              const struct ph_imap_envelope *e);
 PH_EXPORT void ph_imap_server_fetch_body(struct ph_imap_server *s, const struct ph_imap_body *b,
                                          bool extended);
+/* AS_BINARY is sent as a literal8, which may hold NUL. */
 PH_EXPORT void ph_imap_server_fetch_section(struct ph_imap_server *s,
                                             const struct ph_imap_section *sec, uint64_t size);
 PH_EXPORT void ph_imap_server_fetch_nil(struct ph_imap_server *s,

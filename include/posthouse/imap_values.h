@@ -16,41 +16,11 @@ extern "C" {
 
 /* ---- capabilities -------------------------------------------------------------------------- */
 
-#define PH_IMAP_CAPS(X)                                                                            \
-    X(IMAP4REV1, "IMAP4rev1")                                                                      \
-    X(IMAP4REV2, "IMAP4rev2")                                                                      \
-    X(STARTTLS, "STARTTLS")                                                                        \
-    X(LOGINDISABLED, "LOGINDISABLED")                                                              \
-    X(AUTH_PLAIN, "AUTH=PLAIN")                                                                    \
-    X(SASL_IR, "SASL-IR")                                                                          \
-    X(LITERAL_PLUS, "LITERAL+")                                                                    \
-    X(LITERAL_MINUS, "LITERAL-")                                                                   \
-    X(ID, "ID")                                                                                    \
-    X(ENABLE, "ENABLE")                                                                            \
-    X(IDLE, "IDLE")                                                                                \
-    X(NAMESPACE, "NAMESPACE")                                                                      \
-    X(CHILDREN, "CHILDREN")                                                                        \
-    X(UIDPLUS, "UIDPLUS")                                                                          \
-    X(UNSELECT, "UNSELECT")                                                                        \
-    X(MOVE, "MOVE")                                                                                \
-    X(SPECIAL_USE, "SPECIAL-USE")                                                                  \
-    X(CREATE_SPECIAL_USE, "CREATE-SPECIAL-USE")                                                    \
-    X(LIST_EXTENDED, "LIST-EXTENDED")                                                              \
-    X(LIST_STATUS, "LIST-STATUS")                                                                  \
-    X(STATUS_SIZE, "STATUS=SIZE")                                                                  \
-    X(ESEARCH, "ESEARCH")                                                                          \
-    X(SEARCHRES, "SEARCHRES")                                                                      \
-    X(CONDSTORE, "CONDSTORE")                                                                      \
-    X(QRESYNC, "QRESYNC")                                                                          \
-    X(BINARY, "BINARY")                                                                            \
-    X(UTF8_ACCEPT, "UTF8=ACCEPT")                                                                  \
-    X(COMPRESS, "COMPRESS=DEFLATE")
-
 enum ph_imap_cap_index {
-#define PH_IMAP_CAP_ENUM(sym, wire) PH_IMAP_CAPX_##sym,
-    PH_IMAP_CAPS(PH_IMAP_CAP_ENUM)
-#undef PH_IMAP_CAP_ENUM
-        PH_IMAP_CAP_COUNT
+#define P(sym, wire, states, by, enable, rfc) PH_IMAP_CAPX_##sym,
+#include <posthouse/imap_caps.def>
+#undef P
+    PH_IMAP_CAP_COUNT
 };
 #define PH_IMAP_CAP(sym) (UINT64_C(1) << PH_IMAP_CAPX_##sym) /* the bit of one, in a mask */
 
@@ -111,7 +81,13 @@ enum ph_imap_cond { PH_IMAP_OK, PH_IMAP_NO, PH_IMAP_BAD, PH_IMAP_BYE, PH_IMAP_PR
     X(HIGHESTMODSEQ, "HIGHESTMODSEQ")                                                              \
     X(NOMODSEQ, "NOMODSEQ")                                                                        \
     X(MODIFIED, "MODIFIED")                                                                        \
-    X(NOTSAVED, "NOTSAVED")
+    X(NOTSAVED, "NOTSAVED")                                                                        \
+    X(USEATTR, "USEATTR")                                                                          \
+    X(MAILBOXID, "MAILBOXID")                                                                      \
+    X(UNKNOWN_CTE, "UNKNOWN-CTE")                                                                  \
+    X(COMPRESSIONACTIVE, "COMPRESSIONACTIVE")                                                      \
+    X(UIDREQUIRED, "UIDREQUIRED")                                                                  \
+    X(INPROGRESS, "INPROGRESS")
 
 enum ph_imap_code_kind {
     PH_IMAP_CODE_NONE,
@@ -143,7 +119,9 @@ struct ph_imap_code {
         n; /* UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ; UIDVALIDITY of APPENDUID and COPYUID */
     ph_str from, to;            /* COPYUID: both sets; APPENDUID: `to` */
     struct ph_imap_flags flags; /* PERMANENTFLAGS */
-    ph_str text; /* OTHER and BADCHARSET: the code as it stands; CAPABILITY: the names */
+    /* OTHER and BADCHARSET: the code as it stands; CAPABILITY: the names; MODIFIED: the set;
+     * MAILBOXID and INPROGRESS: what stands in the parentheses */
+    ph_str text;
 };
 
 /* ---- values -------------------------------------------------------------------------------- */
@@ -156,6 +134,7 @@ struct ph_imap_range {
 struct ph_imap_set {
     const struct ph_imap_range *r;
     size_t n;
+    bool saved; /* "$": the result of the last SEARCH RETURN (SAVE), RFC 5182; n is 0 */
 };
 /* Is `value` in the set, "*" being `star`? Linear in the number of ranges. */
 PH_EXPORT bool ph_imap_set_has(const struct ph_imap_set *s, uint32_t value, uint32_t star);
@@ -217,7 +196,9 @@ struct ph_imap_section {
         PH_IMAP_AS_BODY,
         PH_IMAP_AS_RFC822,
         PH_IMAP_AS_RFC822_HEADER,
-        PH_IMAP_AS_RFC822_TEXT
+        PH_IMAP_AS_RFC822_TEXT,
+        PH_IMAP_AS_BINARY,     /* decoded (RFC 3516 4.2) */
+        PH_IMAP_AS_BINARY_SIZE /* the size of that; never peek or partial */
     } as;
     bool peek, partial;
     uint32_t from, count; /* with partial; an answer has `from` alone */
@@ -235,7 +216,11 @@ enum { /* what FETCH asks for beside sections */
        PH_IMAP_F_ENVELOPE = 16,
        PH_IMAP_F_BODY = 32,
        PH_IMAP_F_BODYSTRUCTURE = 64,
-       PH_IMAP_F_MODSEQ = 128
+       PH_IMAP_F_MODSEQ = 128,
+       PH_IMAP_F_PREVIEW = 256,  /* RFC 8970 */
+       PH_IMAP_F_EMAILID = 512,  /* RFC 8474 */
+       PH_IMAP_F_THREADID = 1024,
+       PH_IMAP_F_SAVEDATE = 2048 /* RFC 8514 */
 };
 struct ph_imap_items {
     unsigned mask;
@@ -251,12 +236,16 @@ enum { /* STATUS items */
        PH_IMAP_ST_UNSEEN = 16,
        PH_IMAP_ST_DELETED = 32,
        PH_IMAP_ST_SIZE = 64,
-       PH_IMAP_ST_HIGHESTMODSEQ = 128
+       PH_IMAP_ST_HIGHESTMODSEQ = 128,
+       PH_IMAP_ST_APPENDLIMIT = 256,      /* RFC 7889 */
+       PH_IMAP_ST_DELETED_STORAGE = 512,  /* RFC 9208 4.1.4 */
+       PH_IMAP_ST_MAILBOXID = 1024        /* RFC 8474 4.3 */
 };
 struct ph_imap_status {
     ph_str name;
     unsigned mask;
-    uint64_t messages, recent, uidnext, uidvalidity, unseen, deleted, size, highestmodseq;
+    uint64_t messages, recent, uidnext, uidvalidity, unseen, deleted, size, highestmodseq, appendlimit, deleted_storage;
+    ph_str mailboxid;
 };
 
 enum { /* attributes of a mailbox name in LIST and LSUB (RFC 9051 7.3.1, RFC 6154) */
@@ -282,6 +271,8 @@ struct ph_imap_list {
     unsigned bits;
     char separator; /* 0: flat */
     bool lsub;
+    bool child_info; /* CHILDINFO ("SUBSCRIBED"): a child of it matches (RFC 5258 3.5) */
+    ph_str old_name; /* OLDNAME of a mailbox just renamed or found by another spelling (RFC 9051 6.3.9.7); empty: none */
 };
 /* The bit of "\Sent" and so on, 0 when it is none; and the name of one bit. */
 PH_EXPORT unsigned ph_imap_mailbox_bit(ph_str attribute);

@@ -7,6 +7,7 @@
 #define AFTER_STAY 0
 #define AFTER_AUTH PH_IMAP_AUTH
 #define AFTER_SELECTED PH_IMAP_SELECTED
+#define AFTER_NOT_AUTH PH_IMAP_NOT_AUTH
 #define AFTER_LOGOUT PH_IMAP_LOGOUT_STATE
 const struct ph__imap_row ph__imap_rows[PH_IMAP_VERB_COUNT] = {
 #define C(sym, wire, states, cap, grammar, after, rfc)                                             \
@@ -31,6 +32,12 @@ static bool read_tag(struct ph__imap_cur *c, ph_str *ret_tag)
     return true;
 }
 
+static const bool may_uid[PH_IMAP_VERB_COUNT] = {
+    [PH_IMAP_FETCH] = true,  [PH_IMAP_STORE] = true,   [PH_IMAP_COPY] = true,
+    [PH_IMAP_MOVE] = true,   [PH_IMAP_SEARCH] = true,  [PH_IMAP_EXPUNGE] = true,
+    [PH_IMAP_SORT] = true,   [PH_IMAP_THREAD] = true,  [PH_IMAP_REPLACE] = true,
+};
+
 int ph__imap_verb_read(struct ph__imap_cur *c, ph_str *ret_tag, bool *ret_uid)
 {
     ph_str word;
@@ -50,9 +57,7 @@ int ph__imap_verb_read(struct ph__imap_cur *c, ph_str *ret_tag, bool *ret_uid)
     for (int i = 0; i < PH_IMAP_VERB_COUNT; i++) {
         if (!ph_str_ieq(word, ph__imap_rows[i].name))
             continue;
-        bool may_uid = i == PH_IMAP_FETCH || i == PH_IMAP_STORE || i == PH_IMAP_COPY ||
-                       i == PH_IMAP_MOVE || i == PH_IMAP_SEARCH || i == PH_IMAP_EXPUNGE;
-        if (*ret_uid && !may_uid)
+        if (*ret_uid && !may_uid[i])
             break;
         return i;
     }

@@ -1,4 +1,4 @@
-/* Arguments of the commands on mailboxes: SELECT ... STATUS, LIST, APPEND. */
+/* Arguments of the commands on mailboxes: CREATE ... STATUS, LIST. */
 #include "imap_int.h"
 
 enum { PATTERNS_MAX = 100 };
@@ -14,12 +14,6 @@ bool ph__imap_cmd_rename(struct ph__imap_cur *c, struct ph_imap_command *cmd)
            ph__imap_mailbox(c, &cmd->mailbox.to) && ph__imap_end(c);
 }
 
-static bool keyword(struct ph__imap_cur *c, ph_str word)
-{
-    ph_str got;
-    return ph__imap_word(c, &got) && ph_str_ieq(got, word);
-}
-
 /* "(USE (\Sent))" of RFC 6154 3. */
 bool ph__imap_cmd_create(struct ph__imap_cur *c, struct ph_imap_command *cmd)
 {
@@ -27,7 +21,7 @@ bool ph__imap_cmd_create(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         return false;
     if (ph__imap_at_end(c))
         return true;
-    if (!ph__imap_sp(c) || !ph__imap_char(c, '(') || !keyword(c, PH_STR("USE")) ||
+    if (!ph__imap_sp(c) || !ph__imap_char(c, '(') || !ph__imap_keyword(c, PH_STR("USE")) ||
         !ph__imap_sp(c) || !ph__imap_char(c, '('))
         return ph__imap_bad(c, "expected (USE (\\Attribute))");
     do {
@@ -40,6 +34,7 @@ bool ph__imap_cmd_create(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         if (!bit)
             return ph__imap_bad(c, "there is no such special use");
         cmd->mailbox.special |= bit;
+        c->needs |= PH_IMAP_CAP(CREATE_SPECIAL_USE);
     } while (ph__imap_take(c, ' '));
     return ph__imap_char(c, ')') && ph__imap_char(c, ')') && ph__imap_end(c);
 }
@@ -55,13 +50,14 @@ bool ph__imap_cmd_status(struct ph__imap_cur *c, struct ph_imap_command *cmd)
 static const struct {
     ph_str name;
     unsigned bit;
+    uint64_t cap;
 } list_options[] = {
-    {PH_STR_INIT("SUBSCRIBED"), PH_IMAP_LIST_SUBSCRIBED},
-    {PH_STR_INIT("REMOTE"), PH_IMAP_LIST_REMOTE},
-    {PH_STR_INIT("RECURSIVEMATCH"), PH_IMAP_LIST_RECURSIVE},
-    {PH_STR_INIT("SPECIAL-USE"), PH_IMAP_LIST_SPECIAL},
-    {PH_STR_INIT("CHILDREN"), PH_IMAP_LIST_CHILDREN},
-    {PH_STR_INIT("STATUS"), PH_IMAP_LIST_STATUS},
+    {PH_STR_INIT("SUBSCRIBED"), PH_IMAP_LIST_SUBSCRIBED, PH_IMAP_CAP(LIST_EXTENDED)},
+    {PH_STR_INIT("REMOTE"), PH_IMAP_LIST_REMOTE, PH_IMAP_CAP(LIST_EXTENDED)},
+    {PH_STR_INIT("RECURSIVEMATCH"), PH_IMAP_LIST_RECURSIVE, PH_IMAP_CAP(LIST_EXTENDED)},
+    {PH_STR_INIT("SPECIAL-USE"), PH_IMAP_LIST_SPECIAL, PH_IMAP_CAP(SPECIAL_USE)},
+    {PH_STR_INIT("CHILDREN"), PH_IMAP_LIST_CHILDREN, PH_IMAP_CAP(LIST_EXTENDED)},
+    {PH_STR_INIT("STATUS"), PH_IMAP_LIST_STATUS, PH_IMAP_CAP(LIST_STATUS)},
 };
 
 /* Behind "(": options up to ")". */
@@ -74,9 +70,12 @@ static bool options(struct ph__imap_cur *c, unsigned allowed, unsigned *ret_bits
         unsigned bit = 0;
         if ((bits && !ph__imap_sp(c)) || !ph__imap_word(c, &word))
             return ph__imap_bad(c, "expected a LIST option");
-        for (size_t i = 0; i < sizeof list_options / sizeof list_options[0]; i++)
-            if (ph_str_ieq(word, list_options[i].name))
-                bit = list_options[i].bit & allowed;
+        for (size_t i = 0; i < sizeof list_options / sizeof list_options[0]; i++) {
+            if (!ph_str_ieq(word, list_options[i].name))
+                continue;
+            bit = list_options[i].bit & allowed;
+            c->needs |= list_options[i].cap;
+        }
         if (!bit)
             return ph__imap_bad(c, "unknown LIST option");
         bits |= bit;
@@ -93,8 +92,7 @@ static bool patterns(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     ph_str *p = ph_arena_array(c->arena, many ? PATTERNS_MAX : 1, sizeof *p);
     size_t n = 0;
     if (!p) {
-        c->nomem = true;
-        return ph__imap_bad(c, "the command is too large");
+        return ph__imap_too_large(c);
     }
     do {
         if (n == PATTERNS_MAX)
@@ -105,6 +103,7 @@ static bool patterns(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     cmd->list.patterns = p;
     cmd->list.pattern_count = n;
     cmd->list.extended |= many;
+    c->needs |= many ? PH_IMAP_CAP(LIST_EXTENDED) : 0;
     return !many || ph__imap_char(c, ')');
 }
 
@@ -128,7 +127,7 @@ bool ph__imap_cmd_list(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         return false;
     if (list && ph__imap_take(c, ' ')) {
         cmd->list.extended = true;
-        if (!keyword(c, PH_STR("RETURN")) || !ph__imap_sp(c) || !ph__imap_char(c, '('))
+        if (!ph__imap_keyword(c, PH_STR("RETURN")) || !ph__imap_sp(c) || !ph__imap_char(c, '('))
             return ph__imap_bad(c, "expected RETURN (...)");
         if (!options(c,
                      PH_IMAP_LIST_SUBSCRIBED | PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_CHILDREN |
@@ -137,27 +136,4 @@ bool ph__imap_cmd_list(struct ph__imap_cur *c, struct ph_imap_command *cmd)
             return false;
     }
     return ph__imap_end(c);
-}
-
-/* ---- APPEND: up to the head of the message's literal (RFC 9051 6.3.12) --------------------------
- */
-
-bool ph__imap_cmd_append(struct ph__imap_cur *c, struct ph_imap_command *cmd)
-{
-    int zone;
-    if (!ph__imap_sp(c) || !ph__imap_mailbox(c, &cmd->append.name) || !ph__imap_sp(c))
-        return false;
-    if (ph__imap_peek(c, '(') && (!ph__imap_flags_list(c, &cmd->append.flags) || !ph__imap_sp(c)))
-        return false;
-    if (ph__imap_peek(c, '"')) {
-        cmd->append.has_date = true;
-        if (!ph__imap_date_time(c, &cmd->append.date, &zone) || !ph__imap_sp(c))
-            return false;
-    }
-    if (!ph__imap_take(c, '{') || !ph__imap_number(c, UINT64_MAX, &cmd->append.size))
-        return ph__imap_bad(c, "expected the message as a literal");
-    ph__imap_take(c, '+');
-    return (ph__imap_take(c, '}') && ph__imap_take(c, '\r') && ph__imap_take(c, '\n') &&
-            ph__imap_at_end(c)) ||
-           ph__imap_bad(c, "expected the message as a literal");
 }

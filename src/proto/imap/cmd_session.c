@@ -63,14 +63,36 @@ bool ph__imap_cmd_authenticate(struct ph__imap_cur *c, struct ph_imap_command *c
     return ph__imap_take(c, ' ') ? initial_response(c, cmd) : ph__imap_end(c);
 }
 
-/* RFC 5161 3.1: words; unknown ones are ignored. The engine has nothing that is enabled yet. */
+/* RFC 5161 3.1: words; unknown ones, and those that need not be enabled, are ignored. */
 bool ph__imap_cmd_enable(struct ph__imap_cur *c, struct ph_imap_command *cmd)
 {
+    static const bool matters[] = {
+#define P(sym, wire, states, by, enable, rfc) enable,
+#include <posthouse/imap_caps.def>
+#undef P
+    };
     ph_str word;
-    (void)cmd;
     do {
         if (!ph__imap_sp(c) || !ph__imap_word(c, &word))
             return false;
+        for (int i = 0; i < PH_IMAP_CAP_COUNT; i++)
+            if (matters[i] && ph_str_ieq(word, ph__imap_cap_names[i]))
+                cmd->enable |= UINT64_C(1) << i;
     } while (!ph__imap_at_end(c));
     return true;
+}
+
+/* RFC 4978 3: one mechanism. */
+bool ph__imap_cmd_compress(struct ph__imap_cur *c, struct ph_imap_command *cmd)
+{
+    (void)cmd;
+    if (!ph__imap_sp(c))
+        return false;
+    return ph__imap_keyword(c, PH_STR("DEFLATE")) ? ph__imap_end(c)
+                                                  : ph__imap_bad(c, "the one mechanism is DEFLATE");
+}
+
+bool ph__imap_cmd_getquota(struct ph__imap_cur *c, struct ph_imap_command *cmd)
+{
+    return ph__imap_sp(c) && ph__imap_astring(c, &cmd->mailbox.name) && ph__imap_end(c);
 }

@@ -92,8 +92,7 @@ static bool field_names(struct ph__imap_cur *c, struct ph_imap_section *sec)
     n++;
     ph_str *fields = ph_arena_array(c->arena, n, sizeof *fields);
     if (!fields) {
-        c->nomem = true;
-        return ph__imap_bad(c, "too many field names");
+        return ph__imap_too_large(c);
     }
     for (size_t i = 0; i < n; i++)
         if ((i && !ph__imap_sp(c)) || !ph__imap_astring(c, &fields[i]))
@@ -122,8 +121,7 @@ static bool part_numbers(struct ph__imap_cur *c, struct ph_imap_section *sec)
     if (depth) {
         uint32_t *copy = ph_arena_array(c->arena, depth, sizeof *copy);
         if (!copy) {
-            c->nomem = true;
-            return ph__imap_bad(c, "the command is too large");
+            return ph__imap_too_large(c);
         }
         memcpy(copy, part, depth * sizeof *copy);
         sec->part = copy;

@@ -28,9 +28,12 @@ struct ph__imap_cur {
     bool utf8;    /* mailbox names are UTF-8 */
     bool lenient; /* client: take what servers really send */
     bool cut;     /* a literal reached past the end: its bytes are still to come */
+    uint64_t needs; /* capabilities that what was read makes use of */
 };
 
 bool ph__imap_bad(struct ph__imap_cur *c, const char *why);
+bool ph__imap_too_large(struct ph__imap_cur *c); /* the arena is used up: bad, with nomem */
+bool ph__imap_keyword(struct ph__imap_cur *c, ph_str word); /* takes this word if it is next; no complaint */
 bool ph__imap_at_end(const struct ph__imap_cur *c);
 bool ph__imap_end(struct ph__imap_cur *c);           /* nothing may follow */
 bool ph__imap_take(struct ph__imap_cur *c, char ch); /* takes it if it is next; no complaint */
@@ -69,9 +72,11 @@ extern const ph_str ph__imap_flag_names[7]; /* by bit */
 struct ph__imap_status_item {
     unsigned bit;
     ph_str name;
-    size_t offset; /* of its uint64_t in struct ph_imap_status */
+    size_t offset; /* of its uint64_t in struct ph_imap_status; of a ph_str for MAILBOXID */
+    uint64_t cap;
 };
-extern const struct ph__imap_status_item ph__imap_status_items[8];
+enum { IMAP_STATUS_ITEMS = 11 };
+extern const struct ph__imap_status_item ph__imap_status_items[IMAP_STATUS_ITEMS];
 uint64_t ph__imap_caps_read(ph_str names);
 void ph__imap_caps_write(struct ph_buf *out, uint64_t caps);
 bool ph__imap_status_list(struct ph__imap_cur *c, unsigned *ret_items); /* "(MESSAGES UNSEEN)" */
@@ -130,6 +135,7 @@ extern const struct ph__imap_row ph__imap_rows[PH_IMAP_VERB_COUNT];
     X(login)                                                                                       \
     X(enable)                                                                                      \
     X(mailbox)                                                                                     \
+    X(select)                                                                                      \
     X(create)                                                                                      \
     X(rename)                                                                                      \
     X(list)                                                                                        \
@@ -139,11 +145,21 @@ extern const struct ph__imap_row ph__imap_rows[PH_IMAP_VERB_COUNT];
     X(search)                                                                                      \
     X(fetch)                                                                                       \
     X(store)                                                                                       \
-    X(copy)
+    X(copy)                                                                                        \
+    X(sort)                                                                                        \
+    X(thread)                                                                                      \
+    X(replace)                                                                                     \
+    X(compress)                                                                                    \
+    X(getquota)
 #define IMAP_GRAMMAR_DECL(name)                                                                    \
     bool ph__imap_cmd_##name(struct ph__imap_cur *c, struct ph_imap_command *cmd);
 IMAP_GRAMMARS(IMAP_GRAMMAR_DECL)
 #undef IMAP_GRAMMAR_DECL
+
+/* Behind the first message of an APPEND: SP and the values of another one, up to the head of its literal (RFC 3502). */
+bool ph__imap_append_more(struct ph__imap_cur *c, struct ph_imap_command *cmd);
+/* "1:100" or "-1:-100" (RFC 9394). */
+bool ph__imap_partial(struct ph__imap_cur *c, struct ph_imap_partial *ret);
 
 /* Reads "tag SP [UID SP] name"; the row's number or -1 with c->why. *ret_tag is set as soon as it
  * was read. */
@@ -167,6 +183,7 @@ void ph__imap_put_body(struct ph_buf *out, const struct ph_imap_body *b, bool ex
 
 struct ph_buf *ph__imap_server_out(struct ph_imap_server *s);
 bool ph__imap_server_utf8(const struct ph_imap_server *s);
+enum ph_imap_verb ph__imap_server_verb(const struct ph_imap_server *s); /* of the command under way */
 bool *
 ph__imap_server_first(struct ph_imap_server *s); /* next FETCH attribute is the first of its list */
 

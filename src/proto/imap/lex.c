@@ -9,7 +9,7 @@ bool ph__imap_bad(struct ph__imap_cur *c, const char *why)
     return false;
 }
 
-static bool no_memory(struct ph__imap_cur *c)
+bool ph__imap_too_large(struct ph__imap_cur *c)
 {
     c->nomem = true;
     return ph__imap_bad(c, "the command is too large");
@@ -96,6 +96,16 @@ bool ph__imap_word(struct ph__imap_cur *c, ph_str *ret_atom)
     return run(c, is_atom_char, ret_atom);
 }
 
+bool ph__imap_keyword(struct ph__imap_cur *c, ph_str word)
+{
+    struct ph__imap_cur probe = *c;
+    ph_str got;
+    if (!ph__imap_word(&probe, &got) || !ph_str_ieq(got, word))
+        return false;
+    c->at = probe.at;
+    return true;
+}
+
 /* Behind the opening quote; `escapes` counted by a first pass so that most strings are not copied.
  */
 static bool quoted(struct ph__imap_cur *c, ph_str *ret_s)
@@ -119,7 +129,7 @@ static bool quoted(struct ph__imap_cur *c, ph_str *ret_s)
     if (escapes) {
         char *p = ph_arena_get(c->arena, s.n - escapes + 1);
         if (!p)
-            return no_memory(c);
+            return ph__imap_too_large(c);
         size_t n = 0;
         for (size_t i = 0; i < s.n; i++) {
             i += s.p[i] == '\\';
@@ -234,12 +244,17 @@ static bool set_number(struct ph__imap_cur *c, uint32_t *ret_n)
 bool ph__imap_set(struct ph__imap_cur *c, struct ph_imap_set *ret_set)
 {
     size_t count = 1;
+    if (ph__imap_take(c, '$')) {
+        c->needs |= PH_IMAP_CAP(SEARCHRES);
+        *ret_set = (struct ph_imap_set){.saved = true};
+        return true;
+    }
     for (const char *p = c->at;
          p < c->end && (*p == ',' || *p == ':' || *p == '*' || (*p >= '0' && *p <= '9')); p++)
         count += *p == ',';
     struct ph_imap_range *r = ph_arena_array(c->arena, count, sizeof *r);
     if (!r)
-        return no_memory(c);
+        return ph__imap_too_large(c);
     size_t n = 0;
     do {
         if (!set_number(c, &r[n].lo))
@@ -249,7 +264,7 @@ bool ph__imap_set(struct ph__imap_cur *c, struct ph_imap_set *ret_set)
             return false;
         n++;
     } while (n < count && ph__imap_take(c, ','));
-    *ret_set = (struct ph_imap_set){r, n};
+    *ret_set = (struct ph_imap_set){r, n, false};
     return true;
 }
 
@@ -272,7 +287,7 @@ bool ph__imap_mailbox_name(struct ph__imap_cur *c, ph_str wire, ph_str *ret_name
     bool ok = true;
     if (r == 0) {
         *ret_name = ph_arena_copy(c->arena, ph_buf_str(&b));
-        ok = ret_name->p || no_memory(c);
+        ok = ret_name->p || ph__imap_too_large(c);
     } else if (c->lenient) {
         *ret_name = wire;
     } else {

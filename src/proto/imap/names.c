@@ -3,9 +3,9 @@
 #include <string.h>
 
 const ph_str ph__imap_cap_names[PH_IMAP_CAP_COUNT] = {
-#define X(sym, wire) PH_STR_INIT(wire),
-    PH_IMAP_CAPS(X)
-#undef X
+#define P(sym, wire, states, by, enable, rfc) PH_STR_INIT(wire),
+#include <posthouse/imap_caps.def>
+#undef P
 };
 
 const ph_str ph__imap_code_names[PH_IMAP_CODE_COUNT] = {
@@ -22,19 +22,23 @@ const ph_str ph__imap_flag_names[7] = {
     PH_STR_INIT("\\*"),
 };
 
-#define ITEM(sym, wire, field)                                                                     \
+#define ITEM(sym, wire, field, cap)                                                                \
     {                                                                                              \
-        PH_IMAP_ST_##sym, PH_STR_INIT(wire), offsetof(struct ph_imap_status, field)                \
+        PH_IMAP_ST_##sym, PH_STR_INIT(wire), offsetof(struct ph_imap_status, field),               \
+            PH_IMAP_CAP(cap)                                                                       \
     }
-const struct ph__imap_status_item ph__imap_status_items[8] = {
-    ITEM(MESSAGES, "MESSAGES", messages),
-    ITEM(RECENT, "RECENT", recent),
-    ITEM(UIDNEXT, "UIDNEXT", uidnext),
-    ITEM(UIDVALIDITY, "UIDVALIDITY", uidvalidity),
-    ITEM(UNSEEN, "UNSEEN", unseen),
-    ITEM(DELETED, "DELETED", deleted),
-    ITEM(SIZE, "SIZE", size),
-    ITEM(HIGHESTMODSEQ, "HIGHESTMODSEQ", highestmodseq),
+const struct ph__imap_status_item ph__imap_status_items[IMAP_STATUS_ITEMS] = {
+    ITEM(MESSAGES, "MESSAGES", messages, IMAP4REV1),
+    ITEM(RECENT, "RECENT", recent, IMAP4REV1),
+    ITEM(UIDNEXT, "UIDNEXT", uidnext, IMAP4REV1),
+    ITEM(UIDVALIDITY, "UIDVALIDITY", uidvalidity, IMAP4REV1),
+    ITEM(UNSEEN, "UNSEEN", unseen, IMAP4REV1),
+    ITEM(DELETED, "DELETED", deleted, IMAP4REV1),
+    ITEM(SIZE, "SIZE", size, STATUS_SIZE),
+    ITEM(HIGHESTMODSEQ, "HIGHESTMODSEQ", highestmodseq, CONDSTORE),
+    ITEM(APPENDLIMIT, "APPENDLIMIT", appendlimit, APPENDLIMIT),
+    ITEM(DELETED_STORAGE, "DELETED-STORAGE", deleted_storage, QUOTA_STORAGE),
+    ITEM(MAILBOXID, "MAILBOXID", mailboxid, OBJECTID),
 };
 
 static const struct {
@@ -109,9 +113,12 @@ bool ph__imap_status_list(struct ph__imap_cur *c, unsigned *ret_items)
         unsigned bit = 0;
         if (!ph__imap_word(c, &word))
             return ph__imap_bad(c, "expected a status item");
-        for (size_t i = 0; i < 8; i++)
-            if (ph_str_ieq(word, ph__imap_status_items[i].name))
-                bit = ph__imap_status_items[i].bit;
+        for (size_t i = 0; i < IMAP_STATUS_ITEMS; i++) {
+            if (!ph_str_ieq(word, ph__imap_status_items[i].name))
+                continue;
+            bit = ph__imap_status_items[i].bit;
+            c->needs |= ph__imap_status_items[i].cap;
+        }
         if (!bit)
             return ph__imap_bad(c, "unknown status item");
         items |= bit;

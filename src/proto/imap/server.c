@@ -7,7 +7,8 @@
  *      |                       COMMAND --> HANDLER --challenge()--> AUTH --auth_line()--> HANDLER
  *      |                       COMMAND --> HANDLER --accept()-----> IDLING --idle_line()--> HANDLER
  *      +--LITERAL of an APPEND--> COMMAND, ASKING --accept()--> APPENDING --append_end()--> HANDLER
- *                                         \--done(NO)--> READING
+ *                                     ^   \--done(NO)--> READING  | MORE
+ *                                     +---------------------------+
  *   any --bye(), LOGOUT, time-out, no memory--> CLOSING        STARTTLS --> SECURING
  * --tls_started()--> READING
  *
@@ -29,21 +30,63 @@ static void put(struct ph_imap_server *s, ph_str t)
     ph_buf_add(&s->out, t);
 }
 
-uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
+/* The capabilities of imap_caps.def by who decides on them, and in which state they are named. */
+enum { BY_ENGINE, BY_HANDLER, BY_SPECIAL };
+#define N 1u
+#define A 2u
+static const struct {
+    unsigned states, by;
+} cap_rows[PH_IMAP_CAP_COUNT] = {
+#define P(sym, wire, states, by, enable, rfc) {states, BY_##by},
+#include <posthouse/imap_caps.def>
+#undef P
+};
+
+/* What depends on the connection. LITERAL- before the login, because a stranger's literals are small; LITERAL+ includes it. */
+static uint64_t special_caps(const struct ph_imap_server *s)
 {
-    uint64_t caps = s->opt.caps | PH_IMAP_CAP(IMAP4REV1) | PH_IMAP_CAP(LITERAL_PLUS) |
-                    PH_IMAP_CAP(ID) | PH_IMAP_CAP(ENABLE);
+    uint64_t caps = 0;
     if (s->state != PH_IMAP_NOT_AUTH)
         return caps;
-    caps |= PH_IMAP_CAP(SASL_IR);
     caps |= !s->secure && s->opt.starttls ? PH_IMAP_CAP(STARTTLS) : 0;
     return caps | (s->secure || s->opt.plaintext ? PH_IMAP_CAP(AUTH_PLAIN) : PH_IMAP_CAP(LOGINDISABLED));
+}
+
+uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
+{
+    unsigned now = s->state == PH_IMAP_NOT_AUTH ? N : A;
+    uint64_t caps = special_caps(s);
+    for (int i = 0; i < PH_IMAP_CAP_COUNT; i++) {
+        bool have = cap_rows[i].by == BY_ENGINE ||
+                    (cap_rows[i].by == BY_HANDLER && s->opt.caps >> i & 1);
+        if (have && cap_rows[i].states & now)
+            caps |= UINT64_C(1) << i;
+    }
+    return caps;
+}
+#undef N
+#undef A
+
+/* The names, with what some of them carry behind "=". */
+static void put_caps(struct ph_imap_server *s)
+{
+    uint64_t caps = ph__imap_server_caps(s), limit = PH_IMAP_CAP(APPENDLIMIT);
+    ph__imap_caps_write(&s->out, caps & ~limit);
+    if (caps & limit)
+        ph_buf_addf(&s->out, " APPENDLIMIT=%llu", (unsigned long long)s->opt.append_max);
+}
+
+void ph__imap_server_put_caps(struct ph_imap_server *s)
+{
+    put(s, PH_STR("* CAPABILITY "));
+    put_caps(s);
+    put(s, PH_STR("\r\n"));
 }
 
 static void put_caps_code(struct ph_imap_server *s)
 {
     put(s, PH_STR("[CAPABILITY "));
-    ph__imap_caps_write(&s->out, ph__imap_server_caps(s));
+    put_caps(s);
     put(s, PH_STR("] "));
 }
 
@@ -132,7 +175,22 @@ struct ph_buf *ph__imap_server_out(struct ph_imap_server *s)
 
 bool ph__imap_server_utf8(const struct ph_imap_server *s)
 {
-    return s->utf8;
+    return (s->enabled & (PH_IMAP_CAP(UTF8_ACCEPT) | PH_IMAP_CAP(IMAP4REV2))) != 0;
+}
+
+uint64_t ph_imap_server_enabled(const struct ph_imap_server *s)
+{
+    return s->enabled;
+}
+
+ph_str ph_imap_server_tag(const struct ph_imap_server *s)
+{
+    return ph_str_c(s->tag);
+}
+
+enum ph_imap_verb ph__imap_server_verb(const struct ph_imap_server *s)
+{
+    return s->command.verb;
 }
 
 bool *ph__imap_server_first(struct ph_imap_server *s)
@@ -177,6 +235,7 @@ void ph__imap_server_next_command(struct ph_imap_server *s)
     ph__imap_frame_reset(&s->frame);
     s->command = (struct ph_imap_command){0};
     s->discard = false;
+    s->appended = 0;
     s->phase = READING;
 }
 
@@ -221,9 +280,14 @@ static void after_done(struct ph_imap_server *s, enum ph_imap_cond cond)
 {
     enum ph_imap_verb verb = s->command.verb;
     unsigned after = ph__imap_rows[verb].after;
-    if (cond == PH_IMAP_OK && after && s->state != PH_IMAP_LOGOUT_STATE)
+    if (cond == PH_IMAP_OK && after && s->state != PH_IMAP_LOGOUT_STATE) {
         s->state = (enum ph_imap_state)after;
-    else if (cond == PH_IMAP_NO && (verb == PH_IMAP_SELECT || verb == PH_IMAP_EXAMINE) &&
+        if (after == PH_IMAP_NOT_AUTH) { /* RFC 8437 3: as a new connection, TLS and compression apart */
+            s->enabled = 0;
+            s->began = s->now;
+        }
+    }
+    if (cond == PH_IMAP_NO && (verb == PH_IMAP_SELECT || verb == PH_IMAP_EXAMINE) &&
              s->state == PH_IMAP_SELECTED)
         s->state = PH_IMAP_AUTH; /* RFC 9051 6.3.2: a failed SELECT leaves no mailbox selected */
 }
@@ -472,7 +536,9 @@ void ph_imap_server_fetch_section(struct ph_imap_server *s, const struct ph_imap
         ph_buf_addc(out, ' ');
     s->first = false;
     ph__imap_put_section(out, sec);
-    ph_buf_addf(out, " {%llu}\r\n", (unsigned long long)size);
+    ph_buf_add(out, sec->as == PH_IMAP_AS_BINARY ? PH_STR(" ~{") : PH_STR(" {"));
+    ph_buf_addu(out, size);
+    ph_buf_add(out, PH_STR("}\r\n"));
     s->section_left = size;
 }
 

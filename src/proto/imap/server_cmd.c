@@ -39,14 +39,27 @@ void ph_imap_server_tls_started(struct ph_imap_server *s)
     }
 }
 
+/* RFC 5161 3.1: what is offered and was asked for. IMAP4rev2 includes what makes names UTF-8, QRESYNC includes CONDSTORE. */
+static void do_enable(struct ph_imap_server *s)
+{
+    uint64_t now = s->command.enable & ph__imap_server_caps(s);
+    put(s, PH_STR("* ENABLED"));
+    if (now) {
+        put(s, PH_STR(" "));
+        ph__imap_caps_write(&s->out, now);
+    }
+    put(s, PH_STR("\r\n"));
+    if (now & PH_IMAP_CAP(QRESYNC))
+        now |= PH_IMAP_CAP(CONDSTORE);
+    s->enabled |= now;
+}
+
 /* true: answered here. */
 static bool own_command(struct ph_imap_server *s)
 {
     switch (s->command.verb) {
     case PH_IMAP_CAPABILITY:
-        put(s, PH_STR("* CAPABILITY "));
-        ph__imap_caps_write(&s->out, ph__imap_server_caps(s));
-        put(s, PH_STR("\r\n"));
+        ph__imap_server_put_caps(s);
         break;
     case PH_IMAP_NOOP:
         if (s->state != PH_IMAP_NOT_AUTH)
@@ -58,7 +71,7 @@ static bool own_command(struct ph_imap_server *s)
         put(s, PH_STR(")\r\n"));
         break;
     case PH_IMAP_ENABLE:
-        put(s, PH_STR("* ENABLED\r\n"));
+        do_enable(s);
         break;
     case PH_IMAP_STARTTLS:
         do_starttls(s);
@@ -97,7 +110,8 @@ static struct ph__imap_cur cursor(struct ph_imap_server *s)
     ph_str t = ph_buf_str(&s->text);
     const char *p = t.n ? t.p : "";
     return (struct ph__imap_cur){
-        .at = p, .begin = p, .end = p + t.n, .arena = ph_imap_server_arena(s), .utf8 = s->utf8};
+        .at = p, .begin = p, .end = p + t.n, .arena = ph_imap_server_arena(s),
+        .utf8 = ph__imap_server_utf8(s)};
 }
 
 static void complain(struct ph_imap_server *s, const struct ph__imap_cur *c, int verb)
@@ -149,20 +163,77 @@ static int command_head(struct ph_imap_server *s, struct ph__imap_cur *c)
     return verb;
 }
 
-static bool options_offered(struct ph_imap_server *s)
+/* Does the search name messages by sequence number? */
+static bool has_seqs(const struct ph_imap_search *k)
 {
-    const struct ph_imap_command *k = &s->command;
-    uint64_t caps = ph__imap_server_caps(s);
-    if (k->verb == PH_IMAP_CREATE && k->mailbox.special)
-        return caps & PH_IMAP_CAP(CREATE_SPECIAL_USE);
-    if (k->verb != PH_IMAP_LIST || !k->list.extended)
-        return true;
-    unsigned all = k->list.select | k->list.ret;
-    if (!(caps & PH_IMAP_CAP(LIST_EXTENDED)) &&
-        (all & ~(unsigned)(PH_IMAP_LIST_SPECIAL | PH_IMAP_LIST_STATUS)))
+    bool has = k->key == PH_IMAP_KEY_SEQ && !k->set.saved;
+    for (const struct ph_imap_search *c = k->child; c && !has; c = c->next)
+        has = has_seqs(c);
+    return has;
+}
+
+/* RFC 9586 3: with UIDONLY nothing is named by sequence number. */
+static bool uses_seqs(const struct ph_imap_command *k)
+{
+    switch (k->verb) {
+    case PH_IMAP_FETCH:
+    case PH_IMAP_STORE:
+    case PH_IMAP_COPY:
+    case PH_IMAP_MOVE:
+    case PH_IMAP_REPLACE:
+        return !k->uid;
+    case PH_IMAP_SEARCH:
+    case PH_IMAP_SORT:
+    case PH_IMAP_THREAD:
+        return !k->uid || has_seqs(k->search.root);
+    case PH_IMAP_SELECT:
+    case PH_IMAP_EXAMINE:
+        return k->select.seqs.n > 0;
+    default:
         return false;
-    return (!(all & PH_IMAP_LIST_STATUS) || caps & PH_IMAP_CAP(LIST_STATUS)) &&
-           (!(all & PH_IMAP_LIST_SPECIAL) || caps & PH_IMAP_CAP(SPECIAL_USE));
+    }
+}
+
+static bool is_search(enum ph_imap_verb v)
+{
+    return v == PH_IMAP_SEARCH || v == PH_IMAP_SORT || v == PH_IMAP_THREAD;
+}
+
+/* What the arguments need is offered, and enabled where it must be. False: answered. */
+static bool may_run(struct ph_imap_server *s)
+{
+    struct ph_imap_command *k = &s->command;
+    bool search = is_search(k->verb);
+    bool qresync = (k->verb == PH_IMAP_FETCH && k->fetch.vanished) ||
+                   ((k->verb == PH_IMAP_SELECT || k->verb == PH_IMAP_EXAMINE) && k->select.qresync);
+    const char *why = NULL;
+    if (k->needs & ~ph__imap_server_caps(s))
+        why = "An option of this command is not implemented here.";
+    else if (qresync && !(s->enabled & PH_IMAP_CAP(QRESYNC)))
+        why = "Enable QRESYNC first.";
+    else if (search && k->verb == PH_IMAP_SEARCH && k->search.charset.n &&
+             s->enabled & PH_IMAP_CAP(UTF8_ACCEPT))
+        why = "With UTF8=ACCEPT there is no CHARSET."; /* RFC 6855 3 */
+    if (why) {
+        ph__imap_server_bad(s, PH_IMAP_CODE_NONE, why);
+        return false;
+    }
+    if (s->enabled & PH_IMAP_CAP(UIDONLY) && uses_seqs(k)) {
+        ph__imap_server_bad(s, PH_IMAP_CODE_UIDREQUIRED, "With UIDONLY messages are named by UID.");
+        return false;
+    }
+    if (k->needs & PH_IMAP_CAP(CONDSTORE))
+        s->enabled |= PH_IMAP_CAP(CONDSTORE);
+    if (search && !k->search.charset.n && ph__imap_server_utf8(s))
+        k->search.charset = PH_STR("UTF-8");
+    if (k->verb == PH_IMAP_SEARCH && !k->search.ret && s->enabled & PH_IMAP_CAP(IMAP4REV2))
+        k->search.ret = PH_IMAP_RETURN_ESEARCH | PH_IMAP_RETURN_ALL; /* RFC 9051 6.4.4 */
+    return true;
+}
+
+static bool takes_message(int verb)
+{
+    return verb == PH_IMAP_APPEND || verb == PH_IMAP_REPLACE;
 }
 
 /* A whole command is in text. */
@@ -186,16 +257,16 @@ static enum ph_imap_server_ev command(struct ph_imap_server *s)
             ph__imap_bad(&c, "a command may not hold NUL");
         if (c.why || !ph__imap_rows[verb].parse(&c, &s->command)) {
             complain(s, &c, verb);
-        } else if (verb == PH_IMAP_APPEND) {
-            ph__imap_server_bad(s, PH_IMAP_CODE_NONE, "APPEND: expected the message as a literal.");
-        } else if (!options_offered(s)) {
-            ph__imap_server_bad(s, PH_IMAP_CODE_NONE,
-                                "An option of this command is not implemented here.");
+        } else if (takes_message(verb)) {
+            ph__imap_server_bad(s, PH_IMAP_CODE_NONE, "Expected the message as a literal.");
         } else {
-            s->bad = 0;
-            if (!own_command(s)) {
-                s->phase = HANDLER;
-                return PH_IMAP_SRV_COMMAND;
+            s->command.needs = c.needs;
+            if (may_run(s)) {
+                s->bad = 0;
+                if (!own_command(s)) {
+                    s->phase = HANDLER;
+                    return PH_IMAP_SRV_COMMAND;
+                }
             }
         }
     }
@@ -210,7 +281,7 @@ static enum ph_imap_server_ev command(struct ph_imap_server *s)
 
 /* An APPEND whose message is announced: its values are copied out of text, which the message's end
  * needs. */
-static enum ph_imap_server_ev append_begin(struct ph_imap_server *s)
+static enum ph_imap_server_ev append_begin(struct ph_imap_server *s, enum ph_imap_server_ev event)
 {
     struct ph_imap_command *k = &s->command;
     k->append.name = ph_arena_copy(s->arena, k->append.name);
@@ -220,15 +291,15 @@ static enum ph_imap_server_ev append_begin(struct ph_imap_server *s)
     if (!k->append.name.p || (k->append.flags.keywords.n && !k->append.flags.keywords.p)) {
         ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_UNAVAILABLE},
                             "Out of memory.");
-        return PH_IMAP_SRV_NEED;
+        return event == PH_IMAP_SRV_MORE ? PH_IMAP_SRV_ABORT : PH_IMAP_SRV_NEED;
     }
-    if (k->append.size > s->opt.append_max) {
+    if (k->append.size > s->opt.append_max || s->appended == APPENDS_MAX) {
         ph_imap_server_done(s, PH_IMAP_NO, &(struct ph_imap_code){.kind = PH_IMAP_CODE_TOOBIG},
                             "The message is too large.");
-        return PH_IMAP_SRV_NEED;
+        return event == PH_IMAP_SRV_MORE ? PH_IMAP_SRV_ABORT : PH_IMAP_SRV_NEED;
     }
     s->bad = 0;
-    return PH_IMAP_SRV_COMMAND;
+    return event;
 }
 
 static void literal_refused(struct ph_imap_server *s, enum ph_imap_code_kind code, const char *why)
@@ -236,6 +307,36 @@ static void literal_refused(struct ph_imap_server *s, enum ph_imap_code_kind cod
     ph__imap_server_bad(s, code, why);
     if (s->phase != CLOSING)
         ph__imap_server_drop_rest(s, true);
+}
+
+static enum ph_imap_server_ev literal_bad(struct ph_imap_server *s, const struct ph__imap_cur *c,
+                                          int verb)
+{
+    complain(s, c, verb);
+    if (s->phase != CLOSING)
+        ph__imap_server_drop_rest(s, true);
+    return PH_IMAP_SRV_NEED;
+}
+
+/* The head of a message's literal, or a literal among the values before it (*ret_cut). */
+static enum ph_imap_server_ev message_begin(struct ph_imap_server *s, struct ph__imap_cur *c,
+                                            int verb, bool *ret_cut)
+{
+    *ret_cut = false;
+    if (ph__imap_rows[verb].parse(c, &s->command)) {
+        s->command.needs = c->needs;
+        if (c->needs & ~ph__imap_server_caps(s) || !(ph__imap_server_caps(s) & ph__imap_rows[verb].cap)) {
+            literal_refused(s, PH_IMAP_CODE_NONE, "This is not implemented here.");
+            return PH_IMAP_SRV_NEED;
+        }
+        if (s->enabled & PH_IMAP_CAP(UIDONLY) && uses_seqs(&s->command)) {
+            literal_refused(s, PH_IMAP_CODE_UIDREQUIRED, "With UIDONLY messages are named by UID.");
+            return PH_IMAP_SRV_NEED;
+        }
+        return append_begin(s, PH_IMAP_SRV_COMMAND);
+    }
+    *ret_cut = c->cut;
+    return *ret_cut ? PH_IMAP_SRV_NEED : literal_bad(s, c, verb);
 }
 
 static enum ph_imap_server_ev literal_in_command(struct ph_imap_server *s)
@@ -250,17 +351,12 @@ static enum ph_imap_server_ev literal_in_command(struct ph_imap_server *s)
     }
     int verb = ph__imap_verb_read(&c, &tag, &uid);
     set_tag(s, tag);
-    if (verb == PH_IMAP_APPEND && !uid && !s->frame.overflow &&
-        s->state & ph__imap_rows[verb].states) {
-        s->command = (struct ph_imap_command){.verb = PH_IMAP_APPEND};
-        if (ph__imap_cmd_append(&c, &s->command))
-            return append_begin(s);
-        if (!c.cut) {
-            complain(s, &c, verb);
-            if (s->phase != CLOSING)
-                ph__imap_server_drop_rest(s, true);
-            return PH_IMAP_SRV_NEED;
-        }
+    if (takes_message(verb) && !s->frame.overflow && s->state & ph__imap_rows[verb].states) {
+        bool cut;
+        s->command = (struct ph_imap_command){.verb = (enum ph_imap_verb)verb, .uid = uid};
+        enum ph_imap_server_ev ev = message_begin(s, &c, verb, &cut);
+        if (!cut)
+            return ev;
     }
     if (s->frame.overflow || s->frame.size > max || s->text.n > max - s->frame.size) {
         literal_refused(s, PH_IMAP_CODE_TOOBIG, "The literal is too large here.");
@@ -272,6 +368,30 @@ static enum ph_imap_server_ev literal_in_command(struct ph_imap_server *s)
     return PH_IMAP_SRV_NEED;
 }
 
+/* Behind a message: ")" of UTF8 (...). */
+static bool close_utf8(struct ph_imap_server *s, struct ph__imap_cur *c)
+{
+    return !s->command.append.utf8 || ph__imap_char(c, ')');
+}
+
+/* The literal of another message of an APPEND. */
+static enum ph_imap_server_ev append_more(struct ph_imap_server *s)
+{
+    struct ph__imap_cur c = cursor(s);
+    bool may = s->command.verb == PH_IMAP_APPEND && ph__imap_server_caps(s) & PH_IMAP_CAP(MULTIAPPEND);
+    if (!may) {
+        literal_refused(s, PH_IMAP_CODE_NONE, "One message at a time.");
+        return PH_IMAP_SRV_ABORT;
+    }
+    if (s->frame.overflow || !close_utf8(s, &c) || !ph__imap_append_more(&c, &s->command) ||
+        c.needs & ~ph__imap_server_caps(s)) {
+        literal_bad(s, &c, PH_IMAP_APPEND);
+        return PH_IMAP_SRV_ABORT;
+    }
+    s->appended++;
+    return append_begin(s, PH_IMAP_SRV_MORE);
+}
+
 enum ph_imap_server_ev ph__imap_server_literal(struct ph_imap_server *s)
 {
     if (s->discard) {
@@ -280,9 +400,9 @@ enum ph_imap_server_ev ph__imap_server_literal(struct ph_imap_server *s)
     }
     if (s->phase == READING)
         return literal_in_command(s);
-    literal_refused(s, PH_IMAP_CODE_NONE,
-                    s->phase == APPENDING ? "APPEND: one message at a time."
-                                          : "A literal is not expected here.");
+    if (s->phase == APPENDING)
+        return append_more(s);
+    literal_refused(s, PH_IMAP_CODE_NONE, "A literal is not expected here.");
     return PH_IMAP_SRV_ABORT;
 }
 
@@ -327,8 +447,9 @@ static enum ph_imap_server_ev idle_line(struct ph_imap_server *s)
 
 static enum ph_imap_server_ev append_end(struct ph_imap_server *s)
 {
-    if (s->text.n || s->frame.overflow)
-        return abort_command(s, "APPEND: expected nothing behind the message.");
+    struct ph__imap_cur c = cursor(s);
+    if (s->frame.overflow || !close_utf8(s, &c) || !ph__imap_at_end(&c))
+        return abort_command(s, "Expected nothing behind the message.");
     s->phase = HANDLER;
     return PH_IMAP_SRV_DATA_END;
 }

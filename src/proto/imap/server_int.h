@@ -6,7 +6,8 @@
 enum {
     IN_SOFT = 32 * 1024,         /* above it no more is asked for */
     IN_MAX = 256 * 1024,         /* and above this nothing more is taken */
-    SKIP_MAX = 256 * 1024 * 1024 /* of one command that is thrown away, after login */
+    SKIP_MAX = 256 * 1024 * 1024, /* of one command that is thrown away, after login */
+    APPENDS_MAX = 1000            /* messages of one APPEND */
 };
 enum phase { READING, HANDLER, ASKING, APPENDING, AUTH, IDLING, SECURING, CLOSING };
 
@@ -23,7 +24,9 @@ struct ph_imap_server {
     struct ph_imap_command command;
     char tag[IMAP_TAG_MAX + 1];
     unsigned bad;
-    bool secure, discard, utf8, first, told_closed, timed;
+    uint64_t enabled; /* RFC 5161 */
+    unsigned appended; /* messages of the APPEND under way that are complete */
+    bool secure, discard, first, told_closed, timed;
     bool drain_asked;
     size_t drain_low;
     uint64_t section_left; /* of a literal begun by fetch_section: nothing else may be written */
@@ -32,6 +35,7 @@ struct ph_imap_server {
 
 /* server.c */
 uint64_t ph__imap_server_caps(const struct ph_imap_server *s); /* what is offered in this state */
+void ph__imap_server_put_caps(struct ph_imap_server *s);              /* the untagged response */
 void ph__imap_server_close(struct ph_imap_server *s);
 void ph__imap_server_next_command(
     struct ph_imap_server *s); /* everything of the command under way is given back */

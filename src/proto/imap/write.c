@@ -134,8 +134,15 @@ void ph__imap_put_code(struct ph_buf *out, const struct ph_imap_code *code)
         ph_buf_addc(out, ' ');
         ph__imap_put_flags(out, &code->flags);
         break;
+    case PH_IMAP_CODE_MAILBOXID:
+    case PH_IMAP_CODE_INPROGRESS:
+        ph_buf_add(out, PH_STR(" ("));
+        ph_buf_add(out, code->text);
+        ph_buf_addc(out, ')');
+        break;
     case PH_IMAP_CODE_BADCHARSET:
     case PH_IMAP_CODE_CAPABILITY:
+    case PH_IMAP_CODE_MODIFIED:
         ph_buf_addc(out, ' ');
         ph_buf_add(out, code->text);
         break;
@@ -153,13 +160,12 @@ void ph__imap_put_section(struct ph_buf *out, const struct ph_imap_section *sec)
                                    PH_STR_INIT("HEADER.FIELDS.NOT"),
                                    PH_STR_INIT("TEXT"),
                                    PH_STR_INIT("MIME")};
-    static const ph_str old[] = {
-        {"", 0}, PH_STR_INIT("RFC822"), PH_STR_INIT("RFC822.HEADER"), PH_STR_INIT("RFC822.TEXT")};
-    if (sec->as != PH_IMAP_AS_BODY) {
-        ph_buf_add(out, old[sec->as]);
+    static const ph_str names[] = {PH_STR_INIT("BODY["),         PH_STR_INIT("RFC822"),
+                                   PH_STR_INIT("RFC822.HEADER"), PH_STR_INIT("RFC822.TEXT"),
+                                   PH_STR_INIT("BINARY["),       PH_STR_INIT("BINARY.SIZE[")};
+    ph_buf_add(out, names[sec->as]);
+    if (names[sec->as].p[names[sec->as].n - 1] != '[')
         return;
-    }
-    ph_buf_add(out, PH_STR("BODY["));
     for (size_t i = 0; i < sec->depth; i++) {
         if (i)
             ph_buf_addc(out, '.');

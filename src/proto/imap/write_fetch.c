@@ -1,4 +1,4 @@
-/* The untagged responses of the server, FETCH above all (RFC 9051 7.5.2). */
+/* FETCH responses (RFC 9051 7.5.2). */
 #include "imap_int.h"
 
 /* ---- envelope and body structure ---------------------------------------------------------------
@@ -162,9 +162,13 @@ void ph__imap_put_body(struct ph_buf *out, const struct ph_imap_body *b, bool ex
 /* ---- FETCH
  * ---------------------------------------------------------------------------------------- */
 
-void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t seq)
+void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t n)
 {
-    ph_buf_addf(ph__imap_server_out(s), "* %u FETCH (", (unsigned)seq);
+    bool uid = ph_imap_server_enabled(s) & PH_IMAP_CAP(UIDONLY);
+    struct ph_buf *out = ph__imap_server_out(s);
+    ph_buf_add(out, PH_STR("* "));
+    ph_buf_addu(out, n);
+    ph_buf_add(out, uid ? PH_STR(" UIDFETCH (") : PH_STR(" FETCH ("));
     *ph__imap_server_first(s) = true;
 }
 
@@ -211,6 +215,48 @@ void ph_imap_server_fetch_body(struct ph_imap_server *s, const struct ph_imap_bo
                       extended);
 }
 
+void ph_imap_server_fetch_modseq(struct ph_imap_server *s, uint64_t modseq)
+{
+    struct ph_buf *out = attribute(s, PH_STR("MODSEQ ("));
+    ph_buf_addu(out, modseq);
+    ph_buf_addc(out, ')');
+}
+
+void ph_imap_server_fetch_emailid(struct ph_imap_server *s, ph_str id)
+{
+    struct ph_buf *out = attribute(s, PH_STR("EMAILID ("));
+    ph_buf_add(out, id);
+    ph_buf_addc(out, ')');
+}
+
+void ph_imap_server_fetch_threadid(struct ph_imap_server *s, ph_str id)
+{
+    struct ph_buf *out = attribute(s, PH_STR("THREADID "));
+    ph_buf_add(out, id.n ? PH_STR("(") : PH_STR("NIL"));
+    ph_buf_add(out, id);
+    if (id.n)
+        ph_buf_addc(out, ')');
+}
+
+void ph_imap_server_fetch_savedate(struct ph_imap_server *s, int64_t date)
+{
+    ph__imap_date_time_write(attribute(s, PH_STR("SAVEDATE ")), date, 0);
+}
+
+void ph_imap_server_fetch_preview(struct ph_imap_server *s, ph_str text)
+{
+    ph__imap_put_string(attribute(s, PH_STR("PREVIEW ")), text, ph__imap_server_utf8(s));
+}
+
+void ph_imap_server_fetch_binary_size(struct ph_imap_server *s, const struct ph_imap_section *sec,
+                                      uint64_t size)
+{
+    struct ph_buf *out = attribute(s, PH_STR(""));
+    ph__imap_put_section(out, sec);
+    ph_buf_addc(out, ' ');
+    ph_buf_addu(out, size);
+}
+
 void ph_imap_server_fetch_nil(struct ph_imap_server *s, const struct ph_imap_section *sec)
 {
     struct ph_buf *out = attribute(s, PH_STR(""));
@@ -221,94 +267,4 @@ void ph_imap_server_fetch_nil(struct ph_imap_server *s, const struct ph_imap_sec
 void ph_imap_server_fetch_end(struct ph_imap_server *s)
 {
     ph_buf_add(ph__imap_server_out(s), PH_STR(")\r\n"));
-}
-
-/* ---- the rest
- * --------------------------------------------------------------------------------------- */
-
-void ph_imap_server_exists(struct ph_imap_server *s, uint32_t n)
-{
-    ph_buf_addf(ph__imap_server_out(s), "* %u EXISTS\r\n", (unsigned)n);
-}
-
-void ph_imap_server_recent(struct ph_imap_server *s, uint32_t n)
-{
-    ph_buf_addf(ph__imap_server_out(s), "* %u RECENT\r\n", (unsigned)n);
-}
-
-void ph_imap_server_expunge(struct ph_imap_server *s, uint32_t seq)
-{
-    ph_buf_addf(ph__imap_server_out(s), "* %u EXPUNGE\r\n", (unsigned)seq);
-}
-
-void ph_imap_server_flags(struct ph_imap_server *s, const struct ph_imap_flags *flags)
-{
-    struct ph_buf *out = ph__imap_server_out(s);
-    ph_buf_add(out, PH_STR("* FLAGS "));
-    ph__imap_put_flags(out, flags);
-    ph_buf_add(out, PH_STR("\r\n"));
-}
-
-void ph_imap_server_list(struct ph_imap_server *s, const struct ph_imap_list *l)
-{
-    struct ph_buf *out = ph__imap_server_out(s);
-    bool first = true;
-    ph_buf_add(out, l->lsub ? PH_STR("* LSUB (") : PH_STR("* LIST ("));
-    for (unsigned bit = 1; bit <= PH_IMAP_MB_TRASH; bit <<= 1) {
-        if (!(l->bits & bit))
-            continue;
-        if (!first)
-            ph_buf_addc(out, ' ');
-        ph_buf_add(out, ph_imap_mailbox_bit_name(bit));
-        first = false;
-    }
-    if (l->separator)
-        ph_buf_addf(out, ") \"%s%c\" ", l->separator == '\\' ? "\\" : "", l->separator);
-    else
-        ph_buf_add(out, PH_STR(") NIL "));
-    ph__imap_put_mailbox(out, l->name, ph__imap_server_utf8(s));
-    ph_buf_add(out, PH_STR("\r\n"));
-}
-
-void ph_imap_server_status(struct ph_imap_server *s, const struct ph_imap_status *st)
-{
-    struct ph_buf *out = ph__imap_server_out(s);
-    bool first = true;
-    ph_buf_add(out, PH_STR("* STATUS "));
-    ph__imap_put_mailbox(out, st->name, ph__imap_server_utf8(s));
-    ph_buf_add(out, PH_STR(" ("));
-    for (int i = 0; i < 8; i++) {
-        const struct ph__imap_status_item *item = &ph__imap_status_items[i];
-        if (!(st->mask & item->bit))
-            continue;
-        if (!first)
-            ph_buf_addc(out, ' ');
-        first = false;
-        ph_buf_add(out, item->name);
-        ph_buf_addc(out, ' ');
-        ph_buf_addu(out, *(const uint64_t *)(const void *)((const char *)st + item->offset));
-    }
-    ph_buf_add(out, PH_STR(")\r\n"));
-}
-
-void ph_imap_server_namespace(struct ph_imap_server *s, char separator)
-{
-    ph_buf_addf(ph__imap_server_out(s), "* NAMESPACE ((\"\" \"%c\")) NIL NIL\r\n", separator);
-}
-
-void ph_imap_server_search_begin(struct ph_imap_server *s)
-{
-    ph_buf_add(ph__imap_server_out(s), PH_STR("* SEARCH"));
-}
-
-void ph_imap_server_found(struct ph_imap_server *s, uint32_t n)
-{
-    struct ph_buf *out = ph__imap_server_out(s);
-    ph_buf_addc(out, ' ');
-    ph_buf_addu(out, n);
-}
-
-void ph_imap_server_search_end(struct ph_imap_server *s)
-{
-    ph_buf_add(ph__imap_server_out(s), PH_STR("\r\n"));
 }

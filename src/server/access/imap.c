@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAILURES_MAX = 3 };
-
-static const uint64_t caps = PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(CHILDREN) |
-                             PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(UNSELECT) | PH_IMAP_CAP(MOVE) |
-                             PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |
-                             PH_IMAP_CAP(STATUS_SIZE);
+/* What the files here implement. Commands and arguments of any other capability are refused by the engine. */
+static const uint64_t caps =
+    PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(UNSELECT) |            /* imap.c */
+    PH_IMAP_CAP(CHILDREN) | PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(LIST_EXTENDED) | /* imap_list.c */
+    PH_IMAP_CAP(LIST_STATUS) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |                    /* imap_mailbox.c */
+    PH_IMAP_CAP(STATUS_SIZE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) |           /* imap_change.c */
+    PH_IMAP_CAP(CONDSTORE) | PH_IMAP_CAP(QRESYNC);                                  /* imap_resync.c */
 
 /* ---- requests
  * ------------------------------------------------------------------------------------------ */
@@ -58,10 +59,10 @@ static void on_answer(struct session *s, uint64_t req, struct ipc_msg *msg)
     then(im, msg);
 }
 
-/* ---- ends of commands
- * -------------------------------------------------------------------------------------- */
+/* ---- commands
+ */
 
-static void end_command(struct imap *im)
+void imap_end_command(struct imap *im)
 {
     if (im->job_free && im->job)
         im->job_free(im->job);
@@ -69,185 +70,14 @@ static void end_command(struct imap *im)
     im->job_free = NULL;
     im->resume = NULL;
     im->cmd = NULL;
+    im->resync = NULL;
+    im->expunged = false;
     im->idling = im->idle_over = false;
     if (im->sasl) {
         ph_sasl_server_done(im->sasl);
         free(im->sasl);
         im->sasl = NULL;
     }
-}
-
-static void answer_now(struct imap *im)
-{
-    ph_imap_server_done(im->e, im->cond, im->code.kind ? &im->code : NULL, im->text);
-    end_command(im);
-}
-
-/* FETCH, STORE and SEARCH by sequence numbers must not shift them (RFC 9051 7.5.1). */
-static bool may_expunge(const struct imap *im)
-{
-    enum ph_imap_verb v = im->cmd->verb;
-    return im->cmd->uid || (v != PH_IMAP_FETCH && v != PH_IMAP_STORE && v != PH_IMAP_SEARCH);
-}
-
-static void tell_news(struct imap *im, ph_str rows, bool expunge)
-{
-    struct imap_view *v = &im->view;
-    struct ipc_message m;
-    while (ipc_each(message, &rows, &m)) {
-        uint32_t at = imap_view_find(v, m.uid);
-        if (at == UINT32_MAX) {
-            if (imap_view_add(v, m.uid) < 0)
-                v->dirty = true;
-        } else if (at < v->told && !imap_view_is_own(v, m.modseq)) {
-            imap_tell_flags(im, at, &m);
-        }
-    }
-    if (expunge)
-        imap_view_flush_gone(v, im->e);
-    if (v->n > v->told && (expunge || v->gone_n == 0)) {
-        v->told = v->n;
-        ph_imap_server_exists(im->e, v->n);
-        ph_imap_server_recent(im->e, imap_view_recent(v));
-    }
-}
-
-/* MB_CHANGED into the view and to the client. false: ask again. */
-static bool take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
-{
-    struct imap_view *v = &im->view;
-    if (!msg || msg->MB_CHANGED.verdict == IPC_TEMP)
-        return true; /* still dirty: next time */
-    if (msg->MB_CHANGED.verdict != IPC_OK) {
-        ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "The selected mailbox is gone.");
-        return true;
-    }
-    v->dirty = msg->MB_CHANGED.more;
-    if (imap_view_remove_later(v, msg->MB_CHANGED.gone) < 0)
-        v->dirty = true;
-    else
-        v->modseq = msg->MB_CHANGED.modseq;
-    tell_news(im, msg->MB_CHANGED.messages, expunge);
-    if (!v->dirty)
-        v->own_n = 0;
-    return !msg->MB_CHANGED.more;
-}
-
-static void ask_news(struct imap *im, imap_then *then)
-{
-    uint64_t req = imap_ask(im, IPC_MB_CHANGED, then);
-    if (req)
-        imap_sent(im, ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant,
-                               .mailbox = im->view.mailbox, .since = im->view.modseq));
-}
-
-static void news_before_done(struct imap *im, struct ipc_msg *msg)
-{
-    if (take_news(im, msg, may_expunge(im)))
-        answer_now(im);
-    else
-        ask_news(im, news_before_done);
-}
-
-void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code,
-                 const char *text)
-{
-    im->cond = cond;
-    im->code = code ? *code : (struct ph_imap_code){0};
-    snprintf(im->text, sizeof im->text, "%s", text);
-    if (im->view.open && may_expunge(im) && im->view.gone_n)
-        tell_news(im, (ph_str){0}, true);
-    if (im->view.open && im->view.dirty)
-        ask_news(im, news_before_done);
-    else
-        answer_now(im);
-}
-
-void imap_finish_kind(struct imap *im, enum ph_imap_cond cond, enum ph_imap_code_kind kind,
-                      const char *text)
-{
-    imap_finish(im, cond, &(struct ph_imap_code){.kind = kind}, text);
-}
-
-void imap_unavailable(struct imap *im)
-{
-    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                     "The mail store is not available for the moment; try again.");
-}
-
-void imap_no_memory(struct imap *im)
-{
-    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE, "Out of memory; try again.");
-}
-
-void imap_fail(struct imap *im, int verdict, ph_str text)
-{
-    static const struct {
-        enum ph_imap_code_kind code;
-        const char *text;
-    } table[] = {
-        [IPC_TEMP] = {PH_IMAP_CODE_UNAVAILABLE, "Not possible for the moment; try again."},
-        [IPC_DENIED] = {PH_IMAP_CODE_NOPERM, "Not permitted."},
-        [IPC_NOUSER] = {PH_IMAP_CODE_NONEXISTENT, "There is no such account."},
-        [IPC_NOENT] = {PH_IMAP_CODE_NONEXISTENT, "There is no such mailbox."},
-        [IPC_NODATA] = {PH_IMAP_CODE_NONEXISTENT, "There is nothing."},
-        [IPC_EXISTS] = {PH_IMAP_CODE_ALREADYEXISTS, "It exists already."},
-        [IPC_QUOTA] = {PH_IMAP_CODE_OVERQUOTA, "The quota is used up."},
-        [IPC_INUSE] = {PH_IMAP_CODE_INUSE, "In use by another session."},
-        [IPC_LIMIT] = {PH_IMAP_CODE_LIMIT, "A limit was reached."},
-        [IPC_FULL] = {PH_IMAP_CODE_UNAVAILABLE, "The disk is full."},
-        [IPC_INVALID] = {PH_IMAP_CODE_CANNOT, "Not acceptable."},
-    };
-    char sentence[IMAP_TEXT];
-    bool known = verdict > 0 && verdict <= IPC_INVALID;
-    snprintf(sentence, sizeof sentence, "%.*s",
-             PH_FMT(text.n ? text : ph_str_c(known ? table[verdict].text : "It failed.")));
-    imap_finish_kind(im, PH_IMAP_NO, known ? table[verdict].code : PH_IMAP_CODE_SERVERBUG,
-                     sentence);
-}
-
-bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ranges *ret)
-{
-    struct ph_arena *a = ph_imap_server_arena(im->e);
-    int r = a ? imap_view_resolve(&im->view, set, im->cmd->uid, a, ret) : -PH_ENOMEM;
-    if (r == -PH_ENOMEM)
-        imap_no_memory(im);
-    else if (r < 0)
-        imap_finish(im, PH_IMAP_BAD, NULL, "There is no message with such a number.");
-    return r == 0;
-}
-
-/* ---- telling
- * ---------------------------------------------------------------------------------------------------
- */
-
-struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m)
-{
-    /* The bits of IPC and of the engine are the same five. */
-    bool recent = im->view.recent_from && m->uid >= im->view.recent_from;
-    return (struct ph_imap_flags){(m->flags & 31u) | (recent ? (unsigned)PH_IMAP_RECENT : 0),
-                                  m->keywords};
-}
-
-void imap_tell_all_flags(struct imap *im)
-{
-    ph_imap_server_flags(im->e, &(struct ph_imap_flags){31, ph_buf_str(&im->view.keywords)});
-}
-
-void imap_tell_keywords(struct imap *im, ph_str keywords)
-{
-    if (imap_view_learn(&im->view, keywords))
-        imap_tell_all_flags(im);
-}
-
-void imap_tell_flags(struct imap *im, uint32_t place, const struct ipc_message *m)
-{
-    struct ph_imap_flags f = imap_flags(im, m);
-    imap_tell_keywords(im, m->keywords);
-    ph_imap_server_fetch_begin(im->e, place + 1);
-    ph_imap_server_fetch_uid(im->e, m->uid);
-    ph_imap_server_fetch_flags(im->e, &f);
-    ph_imap_server_fetch_end(im->e);
 }
 
 ph_str imap_name(struct imap *im, ph_str name)
@@ -260,72 +90,6 @@ ph_str imap_name(struct imap *im, ph_str name)
         return name;
     struct ph_arena *a = ph_imap_server_arena(im->e);
     return a ? ph_arena_printf(a, "INBOX%.*s", PH_FMT(ph_str_skip(name, 5))) : name;
-}
-
-/* ---- log-in
- * ----------------------------------------------------------------------------------------------------
- */
-
-static void start_login(struct imap *im, const char *mechanism, ph_str user, ph_str password)
-{
-    int r = session_login(im->s, mechanism, user, password);
-    if (r == -PH_EINVAL)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
-                         "Wrong user name or password.");
-    else if (r < 0)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                         "Logging in is not possible for the moment; try again.");
-}
-
-static void on_login(struct session *s, int verdict)
-{
-    struct imap *im = s->state;
-    if (!im->cmd)
-        return;
-    if (verdict == IPC_OK) {
-        imap_finish(im, PH_IMAP_OK, NULL, "Logged in.");
-    } else if (verdict == IPC_DENIED) {
-        bool last = ++im->failures >= FAILURES_MAX;
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
-                         "Wrong user name or password.");
-        if (last)
-            ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "Too many wrong passwords.");
-    } else {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                         "Logging in is not possible for the moment; try again.");
-    }
-}
-
-static void run_login(struct imap *im)
-{
-    start_login(im, "PLAIN", im->cmd->login.user, im->cmd->login.password);
-}
-
-static void sasl_step(struct imap *im, ph_str given, bool has)
-{
-    int r = ph_sasl_server_step(im->sasl, given, has);
-    if (r == PH_SASL_MORE)
-        ph_imap_server_challenge(im->e, im->sasl->challenge);
-    else if (r == PH_SASL_DONE)
-        start_login(im, "PLAIN", im->sasl->user, im->sasl->password);
-    else if (r == -PH_EDENIED)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHORIZATIONFAILED,
-                         "You cannot act for another user.");
-    else
-        imap_finish(im, PH_IMAP_BAD, NULL, "The response does not fit the mechanism.");
-}
-
-static void run_authenticate(struct imap *im)
-{
-    const struct ph_imap_command *c = im->cmd;
-    bool plain = ph_str_ieq(c->auth.mechanism, PH_STR("PLAIN")); /* the one that is offered */
-    im->sasl = plain ? calloc(1, sizeof *im->sasl) : NULL;
-    if (!plain || (im->sasl && ph_sasl_server_init(im->sasl, c->auth.mechanism, PH_SASL_PASSWORD, NULL) < 0))
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_CANNOT, "This mechanism is not offered.");
-    else if (!im->sasl)
-        imap_no_memory(im);
-    else
-        sasl_step(im, c->auth.initial, c->auth.has_initial);
 }
 
 /* ---- NOOP, CHECK, NAMESPACE, IDLE
@@ -365,12 +129,12 @@ static void idle_news(struct imap *im, struct ipc_msg *msg)
         im->view.dirty = true;
         return;
     }
-    bool all = take_news(im, msg, true);
+    bool all = imap_take_news(im, msg, true);
     if (im->idle_over) {
         im->idling = false;
         imap_finish(im, PH_IMAP_OK, NULL, "Idled.");
     } else if (msg && (!all || im->view.dirty)) {
-        ask_news(im, idle_news);
+        imap_ask_news(im, idle_news);
     }
 }
 
@@ -379,9 +143,9 @@ static void run_idle(struct imap *im)
     im->idling = true;
     ph_imap_server_accept(im->e);
     if (im->view.open && im->view.gone_n)
-        tell_news(im, (ph_str){0}, true);
+        imap_tell_pending(im);
     if (im->view.open && im->view.dirty)
-        ask_news(im, idle_news);
+        imap_ask_news(im, idle_news);
 }
 
 static void idle_end(struct imap *im)
@@ -400,7 +164,7 @@ static void on_pushed(struct session *s, struct ipc_msg *msg)
         return;
     im->view.dirty = true;
     if (im->idling && !im->idle_over && !im->waiting)
-        ask_news(im, idle_news);
+        imap_ask_news(im, idle_news);
 }
 
 /* ---- events
@@ -409,8 +173,8 @@ static void on_pushed(struct session *s, struct ipc_msg *msg)
 
 static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_NOOP] = run_noop,
-    [PH_IMAP_LOGIN] = run_login,
-    [PH_IMAP_AUTHENTICATE] = run_authenticate,
+    [PH_IMAP_LOGIN] = imap_run_login,
+    [PH_IMAP_AUTHENTICATE] = imap_run_authenticate,
     [PH_IMAP_SELECT] = imap_run_select,
     [PH_IMAP_EXAMINE] = imap_run_select,
     [PH_IMAP_CREATE] = imap_run_create,
@@ -453,6 +217,9 @@ static void one_event(struct imap *im, const struct ph_imap_server_event *ev)
         if (!im->deferred)
             begin_command(im);
         break;
+    case PH_IMAP_SRV_MORE:
+        imap_append_more(im);
+        break;
     case PH_IMAP_SRV_DATA:
         imap_append_data(im, ev->data);
         break;
@@ -460,13 +227,13 @@ static void one_event(struct imap *im, const struct ph_imap_server_event *ev)
         imap_append_end(im);
         break;
     case PH_IMAP_SRV_RESPONSE:
-        sasl_step(im, ev->data, true);
+        imap_sasl_step(im, ev->data, true);
         break;
     case PH_IMAP_SRV_IDLE_END:
         idle_end(im);
         break;
     case PH_IMAP_SRV_ABORT:
-        end_command(im);
+        imap_end_command(im);
         break;
     case PH_IMAP_SRV_DRAINED:
         if (im->resume) {
@@ -549,8 +316,9 @@ static void on_end(struct session *s)
 {
     struct imap *im = s->state;
     if (im) {
-        end_command(im);
+        imap_end_command(im);
         imap_view_close(&im->view);
+        imap_forget_saved(im);
         ph_imap_server_free(im->e);
         free(im);
     }
@@ -565,7 +333,7 @@ const struct session_kind imap_session = {
     .refuse = on_refuse,
     .events = on_events,
     .secured = on_secured,
-    .login = on_login,
+    .login = imap_on_login,
     .answer = on_answer,
     .pushed = on_pushed,
     .gone = on_gone,

@@ -59,24 +59,36 @@ static void ask_store(struct imap *im);
 
 static void tell_changed(struct imap *im, ph_str rows)
 {
+    bool condstore = imap_enabled(im, PH_IMAP_CAP(CONDSTORE));
     struct ipc_message m;
     while (ipc_each(message, &rows, &m)) {
         uint32_t at = imap_view_find(&im->view, m.uid);
         if (at == UINT32_MAX || at >= im->view.told)
             continue;
         imap_view_own(&im->view, m.modseq);
-        if (im->cmd->store.silent) {
-            imap_tell_keywords(im, m.keywords);
-            continue;
-        }
-        struct ph_imap_flags f = imap_flags(im, &m);
         imap_tell_keywords(im, m.keywords);
-        ph_imap_server_fetch_begin(im->e, at + 1);
-        if (im->cmd->uid)
+        if (im->cmd->store.silent && !condstore)
+            continue;
+        struct ph_imap_flags f = imap_flags(im, &m);
+        imap_fetch_begin(im, at, m.uid);
+        if (im->cmd->uid || imap_enabled(im, PH_IMAP_CAP(QRESYNC)))
             ph_imap_server_fetch_uid(im->e, m.uid);
-        ph_imap_server_fetch_flags(im->e, &f);
+        if (!im->cmd->store.silent)
+            ph_imap_server_fetch_flags(im->e, &f);
+        if (condstore) /* RFC 7162 3.1.3: also with .SILENT */
+            ph_imap_server_fetch_modseq(im->e, m.modseq);
         ph_imap_server_fetch_end(im->e);
     }
+}
+
+/* Those that someone else had changed are named in the answer (RFC 7162 3.1.3), and what they are now is told. */
+static void store_done(struct imap *im)
+{
+    struct change *c = im->job;
+    struct ph_imap_code code = {.kind = PH_IMAP_CODE_MODIFIED, .text = ph_buf_str(&c->to)};
+    if (c->to.n)
+        im->view.dirty = true;
+    imap_finish(im, PH_IMAP_OK, c->to.n ? &code : NULL, c->to.n ? "Not all were stored." : "Stored.");
 }
 
 static void rest_listed(struct imap *im, struct ipc_msg *msg);
@@ -105,7 +117,7 @@ static void rest_listed(struct imap *im, struct ipc_msg *msg)
     if (msg->MSG_LISTED.next)
         ask_rest(im, msg->MSG_LISTED.next);
     else
-        imap_finish(im, PH_IMAP_OK, NULL, "Stored.");
+        store_done(im);
 }
 
 static void stored(struct imap *im, struct ipc_msg *msg)
@@ -118,11 +130,16 @@ static void stored(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, msg->MSG_FLAGGED.verdict, msg->MSG_FLAGGED.text);
         return;
     }
+    struct change *c = im->job;
+    if (im->cmd->uid)
+        ph_buf_add(&c->to, msg->MSG_FLAGGED.modified);
+    else
+        imap_view_seqs(&im->view, msg->MSG_FLAGGED.modified, &c->to);
     tell_changed(im, msg->MSG_FLAGGED.messages);
     if (msg->MSG_FLAGGED.next)
         ask_rest(im, msg->MSG_FLAGGED.next);
     else
-        imap_finish(im, PH_IMAP_OK, NULL, "Stored.");
+        store_done(im);
 }
 
 static void ask_store(struct imap *im)
@@ -138,7 +155,9 @@ static void ask_store(struct imap *im)
                                      : op == '-' ? IPC_FLAGS_DEL
                                                  : IPC_FLAGS_SET,
                                .flags = (ipc_u8)(f->bits & 31u), .keywords = f->keywords,
-                               .unchanged_since = UINT64_MAX));
+                               .unchanged_since = im->cmd->store.has_unchangedsince
+                                                      ? im->cmd->store.unchangedsince
+                                                      : UINT64_MAX));
 }
 
 void imap_run_store(struct imap *im)
@@ -149,6 +168,14 @@ void imap_run_store(struct imap *im)
         imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_LIMIT, "Too many keywords.");
     else
         ask_store(im);
+}
+
+/* Tells what is gone now. The answer names a modseq where QRESYNC is enabled, so all news come first. */
+static void removed(struct imap *im, ph_str uids)
+{
+    im->expunged = uids.n > 0;
+    if (imap_view_remove(&im->view, uids, im->e) < 0 || im->expunged)
+        im->view.dirty = true;
 }
 
 /* ---- COPY, MOVE
@@ -182,8 +209,8 @@ static void copied(struct imap *im, struct ipc_msg *msg)
     bool told = c->to.n && !ph_buf_err(&c->from) && !ph_buf_err(&c->to);
     if (move && told) /* RFC 6851 4.3: before the EXPUNGEs */
         ph_imap_server_condition(im->e, PH_IMAP_OK, &code, "Moved.");
-    if (move && imap_view_remove(&im->view, ph_buf_str(&c->from), im->e) < 0)
-        im->view.dirty = true;
+    if (move)
+        removed(im, ph_buf_str(&c->from));
     imap_finish(im, PH_IMAP_OK, told && !move ? &code : NULL, "Done.");
 }
 
@@ -215,15 +242,14 @@ static void expunged(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, msg->MSG_EXPUNGED.verdict, msg->MSG_EXPUNGED.text);
         return;
     }
-    if (imap_view_remove(&im->view, msg->MSG_EXPUNGED.uids, im->e) < 0)
-        im->view.dirty = true;
+    removed(im, msg->MSG_EXPUNGED.uids);
     imap_finish(im, PH_IMAP_OK, NULL, "Expunged.");
 }
 
 void imap_run_expunge(struct imap *im)
 {
     static const struct ph_imap_range all = {1, UINT32_MAX};
-    static const struct ph_imap_set everything = {&all, 1};
+    static const struct ph_imap_set everything = {&all, 1, false};
     bool some = im->cmd->expunge.has_set;
     if (!begin(im, some ? &im->cmd->expunge.set : &everything, true))
         return;

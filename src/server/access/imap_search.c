@@ -53,7 +53,7 @@ static void tell_found(struct imap *im)
     ph_imap_server_search_begin(im->e);
     for (size_t i = 0; i < s->found.n / sizeof *n; i++)
         ph_imap_server_found(im->e, n[i]);
-    ph_imap_server_search_end(im->e);
+    ph_imap_server_search_end(im->e, 0);
     imap_finish(im, PH_IMAP_OK, NULL, "Searched.");
 }
 

@@ -29,6 +29,15 @@ struct imap_ranges {
     struct imap_range *r; /* sorted, not touching; in the arena of the command */
     size_t n;
 };
+/* Sorts and merges n ranges (lo <= hi) in place; returns how many are left. */
+size_t imap_ranges_merge(struct imap_range *r, size_t n);
+/* A set of uids as ranges of uids, "*" being `star`. */
+PH_MUST_CHECK int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32_t star,
+                                     struct imap_ranges *ret);
+/* Appends "lo:hi" to a set's text. */
+void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi);
+/* Cuts one range off "1:5,7"; false at the end or at anything that is no range. */
+bool imap_next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi);
 
 struct imap_view {
     bool open, read_only;
@@ -56,7 +65,7 @@ PH_MUST_CHECK int imap_view_add(struct imap_view *v, uint32_t uid);
 /* The place of the uid, or UINT32_MAX. */
 uint32_t imap_view_find(const struct imap_view *v, uint32_t uid);
 uint32_t imap_view_recent(const struct imap_view *v); /* how many are \Recent */
-/* Takes away a set of uids; told places are reported to `e` as EXPUNGE unless NULL. */
+/* Takes away a set of uids; told places are reported to `e` as EXPUNGE or VANISHED unless NULL. */
 PH_MUST_CHECK int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e);
 PH_MUST_CHECK int imap_view_remove_later(struct imap_view *v, ph_str uids);
 void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e);
@@ -72,6 +81,9 @@ PH_MUST_CHECK int imap_view_resolve(const struct imap_view *v, const struct ph_i
 /* The uids at these places from `from_uid` on, as text for the store: one range for each range. */
 void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid,
                     struct ph_buf *out);
+
+/* Uids as text to sequence numbers as text; those not there are left out. */
+void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out);
 
 /* ---- the session
  * ------------------------------------------------------------------------------------- */
@@ -91,6 +103,10 @@ struct imap {
     void *job;                       /* of the command; freed by job_free when the command ends */
     void (*job_free)(void *job);
     struct ph_sasl_server *sasl;
+    struct imap_resync *resync; /* under way: see imap_resync.c */
+    uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
+    uint32_t saved_n;
+    bool expunged; /* by the command under way: its answer has HIGHESTMODSEQ (RFC 7162 3.2.7) */
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
     bool idling, idle_over;
     unsigned failures; /* of log-in */
@@ -108,6 +124,8 @@ uint64_t imap_ask(struct imap *im, enum ipc_type answer, imap_then *then);
 struct ipc_chan *imap_store(struct imap *im);
 void imap_sent(struct imap *im, int result);
 
+bool imap_enabled(const struct imap *im, uint64_t caps); /* any of these */
+
 /* Ends the command: news first where they are due, then the tagged answer. code: its slices must
  * live until the command ends; may be NULL. */
 void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_code *code,
@@ -121,8 +139,32 @@ void imap_no_memory(struct imap *im);
 /* Resolves a set or answers the command; false then. */
 bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ranges *ret);
 
+/* News of the selected mailbox: asks for them; tells an answer to the client, false: there are more, ask again; tells those that
+ * were known but could not be told. */
+void imap_ask_news(struct imap *im, imap_then *then);
+bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge);
+void imap_tell_pending(struct imap *im);
+void imap_end_command(struct imap *im);
+
+/* What a client that was away missed (RFC 7162 3.2.5, 3.2.6): VANISHED (EARLIER) for what went since `since`, of the uids
+ * `known` from `from` on; then, with `flags`, a FETCH of each message that changed; then `done`. Part of a job; gone is
+ * freed by imap_resync_done. */
+struct imap_resync {
+    uint64_t since, at;
+    struct imap_ranges known;
+    uint32_t from;
+    bool flags, second;
+    struct ph_buf gone;
+    void (*done)(struct imap *im);
+};
+void imap_resync(struct imap *im, struct imap_resync *r);
+void imap_resync_done(struct imap_resync *r);
+
+void imap_forget_saved(struct imap *im);
+
 /* One message's flags with what the session adds to them. */
 struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m);
+void imap_fetch_begin(struct imap *im, uint32_t place, uint32_t uid);
 void imap_tell_flags(struct imap *im, uint32_t place,
                      const struct ipc_message *m);         /* an untagged FETCH */
 void imap_tell_keywords(struct imap *im, ph_str keywords); /* FLAGS again when there are new ones */
@@ -138,7 +180,14 @@ ph_str imap_name(struct imap *im, ph_str name);
 typedef void imap_run(struct imap *im);
 imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_run_status,
     imap_run_append, imap_run_close, imap_run_unselect, imap_run_expunge, imap_run_search,
-    imap_run_fetch, imap_run_store, imap_run_copy;
+    imap_run_fetch, imap_run_store, imap_run_copy, imap_run_login, imap_run_authenticate,
+    imap_run_replace, imap_run_quota, imap_run_unauthenticate;
+void imap_on_login(struct session *s, int verdict);
+void imap_sasl_step(struct imap *im, ph_str given, bool has);
+void imap_append_more(struct imap *im);
+unsigned imap_list_bits(const struct ipc_mailbox *m); /* PH_IMAP_MB_ */
+struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m, unsigned items,
+                                  char id[24]);
 void imap_append_data(struct imap *im, ph_str data);
 void imap_append_end(struct imap *im);
 void imap_close_view(struct imap *im); /* MB_CLOSE, and forgets it */

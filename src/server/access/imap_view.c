@@ -35,8 +35,18 @@ int imap_view_add(struct imap_view *v, uint32_t uid)
     return push(&v->uids, &v->n, &v->cap, uid);
 }
 
-/* Cuts one range off "1:5,7"; false at the end or at anything that is no range. */
-static bool next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi)
+void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi)
+{
+    if (out->n)
+        ph_buf_addc(out, ',');
+    ph_buf_addu(out, lo);
+    if (hi == lo)
+        return;
+    ph_buf_addc(out, ':');
+    ph_buf_addu(out, hi);
+}
+
+bool imap_next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi)
 {
     ph_str range, first;
     uint64_t lo, hi;
@@ -55,7 +65,7 @@ int imap_view_add_set(struct imap_view *v, ph_str uids)
 {
     uint32_t lo, hi;
     while (uids.n) {
-        if (!next_range(&uids, &lo, &hi))
+        if (!imap_next_range(&uids, &lo, &hi))
             return -PH_ESYNTAX;
         for (uint64_t uid = lo; uid <= hi; uid++)
             if (imap_view_add(v, (uint32_t)uid) < 0)
@@ -102,7 +112,7 @@ int imap_view_remove_later(struct imap_view *v, ph_str uids)
 {
     uint32_t lo, hi, old = v->gone_n;
     while (uids.n) {
-        if (!next_range(&uids, &lo, &hi))
+        if (!imap_next_range(&uids, &lo, &hi))
             return -PH_ESYNTAX;
         for (uint32_t at = lower_bound(v->uids, v->n, lo); at < v->n && v->uids[at] <= hi; at++)
             if (push(&v->gone, &v->gone_n, &v->gone_cap, v->uids[at]) < 0)
@@ -113,17 +123,38 @@ int imap_view_remove_later(struct imap_view *v, ph_str uids)
     return 0;
 }
 
+/* Tells one expunged place, or remembers its uid for one VANISHED of all of them. */
+static void tell_gone(struct ph_imap_server *e, uint32_t seq, uint32_t uid, struct imap_range *run,
+                      struct ph_buf *vanished)
+{
+    if (!e)
+        return;
+    if (!(ph_imap_server_enabled(e) & (PH_IMAP_CAP(QRESYNC) | PH_IMAP_CAP(UIDONLY)))) {
+        ph_imap_server_expunge(e, seq);
+        return;
+    }
+    if (run->hi && run->hi + 1 == uid) {
+        run->hi = uid;
+        return;
+    }
+    if (run->hi)
+        imap_put_range(vanished, run->lo, run->hi);
+    run->lo = run->hi = uid;
+}
+
 void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e)
 {
     uint32_t keep = 0, g = 0, told = v->told;
+    struct imap_range run = {0, 0};
+    struct ph_buf vanished;
+    ph_buf_init(&vanished, NULL, (size_t)v->gone_n * 22 + 64);
     for (uint32_t at = 0; at < v->n; at++) {
         while (g < v->gone_n && v->gone[g] < v->uids[at])
             g++;
         if (g < v->gone_n && v->gone[g] == v->uids[at]) {
             if (at < told) {
                 v->told--;
-                if (e)
-                    ph_imap_server_expunge(e, keep + 1);
+                tell_gone(e, keep + 1, v->uids[at], &run, &vanished);
             }
             continue;
         }
@@ -131,6 +162,11 @@ void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e)
     }
     v->n = keep;
     v->gone_n = 0;
+    if (run.hi) {
+        imap_put_range(&vanished, run.lo, run.hi);
+        ph_imap_server_vanished(e, false, ph_buf_str(&vanished));
+    }
+    ph_buf_done(&vanished);
 }
 
 int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
@@ -199,6 +235,35 @@ static int by_lo(const void *a, const void *b)
     return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
+size_t imap_ranges_merge(struct imap_range *r, size_t n)
+{
+    size_t keep = 0;
+    if (n > 1)
+        qsort(r, n, sizeof *r, by_lo);
+    for (size_t i = 0; i < n; i++) {
+        if (keep && (r[i].lo <= r[keep - 1].hi || r[i].lo == r[keep - 1].hi + 1))
+            r[keep - 1].hi = r[i].hi > r[keep - 1].hi ? r[i].hi : r[keep - 1].hi;
+        else
+            r[keep++] = r[i];
+    }
+    return keep;
+}
+
+int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32_t star,
+                       struct imap_ranges *ret)
+{
+    struct imap_range *r = ph_arena_array(a, set->n ? set->n : 1, sizeof *r);
+    if (!r)
+        return -PH_ENOMEM;
+    for (size_t i = 0; i < set->n; i++) {
+        uint32_t lo = set->r[i].lo == UINT32_MAX ? star : set->r[i].lo;
+        uint32_t hi = set->r[i].hi == UINT32_MAX ? star : set->r[i].hi;
+        r[i] = lo <= hi ? (struct imap_range){lo, hi} : (struct imap_range){hi, lo};
+    }
+    *ret = (struct imap_ranges){r, imap_ranges_merge(r, set->n)};
+    return 0;
+}
+
 /* One range of a set as places; false when it holds none. */
 static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid,
                    struct imap_range *ret)
@@ -232,7 +297,7 @@ int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, 
                       struct ph_arena *a, struct imap_ranges *ret)
 {
     struct imap_range *r = ph_arena_array(a, set->n ? set->n : 1, sizeof *r);
-    size_t n = 0, keep = 0;
+    size_t n = 0;
     if (!r)
         return -PH_ENOMEM;
     for (size_t i = 0; i < set->n; i++) {
@@ -243,15 +308,7 @@ int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, 
         if (places(v, lo, hi, uid, &r[n]))
             n++;
     }
-    if (n > 1)
-        qsort(r, n, sizeof *r, by_lo);
-    for (size_t i = 0; i < n; i++) {
-        if (keep && r[i].lo <= r[keep - 1].hi + 1)
-            r[keep - 1].hi = r[i].hi > r[keep - 1].hi ? r[i].hi : r[keep - 1].hi;
-        else
-            r[keep++] = r[i];
-    }
-    *ret = (struct imap_ranges){r, keep};
+    *ret = (struct imap_ranges){r, imap_ranges_merge(r, n)};
     return 0;
 }
 
@@ -260,15 +317,19 @@ void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint
 {
     for (size_t i = 0; i < r->n; i++) {
         uint32_t lo = v->uids[r->r[i].lo], hi = v->uids[r->r[i].hi];
-        if (hi < from_uid)
-            continue;
-        lo = lo < from_uid ? from_uid : lo;
-        if (out->n)
-            ph_buf_addc(out, ',');
-        ph_buf_addu(out, lo);
-        if (hi != lo) {
-            ph_buf_addc(out, ':');
-            ph_buf_addu(out, hi);
-        }
+        if (hi >= from_uid)
+            imap_put_range(out, lo < from_uid ? from_uid : lo, hi);
+    }
+}
+
+void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out)
+{
+    uint32_t lo, hi;
+    while (imap_next_range(&uids, &lo, &hi)) {
+        uint32_t from = lower_bound(v->uids, v->told, lo), to = from;
+        while (to < v->told && v->uids[to] <= hi)
+            to++;
+        if (to > from)
+            imap_put_range(out, from + 1, to);
     }
 }

@@ -49,7 +49,7 @@ static const char *const verbs[] = {
 };
 
 static const char *const keys[] = {
-#define X(sym, wire, arg) wire,
+#define X(sym, wire, arg, cap) wire,
     PH_IMAP_KEYS(X)
 #undef X
         "SEQ",
@@ -151,6 +151,8 @@ static void tell_command(struct ph_buf *b, const struct ph_imap_command *k)
         break;
     case PH_IMAP_SELECT:
     case PH_IMAP_EXAMINE:
+        ph_buf_addf(b, " [%.*s]", PH_FMT(k->select.name));
+        break;
     case PH_IMAP_DELETE:
     case PH_IMAP_SUBSCRIBE:
     case PH_IMAP_UNSUBSCRIBE:
@@ -180,6 +182,10 @@ static void tell(struct play *p, const struct ph_imap_server_event *ev)
                            : ev->data.p[i] == '\r' ? '^'
                                                    : ev->data.p[i]);
         return;
+    case PH_IMAP_SRV_MORE:
+        ph_buf_add(b, PH_STR("more "));
+        tell_command(b, ev->command);
+        break;
     case PH_IMAP_SRV_DATA_END:
         ph_buf_add(b, PH_STR("data-end"));
         break;
@@ -339,7 +345,7 @@ static void handler(struct play *p, ph_str what)
         ph_imap_server_search_begin(p->s);
         while (ph_str_token(&what, ' ', &arg))
             ph_imap_server_found(p->s, (uint32_t)strtoul(arg.p, NULL, 10));
-        ph_imap_server_search_end(p->s);
+        ph_imap_server_search_end(p->s, 0);
     } else if (ph_str_eq(word, PH_STR("copyuid"))) {
         ph_imap_server_done(p->s, PH_IMAP_OK,
                             &(struct ph_imap_code){.kind = PH_IMAP_CODE_COPYUID,
