@@ -57,7 +57,8 @@ enum ipc_step { /* the steps of a journey */
 enum ipc_mailbox_op { IPC_CREATE, IPC_DELETE, IPC_RENAME, IPC_SUBSCRIBE, IPC_UNSUBSCRIBE };
 enum ipc_mailbox_bit { IPC_MB_SUBSCRIBED = 1, IPC_MB_NOSELECT = 2, IPC_MB_CHILDREN = 4, IPC_MB_NONEXISTENT = 8 }; /* NONEXISTENT: only its subscription is left */
 enum ipc_open_mode { IPC_OPEN_RW, IPC_OPEN_RO, IPC_OPEN_POP3 }; /* POP3: exclusive among POP3 sessions */
-enum ipc_msg_flag { IPC_SEEN = 1, IPC_ANSWERED = 2, IPC_FLAGGED = 4, IPC_DELETED = 8, IPC_DRAFT = 16 };
+/* FRESH: in pages with bodies, when asked (IPC_F_FRESH): its owner never read it; reading it goes by MSG_BODY, which notes that. */
+enum ipc_msg_flag { IPC_SEEN = 1, IPC_ANSWERED = 2, IPC_FLAGGED = 4, IPC_DELETED = 8, IPC_DRAFT = 16, IPC_FRESH = 128 };
 enum ipc_flag_op { IPC_FLAGS_SET, IPC_FLAGS_ADD, IPC_FLAGS_DEL };
 enum ipc_fetch {
     IPC_F_FLAGS = 1,
@@ -65,7 +66,8 @@ enum ipc_fetch {
     IPC_F_SIZE = 4,
     IPC_F_SUMMARY = 8,
     IPC_F_BODY = 16,
-    IPC_F_UIDL = 32
+    IPC_F_UIDL = 32,
+    IPC_F_FRESH = 64
 }; /* uid, modseq: always */
 
 enum ipc_find_in { IPC_IN_HEAD, IPC_IN_BODY, IPC_IN_TEXT };

@@ -47,7 +47,15 @@ enum {
 };
 
 /* Bits of store_message.flags that everyone sees. A backend may keep further bits to itself. */
-enum store_flag { STORE_SEEN = 1, STORE_ANSWERED = 2, STORE_FLAGGED = 4, STORE_DELETED = 8, STORE_DRAFT = 16, STORE_FLAGS = 31 };
+enum store_flag {
+    STORE_SEEN = 1,
+    STORE_ANSWERED = 2,
+    STORE_FLAGGED = 4,
+    STORE_DELETED = 8,
+    STORE_DRAFT = 16,
+    STORE_FLAGS = 31,
+    STORE_FRESH = 128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` notes that */
+};
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 enum store_fetch {
     STORE_F_FLAGS = 1,
@@ -55,7 +63,8 @@ enum store_fetch {
     STORE_F_SIZE = 4,
     STORE_F_SUMMARY = 8,
     STORE_F_BODY = 16,
-    STORE_F_UIDL = 32
+    STORE_F_UIDL = 32,
+    STORE_F_FRESH = 64 /* with STORE_F_BODY: STORE_FRESH among the flags */
 };
 /* How an account is opened: CREATE makes it with its default mailboxes when it is not there; ERASE
  * closes it and removes its folder. */

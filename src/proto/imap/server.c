@@ -42,7 +42,7 @@ static const struct {
 #undef P
 };
 
-/* What depends on the connection. LITERAL- before the login, because a stranger's literals are small; LITERAL+ includes it. */
+/* What depends on the connection. */
 static uint64_t special_caps(const struct ph_imap_server *s)
 {
     uint64_t caps = 0;

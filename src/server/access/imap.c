@@ -39,6 +39,13 @@ uint64_t imap_ask(struct imap *im, enum ipc_type answer, imap_then *then)
     return req;
 }
 
+uint64_t imap_ask_ahead(struct imap *im, enum ipc_type answer, imap_then *then)
+{
+    im->ahead = imap_store(im) ? session_ask(im->s, ROLE_STORE, answer) : 0;
+    im->ahead_then = then;
+    return im->ahead;
+}
+
 /* A request that could not be sent is as one whose answer will never come. */
 void imap_sent(struct imap *im, int result)
 {
@@ -52,10 +59,14 @@ void imap_sent(struct imap *im, int result)
 static void on_answer(struct session *s, uint64_t req, struct ipc_msg *msg)
 {
     struct imap *im = s->state;
-    imap_then *then = im->then;
-    if (req != im->waiting || !then)
+    bool ahead = req == im->ahead;
+    imap_then *then = ahead ? im->ahead_then : im->then;
+    if ((!ahead && req != im->waiting) || !then)
         return;
-    im->waiting = 0;
+    if (ahead)
+        im->ahead = 0;
+    else
+        im->waiting = 0;
     then(im, msg);
 }
 
@@ -68,6 +79,9 @@ void imap_end_command(struct imap *im)
         im->job_free(im->job);
     im->job = NULL;
     im->job_free = NULL;
+    session_unask(im->s, im->ahead);
+    im->ahead = 0;
+    im->ahead_then = NULL;
     im->resume = NULL;
     im->cmd = NULL;
     im->resync = NULL;

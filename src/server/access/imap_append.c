@@ -42,6 +42,12 @@ void imap_run_append(struct imap *im)
         ph_imap_server_accept(im->e);
 }
 
+/* Another message of a MULTIAPPEND: not announced, so not asked for. */
+void imap_append_more(struct imap *im)
+{
+    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_CANNOT, "One message at a time.");
+}
+
 /* Into the memory file, which begins with what was collected until now. */
 static int spill(struct append *a, ph_str data)
 {

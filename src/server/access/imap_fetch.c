@@ -1,54 +1,25 @@
 /*
- * FETCH. Messages come from the store in pages of metadata; a page is worked through row by row,
- * and where bytes of a message are needed they are asked for, one message at a time. Nothing is
- * asked for while more than IMAP_HIGH bytes wait to be sent.
+ * FETCH. Messages come from the store in pages, with their bodies where sections are asked for; a page is worked through row by
+ * row. While one page is told the next one is on its way, and no further: so two pages are the memory of a FETCH, whatever the
+ * mailbox holds, and nothing is asked for while more than IMAP_HIGH bytes wait to be sent.
  *
- *   ask_page -> PAGE -> rows: [MSG_BODY ->] attributes, sections in pieces (DRAINED between) -> ...
- * -> \Seen for the page
- *      ^------------------------------------- next
- * ------------------------------------------------------'
+ *   [resync ->] ask_page -> take_page (ask_page for the next) -> rows -> \Seen for the page -> take_page ... -> done
+ *                                                                 | ^
+ *                          slow client: DRAINED; a body: MSG_BODY +-+
  *
- * Header sections alone are read along with the page (IPC_F_BODY) where they fit; this is not
- * "reading" a message, and does not enter its journey.
+ * A body that does not fit a page, or that its owner reads for the first time, is asked for by MSG_BODY. Header sections alone
+ * are not "reading", and do not enter the journey.
  */
-#include "imap_session.h"
-#include "summary.h"
+#include "imap_fetch.h"
 #include <stdlib.h>
-#include <string.h>
-
-enum {
-    UIDS_MAX = 524288,
-    PAGE_MAX = 1024 * 1024,
-    MESSAGE_ARENA = 64 * 1024 * 1024,
-    PIECE = 128 * 1024,
-    AT_ONCE = 1024 * 1024
-};
-
-struct fetching {
-    const struct ph_imap_items *items;
-    struct imap_ranges places;
-    unsigned mask;        /* IPC_F_ of a page */
-    bool sections, whole; /* any section; one that is more than headers */
-    bool sets_seen;
-    uint32_t next;            /* uid at which the next page begins; 0: none */
-    struct ph_buf page, uids; /* uids: of the set, then of those to become \Seen */
-    ph_str rows;              /* of page, still to do */
-    struct ipc_message row;
-    uint32_t place;
-    struct ph_arena *arena; /* of one message */
-    struct ph_buf built;    /* header fields of one section */
-    struct ph_buf kept;     /* an inline body that could not be sent at once */
-    struct imap_body body;
-    const struct ph_part *root;
-    size_t section; /* the next one to send */
-    ph_str piece;   /* what is left of the one being sent */
-};
 
 static void fetch_free(void *job)
 {
     struct fetching *f = job;
     imap_body_done(&f->body);
+    imap_resync_done(&f->resync);
     ph_buf_done(&f->page);
+    ph_buf_done(&f->ahead);
     ph_buf_done(&f->uids);
     ph_buf_done(&f->built);
     ph_buf_done(&f->kept);
@@ -56,20 +27,17 @@ static void fetch_free(void *job)
     free(f);
 }
 
-static void rows_on(struct imap *im);
 static void ask_page(struct imap *im);
+static void take_page(struct imap *im);
 
-/* The answer has begun and cannot be ended well: inside a literal only the end of the session is
- * left. */
-static void break_off(struct imap *im, bool in_answer)
+void fetch_break_off(struct imap *im, bool in_answer)
 {
     if (in_answer)
         ph_imap_server_bye(im->e, PH_IMAP_CODE_UNAVAILABLE, "The message cannot be read.");
     imap_unavailable(im);
 }
 
-/* ---- one message
- * ---------------------------------------------------------------------------------------- */
+/* ---- bodies that are not in the page -------------------------------------------------------- */
 
 static void fetched_by(struct imap *im, const struct ipc_MSG_BODIED *m)
 {
@@ -94,185 +62,27 @@ static void fetched_by(struct imap *im, const struct ipc_MSG_BODIED *m)
     ph_buf_done(&rows);
 }
 
-static void attributes(struct imap *im, const struct ph_summary *sum)
-{
-    struct fetching *f = im->job;
-    unsigned mask = f->items->mask;
-    if (mask & PH_IMAP_F_UID)
-        ph_imap_server_fetch_uid(im->e, f->row.uid);
-    if (mask & PH_IMAP_F_FLAGS) {
-        struct ph_imap_flags flags = imap_flags(im, &f->row);
-        ph_imap_server_fetch_flags(im->e, &flags);
-    }
-    if (mask & PH_IMAP_F_INTERNALDATE)
-        ph_imap_server_fetch_date(im->e, f->row.date / 1000000);
-    if (mask & PH_IMAP_F_SIZE)
-        ph_imap_server_fetch_size(im->e, f->row.size);
-    if (!sum)
-        return;
-    if (mask & PH_IMAP_F_ENVELOPE) {
-        static const struct ph_imap_envelope none;
-        const struct ph_imap_envelope *e = imap_envelope(f->arena, sum->root->envelope);
-        ph_imap_server_fetch_envelope(im->e, e ? e : &none);
-    }
-    if (mask & (PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE)) {
-        static const struct ph_imap_body none;
-        const struct ph_imap_body *b = imap_structure(f->arena, sum->root);
-        if (mask & PH_IMAP_F_BODY)
-            ph_imap_server_fetch_body(im->e, b ? b : &none, false);
-        if (mask & PH_IMAP_F_BODYSTRUCTURE)
-            ph_imap_server_fetch_body(im->e, b ? b : &none, true);
-    }
-}
-
-/* Sends pieces of sections while there is room. false: wait for DRAINED. */
-static bool send_sections(struct imap *im, bool at_once)
-{
-    struct fetching *f = im->job;
-    while (f->piece.n || f->section < f->items->section_count) {
-        if (!at_once && ph_imap_server_backlog(im->e) > IMAP_HIGH)
-            return false;
-        if (f->piece.n) {
-            ph_str now = ph_str_sub(f->piece, 0, PIECE);
-            ph_imap_server_section_data(im->e, now);
-            f->piece = ph_str_skip(f->piece, now.n);
-            continue;
-        }
-        const struct ph_imap_section *sec = &f->items->sections[f->section++];
-        ph_buf_clear(&f->built);
-        ph_str bytes = {0};
-        if (f->root && imap_section(f->root, f->body.bytes, sec, &f->built, &bytes) < 0)
-            bytes = (ph_str){0};
-        if (!bytes.p) {
-            ph_imap_server_fetch_nil(im->e, sec);
-            continue;
-        }
-        ph_imap_server_fetch_section(im->e, sec, bytes.n);
-        f->piece = bytes;
-    }
-    return true;
-}
-
-static void message_done(struct imap *im)
-{
-    struct fetching *f = im->job;
-    ph_imap_server_fetch_end(im->e);
-    imap_body_done(&f->body);
-    ph_buf_clear(&f->kept);
-    ph_buf_shrink(&f->kept);
-    if (f->sets_seen && !(f->row.flags & IPC_SEEN)) {
-        if (f->uids.n)
-            ph_buf_addc(&f->uids, ',');
-        ph_buf_addu(&f->uids, f->row.uid);
-    }
-}
-
-static void sections_on(struct imap *im)
-{
-    if (!send_sections(im, false)) {
-        im->resume = sections_on;
-        ph_imap_server_when_drained(im->e, IMAP_LOW);
-        return;
-    }
-    message_done(im);
-    rows_on(im);
-}
-
-/* The tree that sections are cut by: from the summary, or from the bytes where the summary is
- * partial or damaged. */
-static bool tree_of(struct fetching *f, const struct ph_summary *sum)
-{
-    struct ph_message *m;
-    f->root = sum && !sum->partial && sum->size == f->body.bytes.n ? sum->root : NULL;
-    if (!f->root && ph_mime_parse(f->arena, f->body.bytes, NULL, &m) == 0)
-        f->root = m->root;
-    return f->root != NULL;
-}
-
-/* BODYSTRUCTURE of a message whose structure did not fit its summary: made anew from the bytes. */
-static struct ph_summary *full_summary(struct fetching *f)
-{
-    struct ph_summary *sum = NULL;
-    ph_buf_done(&f->kept);
-    ph_buf_init(&f->kept, NULL, MESSAGE_ARENA);
-    if (ph_summary_full(f->body.bytes, &f->kept) < 0 ||
-        ph_summary_read(f->arena, ph_buf_str(&f->kept), &sum) < 0)
-        return NULL;
-    return sum;
-}
-
-/* All that is told of one message, its bytes (if any are needed) being in f->body. true: go on with
- * the next one. */
-static bool tell_message(struct imap *im)
-{
-    struct fetching *f = im->job;
-    struct ph_summary *sum = NULL;
-    bool bytes = f->body.bytes.n > 0;
-    f->arena = ph_arena_free(f->arena);
-    f->arena = ph_arena_new(NULL, MESSAGE_ARENA);
-    f->section = 0;
-    f->piece = (ph_str){0};
-    f->root = NULL;
-    if (!f->arena) {
-        break_off(im, false);
-        return false;
-    }
-    if (f->mask & IPC_F_SUMMARY && ph_summary_read(f->arena, f->row.summary, &sum) < 0)
-        sum = NULL;
-    if (f->sections && (!bytes || !tree_of(f, sum)))
-        f->root = NULL;
-    unsigned wants =
-        f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
-    if (wants && (!sum || sum->partial) && bytes)
-        sum = full_summary(f);
-    ph_imap_server_fetch_begin(im->e, f->place + 1);
-    attributes(im, sum);
-    if (!f->sections) {
-        message_done(im);
-        return true;
-    }
-    if (!f->body.mapped && f->body.bytes.n * f->items->section_count > AT_ONCE) {
-        /* Borrowed bytes that will not all go out now: a copy. */
-        struct ph_buf copy;
-        ph_buf_init(&copy, NULL, PAGE_MAX);
-        ph_buf_add(&copy, f->body.bytes);
-        ph_buf_done(&f->kept);
-        f->kept = copy;
-        if (ph_buf_err(&copy)) {
-            break_off(im, true);
-            return false;
-        }
-        f->body.bytes = ph_buf_str(&f->kept);
-    } else if (!f->body.mapped) {
-        send_sections(im, true);
-        message_done(im);
-        return true;
-    }
-    sections_on(im);
-    return false;
-}
-
 static void bodied(struct imap *im, struct ipc_msg *msg)
 {
     struct fetching *f = im->job;
     if (!msg || (msg->MSG_BODIED.verdict != IPC_OK && msg->MSG_BODIED.verdict != IPC_NOENT)) {
-        break_off(im, false);
+        fetch_break_off(im, false);
         return;
     }
     if (msg->MSG_BODIED.verdict ==
         IPC_NOENT) { /* expunged meanwhile: as if it had not been asked for */
         im->view.dirty = true;
-        rows_on(im);
+        fetch_rows_on(im);
         return;
     }
     if (imap_body_take(msg, &f->body) < 0) {
-        break_off(im, false);
+        fetch_break_off(im, false);
         return;
     }
     if (f->whole)
         fetched_by(im, &msg->MSG_BODIED);
-    if (tell_message(im))
-        rows_on(im);
+    if (fetch_tell(im))
+        fetch_rows_on(im);
 }
 
 static void ask_body(struct imap *im)
@@ -281,18 +91,19 @@ static void ask_body(struct imap *im)
     uint64_t req = imap_ask(im, IPC_MSG_BODIED, bodied);
     if (req)
         imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req, .session = im->s->grant,
-                               .mailbox = im->view.mailbox, .uid = f->row.uid));
+                               .mailbox = im->view.mailbox, .uid = f->row.uid, .peek = !f->whole));
 }
 
-/* ---- \Seen
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- \Seen ---------------------------------------------------------------------------------- */
 
 static void page_done(struct imap *im)
 {
     struct fetching *f = im->job;
-    if (f->next)
-        ask_page(im);
+    if (f->asked || f->have_ahead)
+        take_page(im);
+    else if (f->unknown_cte)
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNKNOWN_CTE,
+                         "The transfer encoding of a part is not known.");
     else
         imap_finish(im, PH_IMAP_OK, NULL, "Fetched.");
 }
@@ -325,49 +136,55 @@ static void set_seen(struct imap *im)
                            .op = IPC_FLAGS_ADD, .flags = IPC_SEEN, .unchanged_since = UINT64_MAX));
 }
 
-/* ---- pages
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The next row, with its summary read. false: the page is done. */
+static bool next_row(struct imap *im)
+{
+    struct fetching *f = im->job;
+    for (;;) {
+        if (!ipc_each(message, &f->rows, &f->row))
+            return false;
+        f->place = imap_view_find(&im->view, f->row.uid);
+        if (f->place < im->view.told)
+            break;
+    }
+    imap_body_done(&f->body);
+    ph_arena_back(f->arena, f->empty);
+    f->sum = NULL;
+    if (f->mask & IPC_F_SUMMARY && ph_summary_read(f->arena, f->row.summary, &f->sum) < 0)
+        f->sum = NULL;
+    return true;
+}
 
 static bool needs_bytes(const struct fetching *f)
 {
-    unsigned wants =
-        f->items->mask & (PH_IMAP_F_ENVELOPE | PH_IMAP_F_BODY | PH_IMAP_F_BODYSTRUCTURE);
     if (f->sections)
-        return f->whole || f->row.body.n == 0;
-    if (!wants)
-        return false;
-    struct ph_arena *a = ph_arena_new(NULL, MESSAGE_ARENA);
-    struct ph_summary *sum;
-    bool needs = !a || ph_summary_read(a, f->row.summary, &sum) < 0 || sum->partial;
-    ph_arena_free(a);
-    return needs;
+        return f->row.body.n == 0 || (f->whole && f->row.flags & IPC_FRESH);
+    return f->items->mask & FETCH_FROM_SUMMARY && (!f->sum || f->sum->partial);
 }
 
 /* Goes on with the rows of the page until one needs the store or the client is slow. */
-static void rows_on(struct imap *im)
+void fetch_rows_on(struct imap *im)
 {
     struct fetching *f = im->job;
     for (;;) {
         if (ph_imap_server_backlog(im->e) > IMAP_HIGH) {
-            im->resume = rows_on;
+            im->resume = fetch_rows_on;
             ph_imap_server_when_drained(im->e, IMAP_LOW);
             return;
         }
-        if (!ipc_each(message, &f->rows, &f->row))
+        if (!next_row(im))
             break;
-        f->place = imap_view_find(&im->view, f->row.uid);
-        if (f->place >= im->view.told)
-            continue;
-        imap_body_done(&f->body);
-        imap_tell_keywords(im, f->row.keywords);
+        if (f->mask & IPC_F_FLAGS)
+            imap_tell_keywords(im, f->row.keywords);
         if (needs_bytes(f)) {
             ask_body(im);
             return;
         }
         if (f->sections)
             f->body.bytes = f->row.body;
-        if (!tell_message(im))
+        if (!fetch_tell(im))
             return;
     }
     if (f->uids.n)
@@ -376,52 +193,82 @@ static void rows_on(struct imap *im)
         page_done(im);
 }
 
-static void paged(struct imap *im, struct ipc_msg *msg)
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+/* The page that was asked for becomes the one that is told. */
+static void take_page(struct imap *im)
 {
     struct fetching *f = im->job;
-    if (!msg) {
+    if (f->failed) {
         imap_unavailable(im);
         return;
     }
-    if (msg->MSG_LISTED.verdict != IPC_OK) {
-        imap_fail(im, msg->MSG_LISTED.verdict, (ph_str){0});
+    if (!f->have_ahead) {
+        f->wanted = true;
         return;
     }
-    f->next = msg->MSG_LISTED.next;
-    ph_buf_clear(&f->uids);
-    ph_buf_clear(&f->page);
-    ph_buf_add(&f->page, msg->MSG_LISTED.messages); /* rows outlive this answer: bodies and slow
-                                                       clients are waited for */
+    struct ph_buf old = f->page;
+    f->page = f->ahead;
+    f->ahead = old;
+    f->have_ahead = false;
     f->rows = ph_buf_str(&f->page);
-    if (ph_buf_err(&f->page))
-        imap_no_memory(im);
+    ph_buf_clear(&f->ahead);
+    ph_buf_clear(&f->uids);
+    if (f->next)
+        ask_page(im);
+    if (im->job) /* not ended by that */
+        fetch_rows_on(im);
+}
+
+static void paged(struct imap *im, struct ipc_msg *msg)
+{
+    struct fetching *f = im->job;
+    bool wanted = f->wanted;
+    f->asked = f->wanted = false;
+    if (!msg || msg->MSG_LISTED.verdict != IPC_OK) {
+        f->failed = true;
+    } else {
+        f->next = msg->MSG_LISTED.next;
+        ph_buf_add(&f->ahead, msg->MSG_LISTED.messages); /* rows outlive this answer */
+        f->failed = ph_buf_err(&f->ahead) < 0;
+    }
+    f->have_ahead = !f->failed;
+    if (!wanted)
+        f->asked = f->failed; /* told when it is wanted */
+    else if (f->failed)
+        imap_unavailable(im);
     else
-        rows_on(im);
+        take_page(im);
 }
 
 static void ask_page(struct imap *im)
 {
     struct fetching *f = im->job;
-    ph_buf_clear(&f->uids);
-    imap_view_uids(&im->view, &f->places, f->next, &f->uids);
-    if (ph_buf_err(&f->uids)) {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_LIMIT, "Too many ranges; use smaller sets.");
-        return;
+    struct ph_buf set;
+    ph_buf_init(&set, NULL, FETCH_UIDS_MAX);
+    imap_view_uids(&im->view, &f->places, f->next, &set);
+    f->next = 0;
+    f->asked = true;
+    uint64_t req = ph_buf_err(&set) ? 0 : imap_ask_ahead(im, IPC_MSG_LISTED, paged);
+    if (!req || ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant,
+                         .mailbox = im->view.mailbox, .uids = ph_buf_str(&set), .mask = f->mask,
+                         .since = im->cmd->fetch.changedsince) < 0) {
+        im->ahead_then = NULL;
+        paged(im, NULL);
     }
-    uint64_t req = imap_ask(im, IPC_MSG_LISTED, paged);
-    if (req)
-        imap_sent(im, ipc_send(imap_store(im), MSG_LIST, -1, .req = req, .session = im->s->grant,
-                               .mailbox = im->view.mailbox, .uids = ph_buf_str(&f->uids),
-                               .mask = f->mask));
+    ph_buf_done(&set);
 }
+
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static void plan(struct imap *im, struct fetching *f)
 {
     static const struct {
         unsigned item, mask;
-    } needs[] = {{PH_IMAP_F_FLAGS, IPC_F_FLAGS},  {PH_IMAP_F_INTERNALDATE, IPC_F_DATES},
-                 {PH_IMAP_F_SIZE, IPC_F_SIZE},    {PH_IMAP_F_ENVELOPE, IPC_F_SUMMARY},
-                 {PH_IMAP_F_BODY, IPC_F_SUMMARY}, {PH_IMAP_F_BODYSTRUCTURE, IPC_F_SUMMARY}};
+    } needs[] = {{PH_IMAP_F_FLAGS, IPC_F_FLAGS},
+                 {PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SAVEDATE, IPC_F_DATES},
+                 {PH_IMAP_F_SIZE, IPC_F_SIZE},
+                 {FETCH_FROM_SUMMARY, IPC_F_SUMMARY}};
     f->items = &im->cmd->fetch.items;
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
         if (f->items->mask & needs[i].item)
@@ -430,32 +277,84 @@ static void plan(struct imap *im, struct fetching *f)
         const struct ph_imap_section *s = &f->items->sections[i];
         f->sections = true;
         f->whole |= s->kind == PH_IMAP_SEC_BODY || s->kind == PH_IMAP_SEC_TEXT;
+        f->tree |= s->kind != PH_IMAP_SEC_BODY || s->depth;
         f->sets_seen |= !s->peek && !im->view.read_only;
     }
     if (f->sections)
-        f->mask |= IPC_F_SUMMARY | (f->whole ? 0u : (unsigned)IPC_F_BODY);
+        f->mask |= IPC_F_BODY | IPC_F_FRESH;
+    if (f->tree)
+        f->mask |= IPC_F_SUMMARY;
     if (f->sets_seen)
         f->mask |= IPC_F_FLAGS;
+}
+
+static void first_page(struct imap *im)
+{
+    struct fetching *f = im->job;
+    if (!f->places.n) {
+        imap_finish(im, PH_IMAP_OK, NULL, "No messages.");
+        return;
+    }
+    f->wanted = true;
+    ask_page(im);
+}
+
+/* VANISHED (RFC 7162 3.2.6): of the uids asked for, those gone since. */
+static void start_resync(struct imap *im)
+{
+    struct fetching *f = im->job;
+    struct imap_view *v = &im->view;
+    f->resync.since = im->cmd->fetch.changedsince;
+    f->resync.done = first_page;
+    f->resync.from = 1;
+    if (imap_ranges_of_set(ph_imap_server_arena(im->e), &im->cmd->fetch.set,
+                           v->told ? v->uids[v->told - 1] : 1, &f->resync.known) < 0)
+        imap_no_memory(im);
+    else
+        imap_resync(im, &f->resync);
+}
+
+static void begin(struct imap *im)
+{
+    struct fetching *f = im->job;
+    if (!imap_resolve(im, &im->cmd->fetch.set, &f->places))
+        return;
+    if (im->cmd->fetch.has_partial)
+        imap_ranges_cut(&f->places, &im->cmd->fetch.partial);
+    if (im->cmd->fetch.vanished)
+        start_resync(im);
+    else
+        first_page(im);
+}
+
+/* What the client has not heard yet would be told as gone "earlier", and once more as gone now: news first. */
+static void fresh(struct imap *im, struct ipc_msg *msg)
+{
+    if (imap_take_news(im, msg, true))
+        begin(im);
+    else
+        imap_ask_news(im, fresh);
 }
 
 void imap_run_fetch(struct imap *im)
 {
     struct fetching *f = calloc(1, sizeof *f);
-    if (!f) {
+    if (!f || !(f->arena = ph_arena_new(NULL, FETCH_ARENA))) {
+        free(f);
         imap_no_memory(im);
         return;
     }
     im->job = f;
     im->job_free = fetch_free;
-    ph_buf_init(&f->page, NULL, PAGE_MAX);
-    ph_buf_init(&f->uids, NULL, UIDS_MAX);
-    ph_buf_init(&f->built, NULL, PAGE_MAX);
-    ph_buf_init(&f->kept, NULL, PAGE_MAX);
+    f->empty = ph_arena_mark(f->arena);
+    ph_buf_init(&f->page, NULL, FETCH_PAGE_MAX);
+    ph_buf_init(&f->ahead, NULL, FETCH_PAGE_MAX);
+    ph_buf_init(&f->uids, NULL, FETCH_UIDS_MAX);
+    ph_buf_init(&f->built, NULL, FETCH_ARENA);
+    ph_buf_init(&f->kept, NULL, FETCH_PAGE_MAX);
     plan(im, f);
-    if (!imap_resolve(im, &im->cmd->fetch.set, &f->places))
-        return;
-    if (f->places.n)
-        ask_page(im);
+    if (im->cmd->fetch.vanished && (im->view.dirty || im->view.gone_n))
+        imap_ask_news(im, fresh);
     else
-        imap_finish(im, PH_IMAP_OK, NULL, "No messages.");
+        begin(im);
 }

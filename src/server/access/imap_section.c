@@ -172,12 +172,20 @@ static const struct ph_part *part_of(const struct ph_part *root, const struct ph
     return p;
 }
 
+static ph_str partial(ph_str out, const struct ph_imap_section *sec)
+{
+    if (sec->partial)
+        out = ph_str_sub(ph_str_skip(out, sec->from), 0, sec->count);
+    return out.p ? out : PH_STR("");
+}
+
 int imap_section(const struct ph_part *root, ph_str bytes, const struct ph_imap_section *sec,
                  struct ph_buf *built, ph_str *ret)
 {
-    const struct ph_part *p = part_of(root, sec);
+    const struct ph_part *p = root ? part_of(root, sec) : NULL;
+    bool all = sec->kind == PH_IMAP_SEC_BODY && sec->depth == 0; /* needs no tree */
     ph_str out;
-    if (!p) {
+    if (!p && !all) {
         *ret = (ph_str){0};
         return 0;
     }
@@ -199,12 +207,22 @@ int imap_section(const struct ph_part *root, ph_str bytes, const struct ph_imap_
         out = ph_buf_str(built);
         break;
     }
-    if (sec->partial) {
-        out = ph_str_skip(out, sec->from);
-        out = ph_str_sub(out, 0, sec->count);
-    }
-    if (!out.p)
-        out = PH_STR("");
-    *ret = out;
+    *ret = partial(out, sec);
+    return 0;
+}
+
+int imap_section_binary(const struct ph_part *root, ph_str bytes, const struct ph_imap_section *sec,
+                        struct ph_buf *built, ph_str *ret)
+{
+    const struct ph_part *p = root ? part_of(root, sec) : NULL;
+    if (!p || sec->depth == 0 || p->kind != PH_PART_LEAF)
+        return imap_section(root, bytes, sec, built, ret);
+    if (p->encoding == PH_ENC_OTHER)
+        return -PH_ENOTIMPL;
+    struct ph_message m = {.bytes = bytes, .root = (struct ph_part *)(uintptr_t)root};
+    int r = ph_part_decode(&m, p, built);
+    if (r < 0)
+        return r;
+    *ret = partial(ph_buf_str(built), sec);
     return 0;
 }

@@ -99,6 +99,8 @@ struct imap {
     const struct ph_imap_command *cmd; /* under way, or NULL */
     uint64_t waiting;                  /* the request asked; 0: none */
     imap_then *then;
+    uint64_t ahead; /* a second request under way, whose answer is not waited for yet; 0: none */
+    imap_then *ahead_then;
     void (*resume)(struct imap *im); /* at DRAINED */
     void *job;                       /* of the command; freed by job_free when the command ends */
     void (*job_free)(void *job);
@@ -121,6 +123,8 @@ struct imap {
  *     if (req) imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session =
  * im->s->grant)); */
 uint64_t imap_ask(struct imap *im, enum ipc_type answer, imap_then *then);
+/* The same for a second request beside that one; 0: there is no store, and then() is not called. */
+uint64_t imap_ask_ahead(struct imap *im, enum ipc_type answer, imap_then *then);
 struct ipc_chan *imap_store(struct imap *im);
 void imap_sent(struct imap *im, int result);
 
@@ -211,6 +215,13 @@ const struct ph_imap_envelope *imap_envelope(struct ph_arena *a, const struct ph
 const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_part *root);
 /* The bytes of BODY[section]<partial>: borrowed from `bytes`, or from `built` (appended). p ==
  * NULL: there is no such part. */
+/* Those of the places that a partial range names (RFC 9394). */
+void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p);
+/* BINARY[section]<partial> (RFC 3516): decoded into `built`. -PH_ENOTIMPL: the encoding is unknown. */
+PH_MUST_CHECK int imap_section_binary(const struct ph_part *root, ph_str bytes,
+                                      const struct ph_imap_section *sec, struct ph_buf *built,
+                                      ph_str *ret);
+/* root may be NULL for the whole message. */
 PH_MUST_CHECK int imap_section(const struct ph_part *root, ph_str bytes,
                                const struct ph_imap_section *sec, struct ph_buf *built,
                                ph_str *ret);

@@ -264,6 +264,29 @@ int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32
     return 0;
 }
 
+void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p)
+{
+    uint64_t total = 0, at = 1;
+    size_t keep = 0;
+    for (size_t i = 0; i < r->n; i++)
+        total += r->r[i].hi - r->r[i].lo + 1;
+    uint64_t lo = p->lo, hi = p->hi;
+    if (p->from_end) {
+        lo = p->hi > total ? 1 : total + 1 - p->hi;
+        hi = p->lo > total ? 0 : total + 1 - p->lo;
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        uint64_t n = r->r[i].hi - r->r[i].lo + 1, skip = lo > at ? lo - at : 0,
+                 end = hi + 1 > at ? hi + 1 - at : 0;
+        end = end > n ? n : end;
+        if (skip < end)
+            r->r[keep++] = (struct imap_range){r->r[i].lo + (uint32_t)skip,
+                                               r->r[i].lo + (uint32_t)end - 1};
+        at += n;
+    }
+    r->n = keep;
+}
+
 /* One range of a set as places; false when it holds none. */
 static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid,
                    struct imap_range *ret)

@@ -12,7 +12,9 @@
 
 static const struct store_ops *const be = &store_sqlite;
 
-static_assert(IPC_SEEN == (int)STORE_SEEN && IPC_DRAFT == (int)STORE_DRAFT, "flags");
+static_assert(IPC_SEEN == (int)STORE_SEEN && IPC_DRAFT == (int)STORE_DRAFT &&
+                  IPC_FRESH == (int)STORE_FRESH,
+              "flags");
 static_assert(IPC_FLAGS_DEL == (int)STORE_FLAGS_DEL && IPC_FLAGS_ADD == (int)STORE_FLAGS_ADD,
               "flag ops");
 static_assert(IPC_F_UIDL == (int)STORE_F_UIDL, "fetch masks");
@@ -173,8 +175,10 @@ static int add_message(void *ctx, const struct store_message *m)
         row.summary = m->summary;
     if (l->mask & IPC_F_UIDL)
         row.uidl = m->uidl;
-    if (l->mask & IPC_F_BODY)
+    if (l->mask & IPC_F_BODY) {
         row.body = m->body;
+        row.flags |= (ipc_u8)(m->flags & STORE_FRESH);
+    }
     size_t need = row.summary.n + row.body.n + row.keywords.n + 128;
     if (rows->n > 0 && rows->n + need > IPC_REPLY) {
         l->next = m->uid;

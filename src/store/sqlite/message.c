@@ -206,11 +206,35 @@ int sq_put(struct store_account *a, const struct store_letter *l, struct store_p
 
 /* ---- list, body --------------------------------------------------------------------------- */
 
+/* Was it read by its owner, as far as the file and memory know? */
+static bool was_read(const struct store_account *a, uint64_t mailbox, uint32_t uid, unsigned flags)
+{
+    for (size_t i = 0; !(flags & FLAG_READ) && i < a->reads_n; i++)
+        if (a->reads[i].uid == uid && a->reads[i].mailbox == mailbox)
+            return true;
+    return flags & FLAG_READ;
+}
+
+/* Is this the first reading? If so it is remembered, in the file with the next transaction. */
+static int first_read(struct store_account *a, uint64_t mailbox, uint32_t uid, unsigned flags)
+{
+    if (was_read(a, mailbox, uid, flags))
+        return 0;
+    if (a->reads_n == READS_MAX) {
+        int r = sq_write_back(a);
+        if (r < 0)
+            return r;
+    }
+    a->reads[a->reads_n].mailbox = mailbox;
+    a->reads[a->reads_n++].uid = uid;
+    return 1;
+}
+
 /* What `list` is asked for. */
 struct listing {
     enum statement q;
     uint64_t mailbox, since;
-    bool uidl;
+    bool uidl, fresh;
     store_message_fn *row;
     void *ctx;
 };
@@ -222,7 +246,9 @@ static int give(struct store_account *a, sqlite3_stmt *st, const struct listing 
     sq_row(st, &m);
     if (m.modseq <= l->since)
         return 0;
-    m.flags &= STORE_FLAGS;
+    bool fresh = l->fresh && sqlite3_column_int64(st, 11) &&
+                 !was_read(a, l->mailbox, m.uid, m.flags);
+    m.flags = (m.flags & STORE_FLAGS) | (fresh ? (unsigned)STORE_FRESH : 0);
     if (l->q != ST_LIST)
         m.summary = sq_blob(st, 8);
     if (l->q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
@@ -270,6 +296,7 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
                         .since = since,
                         .row = row,
                         .ctx = ctx};
+    l.fresh = l.q == ST_LIST_BODY && mask & STORE_F_FRESH;
     int r = sq_enter(a, false);
     l.uidl = mask & STORE_F_UIDL && a->uidls;
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
@@ -278,24 +305,6 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
     for (size_t i = 0; m && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
         r = list_range(a, &l, &uids->v[i]);
     return sq_leave(a, r, reterr);
-}
-
-/* Is this the first reading? If so it is remembered, in the file with the next transaction. */
-static int first_read(struct store_account *a, uint64_t mailbox, uint32_t uid, unsigned flags)
-{
-    if (flags & FLAG_READ)
-        return 0;
-    for (size_t i = 0; i < a->reads_n; i++)
-        if (a->reads[i].uid == uid && a->reads[i].mailbox == mailbox)
-            return 0;
-    if (a->reads_n == READS_MAX) {
-        int r = sq_write_back(a);
-        if (r < 0)
-            return r;
-    }
-    a->reads[a->reads_n].mailbox = mailbox;
-    a->reads[a->reads_n++].uid = uid;
-    return 1;
 }
 
 static int read_body(struct store_account *a, sqlite3_stmt *st, uint64_t mailbox, uint32_t uid,

@@ -81,7 +81,7 @@ static void handle(struct pair *p, const struct ph_imap_command *k)
         ph_imap_server_search_begin(p->s);
         ph_imap_server_found(p->s, 5);
         ph_imap_server_found(p->s, 6);
-        ph_imap_server_search_end(p->s);
+        ph_imap_server_search_end(p->s, 0);
         break;
     case PH_IMAP_APPEND:
     case PH_IMAP_IDLE:
@@ -367,7 +367,7 @@ static const struct {
     {"s",
      "* PREAUTH hi\r\n* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n* OK [UIDVALIDITY 5] y\r\n* OK [X-Y "
      "z] w\r\nA1 OK [READ-ONLY] s\r\n",
-     "greeting PREAUTH\ncondition OK code5\ncondition OK code10\ncondition OK code39\nresult 1 OK "
+     "greeting PREAUTH\ncondition OK code5\ncondition OK code10\ncondition OK code45\nresult 1 OK "
      "code6\n"},
     {"a", "* PREAUTH hi\r\n+ go\r\nA1 OK [APPENDUID 1 2] s\r\n",
      "greeting PREAUTH\ncontinue 1\nresult 1 OK code12\n"},
