@@ -140,6 +140,7 @@ unsigned imap_search_needs(const struct ph_imap_search *k)
     case PH_IMAP_KEY_KEYWORD:
     case PH_IMAP_KEY_UNKEYWORD:
     case PH_IMAP_KEY_NEW:
+    case PH_IMAP_KEY_MODSEQ:
         return mask | IPC_F_FLAGS;
     case PH_IMAP_KEY_BEFORE:
     case PH_IMAP_KEY_ON:
@@ -225,6 +226,8 @@ bool imap_search_matches(const struct ph_imap_search *k, struct imap_candidate *
         return m->row->size > k->number;
     case PH_IMAP_KEY_SMALLER:
         return m->row->size < k->number;
+    case PH_IMAP_KEY_MODSEQ:
+        return m->row->modseq >= k->number;
     case PH_IMAP_KEY_HEADER:
         return field_holds(m, k->field, k->value);
     case PH_IMAP_KEY_BODY:

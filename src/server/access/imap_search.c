@@ -18,6 +18,7 @@ struct searching {
     unsigned mask;
     struct imap_ranges places; /* where to look */
     uint32_t next;
+    uint64_t modseq; /* highest of those found */
     struct ph_buf page, uids, found; /* found: uint32_t each */
     ph_str rows;
     struct ipc_message row;
@@ -53,7 +54,7 @@ static void tell_found(struct imap *im)
     ph_imap_server_search_begin(im->e);
     for (size_t i = 0; i < s->found.n / sizeof *n; i++)
         ph_imap_server_found(im->e, n[i]);
-    ph_imap_server_search_end(im->e, 0);
+    ph_imap_server_search_end(im->e, im->cmd->needs & PH_IMAP_CAP(CONDSTORE) ? s->modseq : 0);
     imap_finish(im, PH_IMAP_OK, NULL, "Searched.");
 }
 
@@ -81,8 +82,10 @@ static void look(struct imap *im, uint32_t place)
     if (s->mask & IPC_F_SUMMARY && ph_summary_read(m->arena, s->row.summary, &sum) < 0)
         sum = NULL;
     m->summary = sum;
-    if (imap_search_matches(s->root, m))
-        add_found(s, im->cmd->uid ? s->row.uid : place + 1);
+    if (!imap_search_matches(s->root, m))
+        return;
+    s->modseq = s->row.modseq > s->modseq ? s->row.modseq : s->modseq;
+    add_found(s, im->cmd->uid ? s->row.uid : place + 1);
 }
 
 static void rows_on(struct imap *im);
