@@ -20,8 +20,11 @@ def announced():
     always = re.search(r"always\[\] = \{(.*?)\};", read("src/proto/pop3/server_cmd.c"), re.S)
     for text in pop3 + re.findall(r'"([^"]+)"', always.group(1)):
         yield f"POP3 {text.split()[0]}"
-    headers = "".join(p.read_text() for p in sorted((ROOT / "include/posthouse").glob("imap*.h")))
-    wire = dict(re.findall(r'X\((\w+), "([^"]+)"\)', re.search(r"define PH_IMAP_CAPS(.*?)\n\n", headers, re.S).group(1)))
+    rows = re.findall(r'^P\((\w+), "([^"]+)", [^,]+, (\w+)', read("include/posthouse/imap_caps.def"), re.M)
+    wire = {symbol: name for symbol, name, _ in rows}
+    for _, name, by in rows:
+        if by == "ENGINE":
+            yield f"IMAP {name}"
     caps = re.search(r"uint64_t caps =(.*?);", read("src/server/access/imap.c"), re.S)
     for name in re.findall(r"PH_IMAP_CAP\((\w+)\)", caps.group(1) if caps else ""):
         yield f"IMAP {wire[name]}"
