@@ -37,7 +37,8 @@ struct ph_sasl_client {
     const struct mechanism *m;
     Gsasl *context;
     Gsasl_session *session;
-    char *spoken;         /* the library's last output */
+    char *spoken;         /* the library's last output; no zero ends it */
+    size_t spoken_n;
     struct ph_buf answer; /* of an own mechanism; then said: what the server replied */
     struct ph_buf said;
     bool begun, proven;
@@ -151,19 +152,20 @@ int ph_sasl_client_new(const struct ph_sasl_login *login, ph_str offered,
     return 0;
 }
 
-static void forget(struct ph_sasl_client *c, size_t n)
+static void forget(struct ph_sasl_client *c)
 {
     if (c->spoken)
-        ph_wipe(c->spoken, n);
+        ph_wipe(c->spoken, c->spoken_n);
     gsasl_free(c->spoken);
     c->spoken = NULL;
+    c->spoken_n = 0;
 }
 
 struct ph_sasl_client *ph_sasl_client_free(struct ph_sasl_client *c)
 {
     if (!c)
         return NULL;
-    forget(c, c->spoken ? strlen(c->spoken) : 0);
+    forget(c);
     if (c->answer.p)
         ph_wipe(c->answer.p, c->answer.cap);
     ph_buf_done(&c->answer);
@@ -217,11 +219,11 @@ int ph_sasl_client_step(struct ph_sasl_client *c, ph_str challenge, ph_str *ret_
         *ret_answer = PH_STR("");
         return PH_SASL_DONE;
     }
-    size_t n = 0;
-    forget(c, c->spoken ? strlen(c->spoken) : 0);
-    int r = gsasl_step(c->session, challenge.n ? challenge.p : "", challenge.n, &c->spoken, &n);
+    forget(c);
+    int r = gsasl_step(c->session, challenge.n ? challenge.p : "", challenge.n, &c->spoken,
+                       &c->spoken_n);
     c->begun = true;
-    *ret_answer = (ph_str){c->spoken ? c->spoken : "", n};
+    *ret_answer = (ph_str){c->spoken ? c->spoken : "", c->spoken_n};
     if (r == GSASL_OK) {
         c->proven = true;
         return PH_SASL_DONE;
