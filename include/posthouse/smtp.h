@@ -313,12 +313,13 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth_data(struct ph_smtp_client *c, p
 /* PLAIN or else LOGIN, whichever is offered, the whole exchange: the only event is AUTH. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user,
                                                  ph_str password);
-/* sender: "" for the null reverse-path. params may be NULL. SIZE, BODY and SMTPUTF8 are said where
- * the server offers them; -PH_ENOTIMPL when SMTPUTF8 is needed and not offered, -PH_ELIMIT when
+/* sender: "" for the null reverse-path. params may be NULL; of them those of the command are said
+ * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8 is needed and not offered, -PH_ELIMIT when
  * size is above the server's SIZE. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
                                                 const struct ph_smtp_params *params);
-PH_EXPORT PH_MUST_CHECK int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,
+                                                const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_data(struct ph_smtp_client *c);
 /* A piece of the message, after DATA's 354: not copied, borrowed until MORE (last: SENT) or BROKEN.
  * Dots are stuffed, bare CR and LF become CRLF (or see refuse_bare), a missing CRLF at the end is

@@ -27,7 +27,7 @@ static const char *const steps[EV_COUNT] = {[EV_SUBMITTED] = "submitted",
                                             [EV_BOUNCED] = "bounced",
                                             [EV_FETCHED] = "fetched",
                                             [EV_EXPIRED] = "expired",
-                                            [EV_REFUSED] = "refused"};
+                                            [EV_REFUSED] = "refused", [EV_REPORTED] = "reported"};
 
 struct journey {
     const char *folders[HOUSES];

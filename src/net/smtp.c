@@ -391,5 +391,5 @@ int ph_smtp_rcpt(struct ph_smtp_session *s, ph_str address, struct ph_buf *text,
                  struct ph_trouble *rett)
 {
     s->stage = PH_STAGE_RECIPIENT;
-    return answer(s, ph_smtp_client_rcpt(s->client, address), text, rett);
+    return answer(s, ph_smtp_client_rcpt(s->client, address, NULL), text, rett);
 }

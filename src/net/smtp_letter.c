@@ -102,7 +102,7 @@ static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_
     if (rc < 0)
         return cannot(w, l, rc, rett);
     for (size_t i = 0; i < l->count && rc == 0; i++)
-        rc = ph_smtp_client_rcpt(c, l->recipients[i]);
+        rc = ph_smtp_client_rcpt(c, l->recipients[i], NULL);
     if (rc == 0)
         rc = ph_smtp_client_data(c);
     if (rc < 0)

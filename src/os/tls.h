@@ -47,6 +47,8 @@ enum ph_tls_verify { PH_TLS_VERIFY_NONE, PH_TLS_VERIFY_FULL }; /* NONE: opportun
 /* Client context. ca_file: PEM bundle or directory-less default (NULL: the system's). Keeps sessions per name for
  * resumption. */
 struct ph_tls_ctx *ph_tls_client_ctx(enum ph_tls_verify verify, const char *ca_file, struct ph_error *reterr);
+/* Reads the system's authorities now: for a process that cannot open files later. None found: no certificate is verified. */
+void ph_tls_load_authorities(struct ph_tls_ctx *c);
 /* A client certificate for EXTERNAL. */
 PH_MUST_CHECK int ph_tls_client_cert(struct ph_tls_ctx *c, ph_str chain_pem, ph_str key_pem, struct ph_error *reterr);
 struct ph_tls_ctx *ph_tls_ctx_free(struct ph_tls_ctx *c);

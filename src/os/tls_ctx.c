@@ -276,6 +276,17 @@ struct ph_tls_ctx *ph_tls_client_ctx(enum ph_tls_verify verify, const char *ca_f
     return c;
 }
 
+void ph_tls_load_authorities(struct ph_tls_ctx *c)
+{
+    static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt", /* Debian */
+                                          "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
+                                          "/etc/ssl/cert.pem"};                 /* Alpine, BSD */
+    for (size_t i = 0; i < sizeof bundles / sizeof *bundles; i++)
+        if (SSL_CTX_load_verify_file(c->ssl, bundles[i]) == 1)
+            break;
+    ERR_clear_error();
+}
+
 int ph_tls_client_cert(struct ph_tls_ctx *c, ph_str chain_pem, ph_str key_pem,
                        struct ph_error *reterr)
 {

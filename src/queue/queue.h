@@ -53,6 +53,7 @@ struct ph_spool_rcpt {
     ph_str reply; /* the last one, as "450 4.2.0 text", or a sentence of ours */
 };
 #define PH_SPOOL_FRESH INT64_MIN
+#define PH_SPOOL_HELD INT64_MAX /* until an administrator says otherwise */
 
 struct ph_spool_letter {
     uint64_t qid;
@@ -124,6 +125,8 @@ PH_MUST_CHECK int ph_spool_done(struct ph_spool *s, uint64_t qid,
                                 uint32_t idx); /* forgets it; the letter with its last */
 PH_MUST_CHECK int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attempts,
                                 int64_t next_try, ph_str reply);
+PH_MUST_CHECK int ph_spool_flag(struct ph_spool *s, uint64_t qid,
+                                uint32_t flags); /* sets them in the letter's */
 /* message_id: of the letter, empty when not known or said before. owner: account address of the
  * submitter, or empty; those of the first event of a qid are the journey's. Strings are copied, cut
  * at PH_SPOOL_REPLY. */
@@ -181,6 +184,7 @@ PH_MUST_CHECK int ph_spool_body(struct ph_spool *s, uint64_t qid, uint64_t from,
 struct ph_spool_age {
     uint64_t qid;
     int64_t received;
+    uint32_t flags;
 };
 PH_MUST_CHECK int ph_spool_ages(struct ph_spool *s, uint64_t after, struct ph_spool_age *ret,
                                 size_t n);

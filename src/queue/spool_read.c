@@ -208,8 +208,9 @@ int ph_spool_ages(struct ph_spool *s, uint64_t after, struct ph_spool_age *ret, 
     size_t got = 0;
     int rc = SQLITE_DONE;
     while (got < n && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        ret[got].qid = (uint64_t)sqlite3_column_int64(st, 0);
-        ret[got++].received = sqlite3_column_int64(st, 1);
+        ret[got++] = (struct ph_spool_age){.qid = (uint64_t)sqlite3_column_int64(st, 0),
+                                           .received = sqlite3_column_int64(st, 1),
+                                           .flags = (uint32_t)sqlite3_column_int64(st, 2)};
     }
     return ended(s, st, rc, (int)got);
 }

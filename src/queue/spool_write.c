@@ -6,7 +6,7 @@
 /* A body from here on is written in pieces instead of being copied into a row whole. */
 enum { PIECE = 1024 * 1024, WHOLE = 256 * 1024, BODY_MAX = 950 * 1000 * 1000 };
 
-enum change_kind { CHANGE_DONE, CHANGE_WAIT, CHANGE_EVENT };
+enum change_kind { CHANGE_DONE, CHANGE_WAIT, CHANGE_FLAG, CHANGE_EVENT };
 
 struct spool_change {
     struct spool_change *next;
@@ -19,6 +19,7 @@ struct spool_change {
             int64_t next_try;
             ph_str reply;
         } rcpt;
+        uint32_t flags;
         struct {
             ph_str message_id, owner; /* both empty: the trip is there already */
             struct ph_spool_event e;
@@ -259,6 +260,16 @@ int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, uint32_t attem
     return 0;
 }
 
+int ph_spool_flag(struct ph_spool *s, uint64_t qid, uint32_t flags)
+{
+    struct spool_change *c = change(s, CHANGE_FLAG, qid);
+    if (!c)
+        return no_room(s);
+    c->flags = flags;
+    append(s, c);
+    return 0;
+}
+
 int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
                    const struct ph_spool_event *e)
 {
@@ -370,6 +381,16 @@ static int apply_wait(struct ph_spool *s, const struct spool_change *c)
     return ph__spool_run(s, st);
 }
 
+static int apply_flag(struct ph_spool *s, const struct spool_change *c)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_FLAG);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
+        sqlite3_bind_int64(st, 2, c->flags);
+    }
+    return ph__spool_run(s, st);
+}
+
 static bool same_trip(const struct spool_change *c, uint64_t qid)
 {
     return c && c->kind == CHANGE_EVENT && c->qid == qid;
@@ -408,6 +429,7 @@ int ph__spool_apply(struct ph_spool *s)
     for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
         int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
                   : c->kind == CHANGE_WAIT ? apply_wait(s, c)
+                  : c->kind == CHANGE_FLAG ? apply_flag(s, c)
                                            : apply_events(s, &c);
         if (err)
             return ph__spool_failed(s, err);

@@ -20,8 +20,8 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, ip, starttls=False, utf8=False):
-        self.mails, self.utf8 = [], utf8  # MAIL commands
+    def __init__(self, ip, starttls=False, utf8=False, dsn=False):
+        self.mails, self.rcpts, self.utf8, self.dsn = [], [], utf8, dsn  # MAIL and RCPT commands
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
         self.down, self.most = False, None  # most: letters on one connection
         super().__init__((ip, PORTS["mx"]), Session, bind_and_activate=False)
@@ -52,7 +52,7 @@ class Session(socketserver.StreamRequestHandler):
         while line := self.rfile.readline():
             verb = line.strip().split(b" ")[0].upper().split(b":")[0]
             if verb == b"EHLO":
-                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + ("\r\n250-SMTPUTF8" if sink.utf8 else "") + "\r\n250 ENHANCEDSTATUSCODES")
+                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + ("\r\n250-SMTPUTF8" if sink.utf8 else "") + ("\r\n250-DSN" if sink.dsn else "") + "\r\n250 ENHANCEDSTATUSCODES")
             elif verb == b"STARTTLS":
                 self.say("220 go")
                 self.request.sendall(b"this is no TLS at all\r\n" * 10)
@@ -61,6 +61,7 @@ class Session(socketserver.StreamRequestHandler):
                 self.say("421 4.7.0 enough letters on this connection")
                 return
             elif verb == b"RCPT":
+                sink.rcpts.append(line.decode())
                 name = line.split(b"<")[1].split(b"@")[0].decode()
                 sink.tries[name] += 1
                 if name.startswith("slow"):
@@ -100,7 +101,8 @@ class Session(socketserver.StreamRequestHandler):
                 self.say("250 2.0.0 ok")
 
 
-class Relay(unittest.TestCase):
+class Harness(unittest.TestCase):
+    """A house, and a zone in which sink.test is this file's server."""
     def setUp(self):
         net = house.network()
         self.sink_ip = net + ".9"
@@ -132,6 +134,8 @@ class Relay(unittest.TestCase):
             time.sleep(0.05)
         self.assertTrue(condition())
 
+
+class Relay(Harness):
     def reports(self, count):
         self.assertEqual(self.house.wait_for(self.alice, count), count)
         found = [email.message_from_bytes(m, policy=email.policy.default) for m in self.house.imap_letters(self.alice)]
@@ -186,7 +190,7 @@ class Relay(unittest.TestCase):
         sink.most = 2
         for i in range(7):
             self.send(b"few%d" % i, "ok@sink.test")
-            self.until(lambda: len(sink.letters) == i + 1, 5)
+            self.until(lambda: len(sink.letters) == i + 1)
         for i in range(7):
             self.assertNotIn("deferred", {s["event"] for s in self.house.steps(f"<few{i}@a.test>", "relayed")})
 

@@ -218,9 +218,12 @@ int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
     return r;
 }
 
-int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address)
+int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,
+                        const struct ph_smtp_params *params)
 {
     struct ph__smtp_command cmd = {.verb = VERB_RCPT};
+    if (params)
+        cmd.params = *params;
     struct ph_buf scratch;
     int r = check_address(c, address, PH_SMTP_ALLOW_POSTMASTER, &scratch, &cmd.mailbox);
     if (r == 0 && cmd.mailbox.utf8 && !(c->announced & EXT_BIT(SMTPUTF8)))

@@ -75,7 +75,7 @@ static const char *const steps[EV_COUNT] = {
     [EV_BOUNCED] = "bounced",
     [EV_FETCHED] = "fetched",
     [EV_EXPIRED] = "expired",
-    [EV_REFUSED] = "refused",
+    [EV_REFUSED] = "refused", [EV_REPORTED] = "reported",
 };
 
 /* Bytes that are not UTF-8 would make no JSON: they become '?'. */

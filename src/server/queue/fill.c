@@ -143,21 +143,46 @@ static void expire(struct work *w, uint64_t qid)
     else if (!(l = letter_load(w, qid)))
         return;
     for (size_t i = 0; i < l->n; i++) {
-        if (l->jobs[i] || l->rcpts[i].next_try == PH_SPOOL_FRESH)
+        if (l->jobs[i] || l->rcpts[i].next_try == PH_SPOOL_FRESH ||
+            l->rcpts[i].next_try == PH_SPOOL_HELD)
             continue;
         if (!report)
             report = report_new(w, l);
         ph_str reply =
             l->rcpts[i].reply.n ? l->rcpts[i].reply : PH_STR("the destination did not answer");
-        report_add(w, report, (uint32_t)i, reply, (ph_str){0}, true);
+        report_add(w, report, (uint32_t)i,
+                   &(struct ph_dsn_rcpt){.action = PH_DSN_EXPIRED, .reply = reply});
     }
     report_send(w, report);
     letter_drop(w, l);
 }
 
+static void tell_delay(struct work *w, uint64_t qid)
+{
+    struct letter *l = letter_find(w, qid);
+    if (l)
+        letter_hold(w, l);
+    else if (!(l = letter_load(w, qid)))
+        return;
+    if (!(l->l.flags & LETTER_FLAG_DELAYED)) /* else it is being told now */
+        report_delay(w, l);
+    letter_drop(w, l);
+}
+
+static void sweep_letter(struct work *w, const struct ph_spool_age *letter, int64_t now)
+{
+    int64_t age = now - letter->received, notice = w->p->conf->delay_notice * 1000;
+    if (age >= work_lifetime(w))
+        expire(w, letter->qid);
+    else if (notice && age >= notice && !(letter->flags & LETTER_FLAG_DELAYED))
+        tell_delay(w, letter->qid);
+}
+
 static int64_t sweep_pause(const struct work *w)
 {
-    int64_t ms = w->p->conf->queue_lifetime / 4;
+    const struct ph_conf *c = w->p->conf;
+    bool notice = c->delay_notice && c->delay_notice < c->queue_lifetime;
+    int64_t ms = (notice ? c->delay_notice : c->queue_lifetime) / 4;
     return ms < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : ms > SWEEP_MOST_MS ? SWEEP_MOST_MS : ms;
 }
 
@@ -174,8 +199,7 @@ void fill_sweep(struct work *w, int64_t now)
         return;
     int n = ph_spool_ages(w->spool, w->sweep_qid, ages, SWEEP_PAGE);
     for (int i = 0; i < n; i++)
-        if (now - ages[i].received >= work_lifetime(w))
-            expire(w, ages[i].qid);
+        sweep_letter(w, &ages[i], now);
     bool more = n == SWEEP_PAGE;
     w->sweep_qid = more ? ages[n - 1].qid : 0;
     w->sweep_at = now + (more ? SWEEP_PAUSE_MS : sweep_pause(w)) * INT64_C(1000);
@@ -270,7 +294,6 @@ static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick,
                     (struct ph_spool_event){.kind = EV_EXPIRED,
                                             .rcpt = l->rcpts[i].address,
                                             .note = PH_STR("removed by an administrator")});
-        l->rcpts[i].next_try = INT64_MAX; /* not picked up again */
         work_done(w, l, (uint32_t)i);
         ++*count;
     }

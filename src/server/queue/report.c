@@ -1,7 +1,7 @@
 /*
- * report.c - reports to senders (bounces). Where a sender's mail goes is asked of the keeper; only
- * then the report is written, and it is queued in the transaction that ends the failed recipients
- * [Q4].
+ * report.c - reports to senders (RFC 3461). Where a sender's mail goes is asked of the keeper; only
+ * then the report is written, and it is queued in the transaction that ends the recipients it tells
+ * of (or, for a delay, notes that it was told) [Q4].
  *
  *   NEW --end--> ASK --RCPT_CHECK--> ASKED --OK--> WRITTEN --committed--> gone
  *                 ^                    |              |
@@ -9,9 +9,11 @@
  *                                      +--> ASK for the postmaster, once; not known either:
  * dropped, with an event
  *
- * A crash forgets reports under way; their recipients are still on disk and fail again.
+ * A failure is told to the postmaster when the sender is not known; everything else is then not
+ * told. A crash forgets reports under way; their recipients are still on disk, and it happens
+ * again.
  */
-#include "bounce.h"
+#include "dsn.h"
 #include "id.h"
 #include "summary.h"
 #include "work.h"
@@ -33,7 +35,7 @@ struct report {
     uint64_t req;
     int64_t again_at;
     struct ph_arena *arena;
-    struct ph_bounce_rcpt *rcpts;
+    struct ph_dsn_rcpt *rcpts;
     uint32_t *which;
     size_t n, cap;
 };
@@ -57,10 +59,27 @@ struct report *report_new(struct work *w, struct letter *l)
     return r;
 }
 
+struct letter *report_of(const struct report *r)
+{
+    return r->letter;
+}
+
+static bool is_failure(const struct report *r)
+{
+    return r->rcpts[0].action <= PH_DSN_EXPIRED;
+}
+
+/* A delay ends nobody: the recipients go on waiting meanwhile. */
+static bool is_delay(const struct report *r)
+{
+    return r->rcpts[0].action == PH_DSN_DELAYED;
+}
+
 static void release(struct work *w, struct report *r)
 {
     for (size_t i = 0; i < r->n; i++)
-        r->letter->jobs[r->which[i]] = NULL;
+        if (r->letter->jobs[r->which[i]] == &reporting)
+            r->letter->jobs[r->which[i]] = NULL;
     letter_drop(w, r->letter);
     ph_arena_free(r->arena);
     ph_free(NULL, r, sizeof *r);
@@ -71,7 +90,7 @@ static bool grow(struct report *r)
     if (r->n < r->cap)
         return true;
     size_t cap = r->cap ? r->cap * 2 : 4;
-    struct ph_bounce_rcpt *rcpts = ph_arena_array(r->arena, cap, sizeof *rcpts);
+    struct ph_dsn_rcpt *rcpts = ph_arena_array(r->arena, cap, sizeof *rcpts);
     uint32_t *which = ph_arena_array(r->arena, cap, sizeof *which);
     if (!rcpts || !which)
         return false;
@@ -91,43 +110,84 @@ static uint32_t code_of(ph_str reply)
     return ph_str_u64(ph_str_sub(reply, 0, 3), 999, &code) ? (uint32_t)code : 0;
 }
 
-static void bounced(struct work *w, struct letter *l, uint32_t i, ph_str reply, bool expired,
-                    ph_str note)
+/* RFC 3461 4.1: what was asked for; failures and delays also when nothing was said. */
+bool report_is_wanted(const struct letter *l, uint32_t i, enum ph_dsn_action action)
 {
-    trace_event(w, l,
-                (struct ph_spool_event){.kind = expired ? EV_EXPIRED : EV_BOUNCED,
-                                        .rcpt = l->rcpts[i].address,
-                                        .code = code_of(reply),
-                                        .reply = reply,
-                                        .note = note});
-    work_done(w, l, i);
+    uint8_t notify = l->rcpts[i].notify;
+    static const uint8_t bits[PH_DSN_ACTIONS] = {
+        [PH_DSN_FAILED] = IPC_FAILURE,  [PH_DSN_EXPIRED] = IPC_FAILURE,
+        [PH_DSN_DELAYED] = IPC_DELAY,   [PH_DSN_DELIVERED] = IPC_SUCCESS,
+        [PH_DSN_RELAYED] = IPC_SUCCESS, [PH_DSN_EXPANDED] = IPC_SUCCESS,
+    };
+    if (action > PH_DSN_EXPIRED && !l->l.sender.n)
+        return false;
+    return notify & bits[action] || (!notify && action <= PH_DSN_DELAYED);
 }
 
-void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta,
-                bool expired)
+/* The end of a recipient that the report is about; for a failure it is a step of the journey, what
+ * became of the others has been one already. */
+static void ended(struct work *w, struct letter *l, uint32_t i, const struct ph_dsn_rcpt *r,
+                  ph_str note)
 {
+    bool failure = r->action <= PH_DSN_EXPIRED;
+    trace_event(w, l,
+                (struct ph_spool_event){.kind = !failure                     ? EV_REPORTED
+                                                : r->action == PH_DSN_FAILED ? EV_BOUNCED
+                                                                             : EV_EXPIRED,
+                                        .rcpt = l->rcpts[i].address,
+                                        .code = failure ? code_of(r->reply) : 0,
+                                        .reply = failure ? r->reply : (ph_str){0},
+                                        .note = note});
+    if (r->action != PH_DSN_DELAYED)
+        work_done(w, l, i);
+}
+
+/* Nobody is to hear of it. */
+static void unreported(struct work *w, struct letter *l, uint32_t i, const struct ph_dsn_rcpt *r)
+{
+    if (r->action <= PH_DSN_EXPIRED)
+        ended(w, l, i, r, PH_STR("the sender wanted no report"));
+    else
+        work_done(w, l, i);
+}
+
+static void count(struct work *w, const struct report *r, uint32_t i, const struct ph_dsn_rcpt *of)
+{
+    if (of->action > PH_DSN_EXPIRED)
+        return;
     w->count.bounced++;
-    w->count.expired += expired;
-    if (r && r->letter->rcpts[i].notify & IPC_NEVER) {
-        r->letter->rcpts[i].next_try = INT64_MAX;
-        bounced(w, r->letter, i, reply, expired, PH_STR("the sender wanted no report"));
+    w->count.expired += of->action == PH_DSN_EXPIRED;
+    if (r)
+        ph_log(PH_LOG_INFO, r->letter->l.message_id,
+               of->action == PH_DSN_EXPIRED ? "expired" : "bounced",
+               "rcpt=%.*s class=%s reply=%.*s", PH_FMT(r->letter->rcpts[i].address),
+               ph_dsn_class(of->reply, of->action, NULL), PH_FMT(of->reply));
+}
+
+void report_add(struct work *w, struct report *r, uint32_t i, const struct ph_dsn_rcpt *of)
+{
+    count(w, r, i, of);
+    if (r && !report_is_wanted(r->letter, i, of->action)) {
+        if (of->action != PH_DSN_DELAYED)
+            unreported(w, r->letter, i, of);
         return;
     }
-    if (!r || !grow(r)) { /* out of memory: as it is on disk, it fails again, later */
+    if (!r || !grow(r)) { /* out of memory: as it is on disk, it happens again, later */
         ph_log(PH_LOG_ERROR, (ph_str){0}, "report-postponed", "");
         return;
     }
     const struct ph_spool_rcpt *rcpt = &r->letter->rcpts[i];
-    r->rcpts[r->n] = (struct ph_bounce_rcpt){.address = rcpt->address,
-                                             .original = rcpt->original,
-                                             .reply = ph_arena_copy(r->arena, reply),
-                                             .mta = ph_arena_copy(r->arena, mta),
-                                             .last_try = ph_wall_us(),
-                                             .expired = expired};
+    struct ph_dsn_rcpt *to = &r->rcpts[r->n];
+    *to = (struct ph_dsn_rcpt){
+        .action = of->action,
+        .address = rcpt->address,
+        .original = rcpt->original,
+        .reply = ph_arena_copy(r->arena, of->reply),
+        .mta = ph_arena_copy(r->arena, of->mta),
+        .last_try = of->action == PH_DSN_DELAYED && !rcpt->attempts ? 0 : ph_wall_us()};
     r->which[r->n++] = i;
-    r->letter->jobs[i] = &reporting;
-    ph_log(PH_LOG_INFO, r->letter->l.message_id, expired ? "expired" : "bounced",
-           "rcpt=%.*s reply=%.*s", PH_FMT(rcpt->address), PH_FMT(reply));
+    if (of->action != PH_DSN_DELAYED)
+        r->letter->jobs[i] = &reporting;
 }
 
 /* ---- asking where it goes ------------------------------------------------------------------ */
@@ -154,13 +214,20 @@ static void unlink_report(struct work *w, struct report *r)
         *at = r->next;
 }
 
+/* Once is enough. */
+static void delay_told(struct work *w, struct letter *l)
+{
+    l->l.flags |= LETTER_FLAG_DELAYED;
+    if (ph_spool_flag(w->spool, l->l.qid, LETTER_FLAG_DELAYED) < 0)
+        ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "");
+}
+
 static void give_up(struct work *w, struct report *r)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        r->letter->rcpts[r->which[i]].next_try = INT64_MAX;
-        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired,
-                PH_STR("there is nobody to tell: dropped"));
-    }
+    for (size_t i = 0; i < r->n && !is_delay(r); i++)
+        ended(w, r->letter, r->which[i], &r->rcpts[i], PH_STR("there is nobody to tell: dropped"));
+    if (is_delay(r))
+        delay_told(w, r->letter);
     unlink_report(w, r);
     release(w, r);
 }
@@ -205,6 +272,22 @@ bool report_waits(const struct work *w)
     return w->reports != NULL;
 }
 
+void report_delay(struct work *w, struct letter *l)
+{
+    struct report *r = report_new(w, l);
+    for (size_t i = 0; r && i < l->n; i++)
+        if (l->jobs[i] != &reporting && l->rcpts[i].next_try < PH_SPOOL_HELD)
+            report_add(w, r, (uint32_t)i,
+                       &(struct ph_dsn_rcpt){.action = PH_DSN_DELAYED, .reply = l->rcpts[i].reply});
+    if (!r)
+        return;
+    if (r->n)
+        l->l.flags |= LETTER_FLAG_DELAYED; /* it is being told */
+    else
+        delay_told(w, l);
+    report_send(w, r);
+}
+
 /* ---- writing it -------------------------------------------------------------------------- */
 
 static int targets(struct letter *bounce, ph_str rows)
@@ -232,36 +315,47 @@ static int targets(struct letter *bounce, ph_str rows)
     return bounce->n ? 0 : -PH_ENOENT;
 }
 
+/* RET=FULL is about failures alone (RFC 3461 4.3). */
+static bool return_whole(const struct report *r)
+{
+    const struct ph_spool_letter *l = &r->letter->l;
+    return is_failure(r) && l->flags & IPC_RET_FULL && l->size - l->skip <= PH_DSN_WHOLE;
+}
+
 static int compose(struct work *w, const struct report *r, struct letter *bounce,
                    struct ph_buf *out)
 {
     const struct letter *l = r->letter;
+    bool whole = return_whole(r);
+    size_t most = whole ? PH_DSN_WHOLE : PH_DSN_HEADER + 4;
     char id[PH_ID_TEXT + 1], letter_id[PH_ID_TEXT + 1];
-    struct ph_buf head;
-    ph_buf_init(&head, NULL, PH_BOUNCE_HEADER + 4);
-    int err = ph_spool_body(w->spool, l->l.qid, l->l.skip, PH_BOUNCE_HEADER + 4, NULL, &head);
-    struct ph_bounce b = {.hostname = w->p->conf->hostname,
-                          .id = ph_str_c(ph_id_text(bounce->l.qid, id)),
-                          .now = bounce->l.received,
-                          .to = r->postmaster ? bounce->rcpts[0].address : l->l.sender,
-                          .for_postmaster = r->postmaster,
-                          .envid = l->l.envid,
-                          .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
-                          .received = l->l.received,
-                          .letter = ph_buf_str(&head),
-                          .utf8 = (l->l.flags & IPC_SMTPUTF8) || ph_bounce_is_utf8(r->rcpts, r->n),
-                          .rcpts = r->rcpts,
-                          .n = r->n};
+    struct ph_buf text;
+    ph_buf_init(&text, NULL, most);
+    int err = ph_spool_body(w->spool, l->l.qid, l->l.skip, most, NULL, &text);
+    struct ph_dsn d = {.hostname = w->p->conf->hostname,
+                       .id = ph_str_c(ph_id_text(bounce->l.qid, id)),
+                       .now = bounce->l.received,
+                       .to = r->postmaster ? bounce->rcpts[0].address : l->l.sender,
+                       .for_postmaster = r->postmaster,
+                       .envid = l->l.envid,
+                       .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
+                       .received = l->l.received,
+                       .until = l->l.received + work_lifetime(w),
+                       .letter = ph_buf_str(&text),
+                       .whole = whole,
+                       .utf8 = (l->l.flags & IPC_SMTPUTF8) || ph_dsn_is_utf8(r->rcpts, r->n),
+                       .rcpts = r->rcpts,
+                       .n = r->n};
     uint32_t skip = 0;
     ph_str mid = {0};
     if (!err)
-        err = ph_bounce_write(&b, out, &skip, &mid);
+        err = ph_dsn_write(&d, out, &skip, &mid);
     bounce->l.skip = skip;
     bounce->l.size = out->n;
     bounce->l.message_id = ph_arena_copy(bounce->arena, mid);
     bounce->l.flags =
-        IPC_8BITMIME | (b.utf8 ? IPC_SMTPUTF8 : 0u) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
-    ph_buf_done(&head);
+        IPC_8BITMIME | (d.utf8 ? IPC_SMTPUTF8 : 0u) | (r->postmaster ? LETTER_FLAG_POSTMASTER : 0);
+    ph_buf_done(&text);
     return err || bounce->l.message_id.p ? err : -PH_ENOMEM;
 }
 
@@ -282,8 +376,9 @@ static int queue(struct work *w, struct report *r, struct letter *bounce, ph_str
                 ph_id_text(bounce->l.qid, id));
     ph_spool_tie(w->spool, true);
     for (size_t i = 0; i < r->n; i++)
-        bounced(w, r->letter, r->which[i], r->rcpts[i].reply, r->rcpts[i].expired,
-                ph_buf_str(&text));
+        ended(w, r->letter, r->which[i], &r->rcpts[i], ph_buf_str(&text));
+    if (is_delay(r))
+        delay_told(w, r->letter);
     ph_buf_clear(&text);
     ph_buf_addf(&text, "report about %s", ph_id_text(r->letter->l.qid, id));
     trace_event(w, bounce, (struct ph_spool_event){.kind = EV_QUEUED, .note = ph_buf_str(&text)});
@@ -334,7 +429,7 @@ void report_checked(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     if (m->verdict == IPC_TEMP)
         return;
     int err = m->verdict == IPC_OK ? write_report(w, r, m->targets) : -PH_ENOENT;
-    if (err == -PH_ENOENT && r->postmaster) {
+    if (err == -PH_ENOENT && (r->postmaster || !is_failure(r))) {
         give_up(w, r);
     } else if (err == -PH_ENOENT) {
         r->postmaster = true;
@@ -350,8 +445,6 @@ void report_committed(struct work *w, struct report *r, bool ok)
         r->again_at = ph_wall_us() + AGAIN_US;
         return;
     }
-    for (size_t i = 0; i < r->n; i++)
-        r->letter->rcpts[r->which[i]].next_try = INT64_MAX; /* gone on disk */
     unlink_report(w, r);
     release(w, r);
 }

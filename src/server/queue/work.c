@@ -82,6 +82,7 @@ void work_wait(struct work *w, struct letter *l, uint32_t i, int64_t when, ph_st
 
 void work_done(struct work *w, struct letter *l, uint32_t i)
 {
+    l->rcpts[i].next_try = PH_SPOOL_HELD; /* the letter may stay in memory: not picked up again */
     if (ph_spool_done(w->spool, l->l.qid, l->rcpts[i].idx) < 0)
         ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu",
                (unsigned long long)l->l.qid);
@@ -294,7 +295,7 @@ static void defer(struct work *w, struct letter *l, uint32_t i, ph_str reply, in
     if (now - l->l.received >= work_lifetime(w)) {
         if (!*report)
             *report = report_new(w, l);
-        report_add(w, *report, i, reply, (ph_str){0}, true);
+        report_add(w, *report, i, &(struct ph_dsn_rcpt){.action = PH_DSN_EXPIRED, .reply = reply});
         return;
     }
     char note[64];
@@ -351,7 +352,8 @@ static void undelivered(struct work *w, struct job *job, int verdict, ph_str tex
     finish(w, job, SCHED_WELL, ph_wall_us());
     if (failures[k].final) {
         report = report_new(w, l);
-        report_add(w, report, i, ph_buf_str(&reply), (ph_str){0}, false);
+        report_add(w, report, i,
+                   &(struct ph_dsn_rcpt){.action = PH_DSN_FAILED, .reply = ph_buf_str(&reply)});
     } else {
         defer(w, l, i, ph_buf_str(&reply), 0, &report);
     }
@@ -382,18 +384,41 @@ void work_delivered(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     work_soon(w);
 }
 
+/* Its end is its report's, where success is to be reported. Letters of many recipients come in a
+ * row: they share a report. */
+static void landed(struct work *w, struct letter *l, uint32_t i, struct report **report)
+{
+    if (!report_is_wanted(l, i, PH_DSN_DELIVERED)) {
+        work_done(w, l, i);
+        return;
+    }
+    if (*report && report_of(*report) != l) {
+        report_send(w, *report);
+        *report = NULL;
+    }
+    if (!*report)
+        *report = report_new(w, l);
+    report_add(w, *report, i, &(struct ph_dsn_rcpt){.action = PH_DSN_DELIVERED});
+}
+
 void work_synced(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 {
     struct work *w = p->state;
     struct ipc_number req;
+    struct report *report = NULL;
     (void)from;
     while (ipc_each(number, &msg->SYNCED.reqs, &req)) {
         struct job *job = numbered(w, req.value);
         if (!job || job->state != JOB_LANDED)
             continue;
-        work_done(w, job->letter, job->which[0]);
+        struct letter *l = job->letter;
+        uint32_t i = job->which[0];
+        letter_hold(w, l);
         finish(w, job, SCHED_WELL, ph_wall_us());
+        landed(w, l, i, &report);
+        letter_drop(w, l);
     }
+    report_send(w, report);
 }
 
 /* ---- the relay's answers ------------------------------------------------------------------- */
@@ -428,11 +453,24 @@ static ph_str last_peer(ph_str events)
     return peer_host(peer);
 }
 
+/* Where the next server reports itself, it was told so; else success ends here (RFC 3461 5.2.2). */
+static void relayed(struct work *w, struct letter *l, uint32_t i, const struct ph_dsn_rcpt *of,
+                    bool told_it, struct report **report)
+{
+    if (told_it || !report_is_wanted(l, i, PH_DSN_RELAYED)) {
+        work_done(w, l, i);
+        return;
+    }
+    if (!*report)
+        *report = report_new(w, l);
+    report_add(w, *report, i, of);
+}
+
 /* Outcomes that are missing count as deferred: what the relay forgot is tried again. */
 static void outcomes(struct work *w, struct letter *l, const uint32_t *which, uint32_t n,
                      const struct ipc_RELAY_TRIED *m, int64_t held)
 {
-    struct report *report = NULL;
+    struct report *bad = NULL, *good = NULL;
     struct ipc_outcome o;
     ph_str rows = m->outcomes, mta = last_peer(m->events);
     struct ph_buf reply;
@@ -444,21 +482,26 @@ static void outcomes(struct work *w, struct letter *l, const uint32_t *which, ui
         told[o.index] = true;
         uint32_t i = which[o.index];
         reply_text(&reply, o.code, o.esc, o.text);
+        const struct ph_dsn_rcpt of = {.action =
+                                           o.fate == IPC_SENT ? PH_DSN_RELAYED : PH_DSN_FAILED,
+                                       .reply = ph_buf_str(&reply),
+                                       .mta = mta};
         if (o.fate == IPC_SENT) {
             w->count.relayed++;
-            work_done(w, l, i);
+            relayed(w, l, i, &of, o.dsn, &good);
         } else if (o.fate == IPC_REFUSED) {
-            if (!report)
-                report = report_new(w, l);
-            report_add(w, report, i, ph_buf_str(&reply), mta, false);
+            if (!bad)
+                bad = report_new(w, l);
+            report_add(w, bad, i, &of);
         } else {
-            defer(w, l, i, ph_buf_str(&reply), held, &report);
+            defer(w, l, i, ph_buf_str(&reply), held, &bad);
         }
     }
     for (uint32_t k = 0; k < n; k++)
         if (!told[k])
-            defer(w, l, which[k], PH_STR("the attempt ended without a result"), 0, &report);
-    report_send(w, report);
+            defer(w, l, which[k], PH_STR("the attempt ended without a result"), 0, &bad);
+    report_send(w, bad);
+    report_send(w, good);
     ph_buf_done(&reply);
 }
 

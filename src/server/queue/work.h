@@ -16,6 +16,7 @@
  */
 #ifndef PH_WORK_H
 #define PH_WORK_H
+#include "dsn.h"
 #include "proc.h"
 #include "queue.h"
 #include "sched.h"
@@ -34,8 +35,9 @@ enum {
     LOCAL_FLYING = 20000, /* deliveries not yet synced */
     FILL_PAGE = 256,      /* rows read from disk at a time */
     FILL_DESTS = 200,     /* destinations looked at in one turn */
-    LETTER_FLAG_POSTMASTER =
-        1 << 16 /* in `flags` on disk: our report to the postmaster; never reported on */
+    /* in `flags` on disk, above those of messages.def: */
+    LETTER_FLAG_POSTMASTER = 1 << 16, /* our report to the postmaster; never reported on */
+    LETTER_FLAG_DELAYED = 1 << 17     /* the sender was told that it waits */
 };
 
 enum job_state { JOB_READY, JOB_FLYING, JOB_LANDED, JOB_REPORTING };
@@ -164,11 +166,15 @@ void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 
 /* ---- report.c ---------------------------------------------------------------------------- */
-/* A recipient failed for good. All of one letter in one call chain share a report: begin, add...,
- * end. */
+/* What is told to the sender: failures, delays, and where it was asked for, success. All recipients
+ * of one letter in one call chain that came to the same share a report: new, add..., send. Those
+ * that nobody wants to hear of end at once. Of `of` only action, reply and mta are read. */
 struct report *report_new(struct work *w, struct letter *l);
-void report_add(struct work *w, struct report *r, uint32_t i, ph_str reply, ph_str mta,
-                bool expired);
+struct letter *report_of(const struct report *r);
+void report_add(struct work *w, struct report *r, uint32_t i, const struct ph_dsn_rcpt *of);
+bool report_is_wanted(const struct letter *l, uint32_t i, enum ph_dsn_action action);
+/* The letter waits for long: its sender is told, once. */
+void report_delay(struct work *w, struct letter *l);
 void report_send(struct work *w, struct report *r); /* NULL allowed */
 void report_checked(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void report_committed(struct work *w, struct report *r, bool ok);

@@ -69,7 +69,8 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
 {
     ph_smtp_server_defaults(o);
     o->hostname = intake_hostname(p);
-    o->smtputf8 = true; /* relay and reports carry it, or say 5.6.7 */
+    o->smtputf8 = true;   /* relay and reports carry it, or say 5.6.7 */
+    o->requiretls = true; /* the same, 5.7.10 and 5.7.30 */
     o->tls_available = p->tls_server != NULL;
     o->limits.message = (uint64_t)p->conf->max_message_size;
     o->limits.recipients = (unsigned)p->conf->max_recipients;

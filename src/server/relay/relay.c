@@ -2,6 +2,7 @@
 #include "relay.h"
 #include "file.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,8 +28,10 @@ static int take_rcpts(struct try *t, ph_str rows)
     if (!t->rcpts || !t->outcomes)
         return -PH_ENOMEM;
     for (size_t i = 0; ipc_each(rcpt, &rows, &row); i++) {
-        t->rcpts[i] = ph_arena_copy(t->arena, row.address);
-        if (!t->rcpts[i].p)
+        t->rcpts[i] = (struct rcpt){.address = ph_arena_copy(t->arena, row.address),
+                                    .original = ph_arena_copy(t->arena, row.original),
+                                    .notify = row.notify};
+        if (!t->rcpts[i].address.p || !t->rcpts[i].original.p)
             return -PH_ENOMEM;
     }
     return 0;
@@ -68,6 +71,7 @@ static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
     t->flags = m->flags;
     t->sender = ph_arena_copy(arena, m->sender);
     t->domain = ph_arena_copy(arena, m->domain);
+    t->envid = ph_arena_copy(arena, m->envid);
     ph_buf_init(&t->events, NULL, 262144);
     t->next = r->tries;
     t->at = &r->tries;
@@ -147,7 +151,7 @@ static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
     struct relay *r = p->state;
     const struct ipc_RELAY_TRY *m = &msg->RELAY_TRY;
     struct try *t = new_try(r, m);
-    int err = t && t->sender.p && t->domain.p ? take_rcpts(t, m->rcpts) : -PH_ENOMEM;
+    int err = t && t->sender.p && t->domain.p && t->envid.p ? take_rcpts(t, m->rcpts) : -PH_ENOMEM;
     if (!err)
         err = take_body(t, m, &msg->fd);
     if (!err) {
@@ -195,27 +199,23 @@ static int setup(struct proc *p, struct ph_error *reterr)
     int err = configure(&r, reterr);
     if (err < 0)
         return err;
-    r.tls = ph_tls_client_ctx(r.policy == RELAY_VERIFY ? PH_TLS_VERIFY_FULL : PH_TLS_VERIFY_NONE,
-                              NULL, reterr);
+    char ca[RELAY_PATH];
+    snprintf(ca, sizeof ca, "%.*s", PH_FMT(p->conf->relay_ca));
+    /* Whether a certificate must be good is decided by letter, after the handshake. */
+    r.tls = ph_tls_client_ctx(PH_TLS_VERIFY_NONE, ca[0] ? ca : NULL, reterr);
+    if (r.tls && !ca[0])
+        ph_tls_load_authorities(r.tls);
     return r.tls ? 0 : -PH_ETLS;
 }
 
-/* Connections made under other rules end. TLS verification needs files, and so a restart of this
- * process; everything else is taken at once.
- */
+/* Connections made under other rules end. */
 static void reload(struct proc *p)
 {
     struct relay *r = p->state;
     struct ph_error err = {0};
-    bool verified = r->policy == RELAY_VERIFY;
     session_close_idle(r);
     if (configure(r, &err) < 0)
         ph_log(PH_LOG_ERROR, (ph_str){0}, "settings", "error=%s", err.text);
-    if (verified != (r->policy == RELAY_VERIFY)) {
-        r->policy = verified ? RELAY_VERIFY : RELAY_ENCRYPT;
-        ph_log(PH_LOG_WARN, (ph_str){0}, "settings", "relay_tls=%s",
-               "a change to or from verify needs a restart");
-    }
 }
 
 static void peer_down(struct proc *p, int role, unsigned instance)

@@ -31,7 +31,9 @@ enum {
     RELAY_PACE = 64, /* a millisecond more for so many octets of it */
     RELAY_TRY_BYTES = 4 * 1024 * 1024,
     RELAY_EVENT_BYTES = 240 * 1024,
-    RELAY_RCPTS = 1000
+    RELAY_RCPTS = 1000,
+    RELAY_UNSAFE = 550, /* our code for a server without the TLS that a letter asks for */
+    RELAY_PATH = 4097
 };
 
 enum relay_policy { RELAY_MAY, RELAY_ENCRYPT, RELAY_VERIFY };
@@ -44,6 +46,12 @@ struct outcome {
     uint8_t fate;
     uint32_t code;
     ph_str esc, text; /* in the try's arena */
+    bool dsn;         /* the server takes over the reports that are wanted */
+};
+
+struct rcpt {
+    ph_str address, original; /* original: ORCPT, "rfc822;..." */
+    unsigned notify;          /* enum ipc_notify */
 };
 
 struct host {
@@ -65,7 +73,8 @@ try {
     struct relay *relay;
     struct ph_arena *arena;
     uint64_t req, qid;
-    ph_str sender, domain, *rcpts;
+    ph_str sender, domain, envid;
+    struct rcpt *rcpts;
     struct outcome *outcomes;
     size_t n;
     uint32_t flags;

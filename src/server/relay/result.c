@@ -85,6 +85,7 @@ void result_send(struct try *t)
                                   .fate = o->known ? o->fate : IPC_DEFERRED,
                                   .code = o->code,
                                   .esc = o->esc,
+                                  .dsn = o->dsn,
                                   .text = o->known ? o->text
                                                    : PH_STR("the attempt ended without a result")};
         r->sent += row.fate == IPC_SENT;

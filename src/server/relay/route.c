@@ -24,9 +24,12 @@ static void refuse(struct try *t, uint32_t code, const char *esc, const char *te
     result_send(t);
 }
 
+/* None of the servers took it. Waiting helps, unless the letter asks for what they do not have (RFC
+ * 8689 4.2.1). */
 static void defer_all(struct try *t)
 {
-    result_rest(t, IPC_DEFERRED, t->last_code, t->last_esc,
+    bool never = t->flags & IPC_REQUIRETLS && t->last_code == RELAY_UNSAFE;
+    result_rest(t, never ? IPC_REFUSED : IPC_DEFERRED, t->last_code, t->last_esc,
                 t->last_text.n ? t->last_text : PH_STR("no server could be reached"));
     result_send(t);
 }

@@ -32,6 +32,7 @@ struct session {
     bool smart;    /* to the smarthost: it takes everyone's */
     char peer[PEER_TEXT];
     char tls[80];
+    bool verified; /* its certificate is good, and of the name that was meant */
     unsigned letters;
     bool spoke; /* the server answered something about this letter */
     bool accepted[RELAY_RCPTS];
@@ -101,12 +102,19 @@ static struct ipc_event event_of(const struct session *s, int kind, uint32_t cod
                               .note = note};
 }
 
+/* What this letter needs: the setting, unless its sender wants more or less (RFC 8689). */
+static enum relay_policy policy_of(const struct session *s)
+{
+    return s->t->flags & IPC_REQUIRETLS     ? RELAY_VERIFY
+           : s->t->flags & IPC_TLS_OPTIONAL ? RELAY_MAY
+                                            : s->relay->policy;
+}
+
 /* This server is not the one: the try goes on with the next address. */
 static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text, bool tls_failed)
 {
     struct try *t = s->t;
-    struct relay *r = s->relay;
-    bool plain = tls_failed && r->policy == RELAY_MAY && !t->plain;
+    bool plain = tls_failed && policy_of(s) == RELAY_MAY && !t->plain;
     result_event(t, event_of(s, EV_TRIED, code, text,
                              plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
     result_failed(t, code, esc, text);
@@ -217,7 +225,7 @@ static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
     }
     struct ipc_event ev =
         event_of(s, EV_TRIED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
-    ev.rcpt = t->rcpts[i];
+    ev.rcpt = t->rcpts[i].address;
     result_event(t, ev);
     result_rcpt(t, i, fate_of_rcpt(&e->reply), (uint32_t)e->reply.code, e->reply.esc,
                 e->reply.text);
@@ -250,9 +258,10 @@ static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
             continue;
         struct ipc_event ev =
             event_of(s, EV_RELAYED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
-        ev.rcpt = t->rcpts[i];
+        ev.rcpt = t->rcpts[i].address;
         result_event(t, ev);
         result_rcpt(t, i, IPC_SENT, (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
+        t->outcomes[i].dsn = ph_smtp_client_has(s->c, PH_STR("DSN"), NULL);
     }
     letter_done(s);
 }
@@ -293,8 +302,8 @@ static bool wants_utf8(const struct session *s, const struct try *t)
 {
     bool wants = t->flags & IPC_SMTPUTF8, has = ph_smtp_client_has(s->c, PH_STR("SMTPUTF8"), NULL);
     for (size_t i = 0; has && i < t->n; i++)
-        for (size_t k = 0; k < t->rcpts[i].n; k++)
-            wants |= (t->rcpts[i].p[k] & 0x80) != 0;
+        for (size_t k = 0; k < t->rcpts[i].address.n; k++)
+            wants |= (t->rcpts[i].address.p[k] & 0x80) != 0;
     return wants;
 }
 
@@ -306,6 +315,11 @@ static void next_letter(struct session *s, struct try *t)
     struct ph_smtp_params params = {.body =
                                         t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
                                     .smtputf8 = wants_utf8(s, t),
+                                    .requiretls = (t->flags & IPC_REQUIRETLS) != 0,
+                                    .ret = t->flags & IPC_RET_FULL   ? PH_SMTP_RET_FULL
+                                           : t->flags & IPC_RET_HDRS ? PH_SMTP_RET_HDRS
+                                                                     : PH_SMTP_RET_UNSAID,
+                                    .envid = t->envid,
                                     .size = t->body.n};
     s->t = t;
     t->session = s;
@@ -323,7 +337,9 @@ static void next_letter(struct session *s, struct try *t)
     }
     size_t said = 0;
     for (size_t i = 0; i < t->n; i++) {
-        err = ph_smtp_client_rcpt(s->c, t->rcpts[i]);
+        const struct ph_smtp_params wanted = {.notify = t->rcpts[i].notify,
+                                              .orcpt = t->rcpts[i].original};
+        err = ph_smtp_client_rcpt(s->c, t->rcpts[i].address, &wanted);
         if (err == 0)
             s->index[said++] = (uint16_t)i;
         else
@@ -337,16 +353,23 @@ static void next_letter(struct session *s, struct try *t)
     ph_pump_kick(s->pump);
 }
 
-static bool is_idle_for(const struct session *s, ph_str domain)
+/* RFC 8689 4.2.1: only to who is proven to be meant, and keeps the promise. */
+static bool may_take(const struct session *s, const struct try *t)
 {
-    return s->phase == IDLE && (s->smart || ph_str_ieq(s->domain, domain));
+    return !(t->flags & IPC_REQUIRETLS) ||
+           (s->verified && ph_smtp_client_has(s->c, PH_STR("REQUIRETLS"), NULL));
+}
+
+static bool is_idle_for(const struct session *s, const struct try *t)
+{
+    return s->phase == IDLE && (s->smart || ph_str_ieq(s->domain, t->domain)) && may_take(s, t);
 }
 
 bool session_reuse(struct try *t)
 {
     struct relay *r = t->relay;
     for (struct session *s = r->sessions; s; s = s->next) {
-        if (!is_idle_for(s, t->domain))
+        if (!is_idle_for(s, t))
             continue;
         r->reused++;
         next_letter(s, t);
@@ -361,7 +384,9 @@ void session_serve_queued(struct relay *r)
         next = s->next;
         struct try *t =
             s->phase == IDLE ? relay_queued_for(r, s->smart ? (ph_str){0} : s->domain) : NULL;
-        if (t) {
+        if (t && !may_take(s, t)) {
+            route_start(t);
+        } else if (t) {
             r->reused++;
             next_letter(s, t);
         } else if (s->phase == IDLE && relay_is_full(r)) {
@@ -372,9 +397,21 @@ void session_serve_queued(struct relay *r)
 
 /* ---- the beginning of a connection ---------------------------------------------------------- */
 
+/* This server has not the TLS that the setting or the letter asks for. */
+static void unsafe(struct session *s, const char *detail, const char *text)
+{
+    bool letter = s->t->flags & IPC_REQUIRETLS;
+    char esc[16];
+    snprintf(esc, sizeof esc, "%c.7.%s", letter ? '5' : '4', detail);
+    fail_host(s, letter ? RELAY_UNSAFE : 0, ph_str_c(esc), ph_str_c(text), false);
+}
+
 static void ready(struct session *s)
 {
-    next_letter(s, s->t);
+    if (may_take(s, s->t))
+        next_letter(s, s->t);
+    else
+        unsafe(s, "30", "the letter asks for REQUIRETLS, which the server does not offer");
 }
 
 static void refused(struct session *s, const struct ph_smtp_reply *reply)
@@ -384,7 +421,6 @@ static void refused(struct session *s, const struct ph_smtp_reply *reply)
 
 static void on_hello(struct session *s, const struct ph_smtp_reply *reply)
 {
-    struct relay *r = s->relay;
     if (reply->code >= 300) {
         refused(s, reply);
         return;
@@ -394,9 +430,9 @@ static void on_hello(struct session *s, const struct ph_smtp_reply *reply)
         s->phase = STARTTLS;
         return;
     }
-    if (!s->tls[0] && r->policy != RELAY_MAY) {
-        fail_host(s, 0, PH_STR("4.7.10"),
-                  PH_STR("relay_tls asks for TLS, which the server does not offer"), false);
+    if (!s->tls[0] && policy_of(s) != RELAY_MAY) {
+        unsafe(s, "10",
+               "TLS is asked for, by relay_tls or the letter; the server does not offer it");
         return;
     }
     ready(s);
@@ -406,7 +442,7 @@ static void on_starttls(struct session *s, const struct ph_smtp_reply *reply)
 {
     if (reply->code == 220)
         s->phase = SECURING;
-    else if (s->relay->policy == RELAY_MAY)
+    else if (policy_of(s) == RELAY_MAY)
         ready(s);
     else
         refused(s, reply);
@@ -416,6 +452,11 @@ static void secured(void *ctx, const struct ph_tls_info *info)
 {
     struct session *s = ctx;
     snprintf(s->tls, sizeof s->tls, "%s %s", info->version, info->cipher);
+    s->verified = info->verified;
+    if (!s->verified && policy_of(s) == RELAY_VERIFY) {
+        unsafe(s, "5", info->why);
+        return;
+    }
     ph_smtp_client_tls_started(s->c);
     s->phase = HELLO;
     if (ph_smtp_client_hello(s->c, s->relay->p->conf->hostname) < 0)

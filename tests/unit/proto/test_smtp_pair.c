@@ -34,9 +34,9 @@ static void letter(struct pair *p)
 {
     struct ph_smtp_params params = {.body = PH_SMTP_8BITMIME, .size = p->body.n};
     assert_int_equal(ph_smtp_client_mail(p->c, PH_STR("a@b.test"), &params), 0);
-    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("\"one\"@b.test")), 0);
-    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("nobody@b.test")), 0);
-    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("two@b.test")), 0);
+    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("\"one\"@b.test"), NULL), 0);
+    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("nobody@b.test"), NULL), 0);
+    assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("two@b.test"), NULL), 0);
     assert_int_equal(ph_smtp_client_data(p->c), 0);
     p->letters++;
     p->told = 0;
@@ -288,7 +288,7 @@ static void ask_letter(struct ph_smtp_client *c)
 {
     struct ph_smtp_params params = {.size = 2};
     assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test"), &params), 0);
-    assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("c@d.test")), 0);
+    assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("c@d.test"), NULL), 0);
     assert_int_equal(ph_smtp_client_data(c), 0);
     assert_int_equal(ph_smtp_client_quit(c), 0);
 }
@@ -364,7 +364,7 @@ static void refusals(void **state)
     ph_buf_init(&events, NULL, 10000);
     assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test>\r\nRCPT TO:<x@y.test"), NULL),
                      -PH_EINVAL);
-    assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("")), -PH_EINVAL);
+    assert_int_equal(ph_smtp_client_rcpt(c, PH_STR(""), NULL), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_hello(c, PH_STR("a\nb")), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_command(c, PH_STR("NOOP\r\nQUIT")), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_mail(c, PH_STR("\xc3\xa4@b.test"), NULL), -PH_ENOTIMPL);
@@ -459,7 +459,7 @@ static void whole_session(struct ph_smtp_client *c)
                 failed += ph_smtp_client_login(c, PH_STR("u"), PH_STR("p"));
             if (kind == PH_SMTP_C_AUTH) {
                 failed += ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL);
-                failed += ph_smtp_client_rcpt(c, PH_STR("a@b.test"));
+                failed += ph_smtp_client_rcpt(c, PH_STR("a@b.test"), NULL);
                 failed += ph_smtp_client_data(c);
                 failed += ph_smtp_client_quit(c);
             }

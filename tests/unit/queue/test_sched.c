@@ -1,6 +1,4 @@
-/* The schedule: properties that hold for any order of events, told by random ones. And the text of
- * reports. */
-#include "bounce.h"
+/* The schedule: properties that hold for any order of events, told by random ones. */
 #include "sched.h"
 
 #include <setjmp.h>
@@ -148,116 +146,14 @@ static void memory_is_bounded(void **state)
     ph_sched_free(s);
 }
 
-/* ---- reports ----------------------------------------------------------------------------- */
-
-static void statuses(void **state)
-{
-    static const struct {
-        const char *reply;
-        bool expired;
-        const char *status;
-    } rows[] = {{"550 5.1.1 no", false, "5.1.1"},
-                {"550 no such user", false, "5.0.0"},
-                {"450 later", false, "4.0.0"},
-                {"450 4.2.0 grey", true, "4.2.0"},
-                {"nobody answered", true, "4.4.7"},
-                {"", false, "5.0.0"},
-                {"550 5.1.1.1 odd", false, "5.0.0"},
-                {"552 5.3.4", false, "5.3.4"},
-                {"55", false, "5.0.0"},
-                {"550 5.1234567890 x", false, "5.0.0"}};
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_true(ph_str_eq(ph_bounce_status(ph_str_c(rows[i].reply), rows[i].expired),
-                              ph_str_c(rows[i].status)));
-}
-
-static void reports_cannot_be_broken_by_what_they_hold(void **state)
-{
-    static const char *const letters[] = {"Subject: x\r\n\r\nbody", "", "no end",
-                                          "Subject: \xff\xfe\r\n\r\n", "\r\n\r\n"};
-    (void)state;
-    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
-        struct ph_bounce_rcpt r[2] = {
-            {.address = PH_STR("b@b.test\r\nX: y"),
-             .reply = PH_STR("550 5.1.1 a\r\n--=_\r\nb\nc"),
-             .mta = PH_STR("mx\r\n.b")},
-            {.address = PH_STR("c@b.test"), .reply = PH_STR("451 \x01\x02"), .expired = true}};
-        struct ph_bounce b = {.hostname = PH_STR("mx.a.test"),
-                              .id = PH_STR("1k0wefw9are"),
-                              .to = PH_STR("a@a.test"),
-                              .letter_id = PH_STR("1k0wefw9arf"),
-                              .letter = ph_str_c(letters[i]),
-                              .rcpts = r,
-                              .n = 2,
-                              .for_postmaster = i % 2};
-        struct ph_buf out;
-        uint32_t skip;
-        ph_str id;
-        ph_buf_init(&out, NULL, 1 << 20);
-        assert_int_equal(ph_bounce_write(&b, &out, &skip, &id), 0);
-        ph_str m = ph_buf_str(&out);
-        assert_true(ph_str_eq(ph_str_sub(m, 0, skip), PH_STR("Return-Path: <>\r\n")));
-        assert_true(ph_str_eq(id, PH_STR("<1k0wefw9are@mx.a.test>")));
-        assert_int_equal(ph_str_find(m, PH_STR("\r\nX: y")), PH_NPOS);
-        for (size_t k = 0; k < m.n; k++)
-            assert_true((m.p[k] == '\n') == (k > 0 && m.p[k - 1] == '\r'));
-        ph_buf_done(&out);
-        ph_buf_init(&out, NULL, 500); /* no room */
-        assert_true(ph_bounce_write(&b, &out, &skip, &id) < 0);
-        ph_buf_done(&out);
-    }
-}
-
-/* Five hundred of the longest addresses with the longest replies: what the queue can hold, and
- * everyone counted. */
-static void reports_have_an_end(void **state)
-{
-    static struct ph_bounce_rcpt r[500];
-    static char address[1000], reply[2048], more[64];
-    (void)state;
-    memset(address, 'a', sizeof address);
-    memset(reply, '5', sizeof reply);
-    for (size_t i = 0; i < sizeof reply; i += 100)
-        reply[i] = '\n';
-    for (size_t i = 0; i < 500; i++)
-        r[i] = (struct ph_bounce_rcpt){.address = {address, sizeof address},
-                                       .original = {address, sizeof address},
-                                       .reply = {reply, sizeof reply},
-                                       .mta = PH_STR("mx.b.test"),
-                                       .last_try = 1};
-    struct ph_bounce b = {.hostname = PH_STR("mx.a.test"),
-                          .id = PH_STR("1k0wefw9are"),
-                          .to = PH_STR("a@a.test"),
-                          .letter_id = PH_STR("1k0wefw9arf"),
-                          .rcpts = r,
-                          .n = 500};
-    struct ph_buf out;
-    uint32_t skip;
-    ph_str id;
-    ph_buf_init(&out, NULL, 1 << 20);
-    assert_int_equal(ph_bounce_write(&b, &out, &skip, &id), 0);
-    ph_str rest = ph_buf_str(&out);
-    size_t told = 0;
-    for (size_t at; (at = ph_str_find(rest, PH_STR("Final-Recipient:"))) != PH_NPOS; told++)
-        rest = ph_str_skip(rest, at + 1);
-    snprintf(more, sizeof more, "and to %zu more.", 500 - told);
-    assert_int_not_equal(told, 0);
-    assert_int_not_equal(ph_str_find(ph_buf_str(&out), ph_str_c(more)), PH_NPOS);
-    ph_buf_done(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backoff_grows_within_bounds),
-        cmocka_unit_test(reports_have_an_end),
         cmocka_unit_test(turns_are_taken),
         cmocka_unit_test(silence_holds),
         cmocka_unit_test(clocks_jump),
         cmocka_unit_test(memory_is_bounded),
-        cmocka_unit_test(statuses),
-        cmocka_unit_test(reports_cannot_be_broken_by_what_they_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
