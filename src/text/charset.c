@@ -1,136 +1,20 @@
 /*
- * Charsets to UTF-8. UTF-8, ASCII and the two Western sets are done here; the rest goes to the C
- * library's iconv, under the names that mail really uses. Only names in the table reach iconv, so
- * a sandboxed process that has called ph_charset_preload never opens a file for one.
+ * Charsets to UTF-8. UTF-8, ASCII and the Western sets are done here; the rest goes to the C
+ * library's iconv. Only names in charsets.def reach iconv, so a sandboxed process that has called
+ * ph_charset_preload never opens a file for one.
+ *
+ * Labels are often wrong. One is overruled only where the bytes leave no doubt: a UTF-8 mark, valid
+ * UTF-8 sequences, escape sequences of ISO 2022, a UTF-16 mark with zeros, no zeros in UTF-16,
+ * 8-bit bytes in a 7-bit set.
  */
 #include <posthouse/text.h>
 
 #include <errno.h>
 #include <iconv.h>
+#include <string.h>
 
 #include "charset.h"
 #include "utf8.h"
-
-enum { NAME_MOST = 40 };
-
-/* Columns: name as mail has it (lower case), what to read it as; "" UTF-8 or a guess, "1252"
- * the Western set, "HZ" what is done here too. Several labels are read as their superset, as every
- * reader does. */
-static const struct {
-    ph_str label;
-    const char *name;
-} charsets[] = {
-    {PH_STR_INIT("utf-8"), ""},
-    {PH_STR_INIT("us-ascii"), ""},
-    {PH_STR_INIT("ansi_x3.4-1968"), ""},
-    {PH_STR_INIT("ascii"), ""},
-    {PH_STR_INIT("utf8"), ""},
-    {PH_STR_INIT("unicode-1-1-utf-8"), ""},
-    {PH_STR_INIT("utf-8-mac"), ""},
-    {PH_STR_INIT("unknown-8bit"), ""},
-    {PH_STR_INIT("x-unknown"), ""},
-    {PH_STR_INIT("default"), ""},
-    {PH_STR_INIT("cp1252"), "1252"},
-    {PH_STR_INIT("iso-8859-1"), "1252"},
-    {PH_STR_INIT("iso8859-1"), "1252"},
-    {PH_STR_INIT("iso_8859-1"), "1252"},
-    {PH_STR_INIT("latin1"), "1252"},
-    {PH_STR_INIT("windows-1252"), "1252"},
-    {PH_STR_INIT("windows1252"), "1252"},
-    {PH_STR_INIT("x-ansi"), "1252"},
-    {PH_STR_INIT("big5"), "BIG5-HKSCS"},
-    {PH_STR_INIT("big5-hkscs"), "BIG5-HKSCS"},
-    {PH_STR_INIT("chinesebig5"), "BIG5-HKSCS"},
-    {PH_STR_INIT("cn-big5"), "BIG5-HKSCS"},
-    {PH_STR_INIT("cp1250"), "CP1250"},
-    {PH_STR_INIT("cp1251"), "CP1251"},
-    {PH_STR_INIT("cp437"), "CP437"},
-    {PH_STR_INIT("cp-850"), "CP850"},
-    {PH_STR_INIT("cp850"), "CP850"},
-    {PH_STR_INIT("cp866"), "CP866"},
-    {PH_STR_INIT("ibm850"), "CP850"},
-    {PH_STR_INIT("ibm437"), "CP437"},
-    {PH_STR_INIT("cp932"), "CP932"},
-    {PH_STR_INIT("cp936"), "GB18030"},
-    {PH_STR_INIT("cp949"), "UHC"},
-    {PH_STR_INIT("cp950"), "BIG5-HKSCS"},
-    {PH_STR_INIT("euc-cn"), "GB18030"},
-    {PH_STR_INIT("euc-jp"), "EUC-JP-MS"},
-    {PH_STR_INIT("eucjp"), "EUC-JP-MS"},
-    {PH_STR_INIT("x-euc-jp"), "EUC-JP-MS"},
-    {PH_STR_INIT("euc-kr"), "UHC"},
-    {PH_STR_INIT("euc-tw"), "EUC-TW"},
-    {PH_STR_INIT("gb18030"), "GB18030"},
-    {PH_STR_INIT("gb2312"), "GB18030"},
-    {PH_STR_INIT("gb2312-80"), "GB18030"},
-    {PH_STR_INIT("gb_2312-80"), "GB18030"},
-    {PH_STR_INIT("chinesegb2312"), "GB18030"},
-    {PH_STR_INIT("gbk"), "GB18030"},
-    {PH_STR_INIT("x-gbk"), "GB18030"},
-    {PH_STR_INIT("hz-gb-2312"), "HZ"},
-    {PH_STR_INIT("iso-2022-cn"), "ISO-2022-CN"},
-    {PH_STR_INIT("iso-2022-jp"), "ISO-2022-JP-3"},
-    {PH_STR_INIT("iso-2022-jp-1"), "ISO-2022-JP-2"},
-    {PH_STR_INIT("iso-2022-jp-2"), "ISO-2022-JP-2"},
-    {PH_STR_INIT("iso-2022-jp-3"), "ISO-2022-JP-3"},
-    {PH_STR_INIT("iso-2022-jp-ms"), "ISO-2022-JP-3"},
-    {PH_STR_INIT("iso-2022-kr"), "ISO-2022-KR"},
-    {PH_STR_INIT("iso-8859-2"), "ISO-8859-2"},
-    {PH_STR_INIT("latin2"), "ISO-8859-2"},
-    {PH_STR_INIT("iso-8859-3"), "ISO-8859-3"},
-    {PH_STR_INIT("iso-8859-4"), "ISO-8859-4"},
-    {PH_STR_INIT("iso-8859-5"), "ISO-8859-5"},
-    {PH_STR_INIT("iso-8859-6"), "ISO-8859-6"},
-    {PH_STR_INIT("iso-8859-7"), "ISO-8859-7"},
-    {PH_STR_INIT("iso-8859-8"), "ISO-8859-8"},
-    {PH_STR_INIT("iso-8859-8-i"), "ISO-8859-8"},
-    {PH_STR_INIT("iso-8859-9"), "ISO-8859-9"},
-    {PH_STR_INIT("iso-8859-10"), "ISO-8859-10"},
-    {PH_STR_INIT("iso-8859-11"), "TIS-620"},
-    {PH_STR_INIT("iso-8859-13"), "ISO-8859-13"},
-    {PH_STR_INIT("iso-8859-14"), "ISO-8859-14"},
-    {PH_STR_INIT("iso-8859-15"), "ISO-8859-15"},
-    {PH_STR_INIT("latin-9"), "ISO-8859-15"},
-    {PH_STR_INIT("latin9"), "ISO-8859-15"},
-    {PH_STR_INIT("iso-8859-16"), "ISO-8859-16"},
-    {PH_STR_INIT("koi8-r"), "KOI8-R"},
-    {PH_STR_INIT("koi8r"), "KOI8-R"},
-    {PH_STR_INIT("koi8-u"), "KOI8-U"},
-    {PH_STR_INIT("ks_c_5601-1987"), "UHC"},
-    {PH_STR_INIT("ks_c_5601"), "UHC"},
-    {PH_STR_INIT("ksc5601"), "UHC"},
-    {PH_STR_INIT("ksc_5601"), "UHC"},
-    {PH_STR_INIT("windows-949"), "UHC"},
-    {PH_STR_INIT("macintosh"), "MACINTOSH"},
-    {PH_STR_INIT("x-mac-roman"), "MACINTOSH"},
-    {PH_STR_INIT("x-mac-cyrillic"), "MAC-CYRILLIC"},
-    {PH_STR_INIT("ms_kanji"), "CP932"},
-    {PH_STR_INIT("shift-jis"), "CP932"},
-    {PH_STR_INIT("shift_jis"), "CP932"},
-    {PH_STR_INIT("sjis"), "CP932"},
-    {PH_STR_INIT("x-sjis"), "CP932"},
-    {PH_STR_INIT("windows-31j"), "CP932"},
-    {PH_STR_INIT("tis-620"), "TIS-620"},
-    {PH_STR_INIT("windows-874"), "CP874"},
-    {PH_STR_INIT("unicode-1-1-utf-7"), "UTF-7"},
-    {PH_STR_INIT("utf-7"), "UTF-7"},
-    {PH_STR_INIT("x-unicode-2-0-utf-7"), "UTF-7"},
-    {PH_STR_INIT("utf-16"), "UTF-16"},
-    {PH_STR_INIT("utf-16be"), "UTF-16BE"},
-    {PH_STR_INIT("utf-16le"), "UTF-16LE"},
-    {PH_STR_INIT("utf-32"), "UTF-32"},
-    {PH_STR_INIT("viscii"), "VISCII"},
-    {PH_STR_INIT("windows-1250"), "CP1250"},
-    {PH_STR_INIT("windows-1251"), "CP1251"},
-    {PH_STR_INIT("windows-1253"), "CP1253"},
-    {PH_STR_INIT("windows-1254"), "CP1254"},
-    {PH_STR_INIT("windows-1255"), "CP1255"},
-    {PH_STR_INIT("windows-1256"), "CP1256"},
-    {PH_STR_INIT("windows-1257"), "CP1257"},
-    {PH_STR_INIT("windows-1258"), "CP1258"},
-};
-
-enum { CHARSETS = sizeof charsets / sizeof charsets[0] };
 
 /* 0x80..0x9f of windows-1252; 0 is not assigned and read as the C1 control of Latin-1. */
 static const uint16_t western[32] = {
@@ -151,21 +35,6 @@ static void add_western(struct ph_buf *out, ph_str in)
             ph_utf8_add(out, c < 0xa0 && western[c - 0x80] ? western[c - 0x80] : c);
         }
     }
-}
-
-const char *ph__charset_name(ph_str label)
-{
-    label = ph_str_trim(label);
-    while (label.n && (label.p[0] == '"' || label.p[0] == '\''))
-        label = ph_str_skip(label, 1);
-    while (label.n && (label.p[label.n - 1] == '"' || label.p[label.n - 1] == '\''))
-        label.n--;
-    if (label.n == 0 || label.n > NAME_MOST)
-        return "";
-    for (size_t i = 0; i < CHARSETS; i++)
-        if (label.n == charsets[i].label.n && ph_str_ieq(label, charsets[i].label))
-            return charsets[i].name;
-    return NULL;
 }
 
 /* Turns what iconv understands of `in` into UTF-8; a byte that it does not becomes U+FFFD. The
@@ -229,62 +98,134 @@ static int decode_hz(ph_str in, struct ph_buf *out)
     return rc;
 }
 
-static int guessed(ph_str in, struct ph_buf *out)
-{
-    if (ph_utf8_is_valid(in))
-        ph_buf_add(out, in);
-    else
-        add_western(out, in);
-    return ph_buf_err(out);
-}
-
 /* An explicit UTF-8 label with a few bad bytes is UTF-8 with a few bad bytes. */
-static int labelled_utf8(ph_str in, struct ph_buf *out)
+static int as_utf8(ph_str in, struct ph_buf *out)
 {
-    size_t good = ph_utf8_valid(in);
-    if (good == in.n) {
-        ph_buf_add(out, in);
-        return ph_buf_err(out);
-    }
     size_t bad = ph_utf8_add_repaired(out, in);
     int err = ph_buf_err(out);
     return err ? err : bad > INT32_MAX ? INT32_MAX : (int)bad;
 }
 
-int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
+static int as_western(ph_str in, struct ph_buf *out)
 {
-    const char *name = ph__charset_name(charset);
-    if (!name || !name[0])
-        return ph_str_has_iprefix(ph_str_trim(charset), PH_STR("utf")) ? labelled_utf8(in, out)
-                                                                       : guessed(in, out);
-    if (name[0] == '1') {
-        /* certain repair: multibyte UTF-8 sequences do not occur by chance in Western text */
-        if (!ph_ascii_only(in) && ph_utf8_is_valid(in))
-            ph_buf_add(out, in);
-        else
-            add_western(out, in);
-        return ph_buf_err(out);
-    }
-    if (name[0] == 'H')
-        return decode_hz(in, out);
-    /* certain repair: 7-bit Japanese never has bytes above 127 without an escape */
-    if (ph_str_has_prefix(ph_str_c(name), PH_STR("ISO-2022-JP")) && !ph_ascii_only(in) &&
-        ph_str_chr(in, '\033') == PH_NPOS)
-        name = "EUC-JP-MS";
+    add_western(out, in);
+    return ph_buf_err(out);
+}
+
+static int as_named(const char *name, ph_str in, struct ph_buf *out)
+{
     iconv_t cd = iconv_open("UTF-8", name);
     if (cd == (iconv_t)-1)
-        return errno == ENOMEM ? -PH_ENOMEM : guessed(in, out);
+        return errno == ENOMEM ? -PH_ENOMEM : as_western(in, out);
     int rc = through_iconv(cd, in, out);
     iconv_close(cd);
     return rc;
 }
 
-void ph_charset_preload(void)
+/* ---- labels that are certainly wrong ---- */
+
+static bool has_nul(ph_str in)
 {
-    /* An open descriptor keeps its module loaded; process-wide and never closed, on purpose. */
-    static iconv_t open_ones[CHARSETS];
-    for (size_t i = 0; i < CHARSETS; i++)
-        if (!open_ones[i] && charsets[i].name[0] && charsets[i].name[0] != '1' &&
-            charsets[i].name[0] != 'H')
-            open_ones[i] = iconv_open("UTF-8", charsets[i].name);
+    return ph_str_chr(in, 0) != PH_NPOS;
+}
+
+/* The set that escape sequences in a 7-bit text name (RFC 1468, 1557); NULL when there are none:
+ * ESC does not stand in a text for anything else. */
+static const char *shifted(ph_str in)
+{
+    if (ph_str_chr(in, '\033') == PH_NPOS)
+        return NULL;
+    if (ph_str_find(in, PH_STR("\033$)C")) != PH_NPOS)
+        return "ISO-2022-KR";
+    bool japanese = ph_str_find(in, PH_STR("\033$B")) != PH_NPOS ||
+                    ph_str_find(in, PH_STR("\033$@")) != PH_NPOS;
+    return japanese ? "ISO-2022-JP-3" : NULL;
+}
+
+/* UTF-16 without a mark is big-endian (RFC 2781 4.3), unless its zeros tell otherwise. */
+static const char *byte_order(ph_str in)
+{
+    size_t zeros[2] = {0, 0};
+    if (ph_str_has_prefix(in, PH_STR("\xff\xfe")) || ph_str_has_prefix(in, PH_STR("\xfe\xff")))
+        return "UTF-16";
+    for (size_t i = 0; i < in.n; i++)
+        zeros[i % 2] += in.p[i] == 0;
+    return zeros[1] > zeros[0] ? "UTF-16LE" : "UTF-16BE";
+}
+
+static bool is_marked_utf16(ph_str in)
+{
+    return in.n % 2 == 0 && has_nul(in) && strcmp(byte_order(in), "UTF-16") == 0;
+}
+
+/* Reads with `first`; where that leaves bytes unread and `second` leaves none, with `second`. */
+static int first_that_fits(const char *first, const char *second, ph_str in, struct ph_buf *out)
+{
+    size_t from = out->n;
+    int bad = as_named(first, in, out);
+    if (bad <= 0)
+        return bad;
+    size_t end = out->n;
+    int worse = second ? as_named(second, in, out) : ph_utf8_is_valid(in) ? as_utf8(in, out) : bad;
+    if (worse < 0)
+        return worse;
+    if (worse == 0 && out->n > end)
+        memmove(out->p + from, out->p + end, out->n - end);
+    out->n = worse == 0 ? from + (out->n - end) : end;
+    return worse == 0 ? 0 : bad;
+}
+
+/* Valid UTF-8 that is not only ASCII. In the sets of other scripts a short text may look so by
+ * chance (the Ukrainian "No" in windows-1251 is CD B3, the Chinese for "Unicom" in GB2312 C1 AA CD
+ * A8), but not many characters in a row. */
+static bool is_certainly_utf8(enum ph__charset_kind kind, ph_str in)
+{
+    static const size_t enough[] = {[PH__CHARSET_SINGLE] = 4, [PH__CHARSET_MULTI] = 8};
+    size_t chars = 0;
+    if (kind == PH__CHARSET_UTF8)
+        return true;
+    size_t most = kind <= PH__CHARSET_MULTI && enough[kind] ? enough[kind] : 1;
+    for (size_t i = 0; i < in.n && chars < most; i++)
+        chars += (uint8_t)in.p[i] >= 0xc0;
+    return chars >= most && ph_utf8_is_valid(in);
+}
+
+/* Sets in which all text is ASCII below 128. */
+static int as_bytes(const struct ph__charset *c, ph_str in, struct ph_buf *out)
+{
+    enum ph__charset_kind kind = c ? c->kind : PH__CHARSET_GUESS;
+    const char *escaped;
+    if (is_marked_utf16(in))
+        return as_named("UTF-16", in, out);
+    if (ph_ascii_only(in) && (escaped = shifted(in)))
+        return as_named(escaped, in, out);
+    if (is_certainly_utf8(kind, in))
+        return as_utf8(in, out);
+    return kind == PH__CHARSET_SINGLE ? as_named(c->name, in, out) : as_western(in, out);
+}
+
+int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
+{
+    const struct ph__charset *c = ph__charset_find(charset);
+    enum ph__charset_kind kind = c ? c->kind : PH__CHARSET_GUESS;
+    if (ph_str_has_prefix(in, PH_STR("\xef\xbb\xbf")))
+        return as_utf8(ph_str_skip(in, 3), out);
+    switch (kind) {
+    case PH__CHARSET_MULTI:
+        return is_certainly_utf8(kind, in) ? as_utf8(in, out)
+                                           : first_that_fits(c->name, NULL, in, out);
+    case PH__CHARSET_HZ:
+        return decode_hz(in, out);
+    case PH__CHARSET_WIDE:
+        if (!has_nul(in) && ph_utf8_is_valid(in) && strcmp(byte_order(in), "UTF-16") != 0)
+            return as_utf8(in, out);
+        return as_named(strcmp(c->name, "UTF-16") == 0 ? byte_order(in) : c->name, in, out);
+    case PH__CHARSET_SHIFTED: /* it never has bytes above 127: then it is what it wraps */
+        if (!ph_ascii_only(in) && ph_str_has_prefix(ph_str_c(c->name), PH_STR("ISO-2022-JP")) &&
+            ph_str_chr(in, '\033') == PH_NPOS)
+            return first_that_fits("EUC-JP-MS", "CP932", in, out);
+        return as_named(c->name, in, out);
+    default:
+        return as_bytes(c, in, out);
+    }
 }

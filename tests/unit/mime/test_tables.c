@@ -1,5 +1,5 @@
-/* mime: tables of addresses, dates, header texts and parameters, each row from a file. Every row
- * is read from memory of its exact size, so that the sanitizer sees a step too far. */
+/* mime: tables of addresses, dates, header texts, parameters and charsets, each row from a file.
+ * Every row is read from memory of its exact size, so that the sanitizer sees a step too far. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,6 +107,18 @@ static void see_params(struct row *r, ph_str in)
                         ph_arena_cstr(r->arena, r->col[3]));
 }
 
+static void see_charset(struct row *r, ph_str label)
+{
+    char *exact = malloc(r->col[1].n + 1);
+    assert_non_null(exact);
+    memcpy(exact + 1, r->col[1].p, r->col[1].n);
+    int bad = ph_charset_decode(label, (ph_str){exact + 1, r->col[1].n}, &r->seen);
+    free(exact);
+    assert_true(bad >= 0 && ph_utf8_is_valid(ph_buf_str(&r->seen)));
+    assert_true((bad > 0) == (ph_str_find(r->col[2], PH_STR("\xef\xbf\xbd")) != PH_NPOS));
+    assert_string_equal(ph_buf_cstr(&r->seen), ph_arena_cstr(r->arena, r->col[2]));
+}
+
 static void one_row(char *line, void (*see)(struct row *, ph_str))
 {
     struct row r = {.arena = ph_arena_new(NULL, 1 << 20)};
@@ -146,29 +158,40 @@ static void addresses(void **state)
 {
     (void)state;
     table("addresses", see_addresses);
+    table("addresses_made", see_addresses);
 }
 
 static void dates(void **state)
 {
     (void)state;
     table("dates", see_date);
+    table("dates_made", see_date);
 }
 
 static void words(void **state)
 {
     (void)state;
     table("words", see_words);
+    table("words_made", see_words);
 }
 
 static void params(void **state)
 {
     (void)state;
     table("params", see_params);
+    table("params_made", see_params);
+}
+
+static void charsets(void **state)
+{
+    (void)state;
+    table("charsets", see_charset);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(dates),
-                                       cmocka_unit_test(words), cmocka_unit_test(params)};
+                                       cmocka_unit_test(words), cmocka_unit_test(params),
+                                       cmocka_unit_test(charsets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
