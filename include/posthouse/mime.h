@@ -46,6 +46,7 @@ extern "C" {
     X(BOUNDARY_NO_END, NOTE, "multipart without its closing boundary line")                        \
     X(BOUNDARY_REUSED, RISK, "a nested multipart uses the boundary of one around it")              \
     X(BOUNDARY_PREFIX, RISK, "a line begins like a boundary but goes on; not taken as one")        \
+    X(BOUNDARY_AFTER_END, RISK, "a boundary occurs again behind the end of its multipart")         \
     X(PART_EMPTY, NOTE, "a part without header and body")                                          \
     X(DEPTH_LIMIT, RISK, "parts are nested deeper than the limit; the rest is one part")           \
     X(PARTS_LIMIT, RISK, "more parts than the limit; the rest belongs to the last one")            \
@@ -53,7 +54,14 @@ extern "C" {
     X(BARE_LF, RISK, "LF without CR")                                                              \
     X(NUL, RISK, "a NUL byte")                                                                     \
     X(HEADER_8BIT, NOTE, "bytes above 127 in the header")                                          \
-    X(HEADER_8BIT_CHARSET, RISK, "bytes above 127 in the header that are not UTF-8")
+    X(HEADER_8BIT_CHARSET, RISK, "bytes above 127 in the header that are not UTF-8")               \
+    X(BASE64_RUBBISH, RISK, "characters in base64 that do not belong there; passed over")          \
+    X(BASE64_PAD, RISK, "base64 goes on behind its padding, or is padded where it need not be")    \
+    X(BASE64_CUT, RISK, "base64 ends inside a group")                                              \
+    X(QP_ESCAPE, RISK, "an = in quoted-printable that begins no escape; left as it is")            \
+    X(QP_SOFT_END, NOTE, "quoted-printable ends with a soft line break")                           \
+    X(BODY_8BIT, NOTE, "bytes above 127 in a body that is said to have none")                      \
+    X(LINE_LONG, NOTE, "a line of a body is longer than 998 bytes")
 
 enum ph_defect_kind {
 #define PH_DEFECT_ENUM(sym, level, text) PH_DEFECT_##sym,
@@ -171,6 +179,11 @@ PH_EXPORT struct ph_mime_parser *ph_mime_parser_new(struct ph_arena *arena,
 PH_EXPORT PH_MUST_CHECK int ph_mime_parser_feed(struct ph_mime_parser *ps, ph_str bytes);
 PH_EXPORT PH_MUST_CHECK int ph_mime_parser_end(struct ph_mime_parser *ps,
                                                struct ph_message **ret_message);
+
+/* Reads the bodies of a tree whose message has its bytes, and appends the defects of their
+ * transfer encodings and lines (BASE64_..., QP_..., BODY_8BIT, LINE_LONG), each kind once a part;
+ * what the parse finds by itself is not looked for again. Returns how many there were. */
+PH_EXPORT int ph_mime_check(struct ph_arena *arena, struct ph_message *m);
 
 /* Walks the tree in document order: the part after `p`, NULL at the end. Start with the root. */
 PH_EXPORT struct ph_part *ph_part_next(const struct ph_part *p);
@@ -442,8 +455,10 @@ struct ph_attachment {
     bool is_inline; /* a picture of an HTML text, or disposition inline */
 };
 
-/* Every leaf (and every enclosed message) that is not the letter to read nor another view of it.
- * Returns their number or -PH_ENOMEM. */
+/* Every leaf (and every enclosed message) that is not the letter to read nor another view of it;
+ * and every file that uuencode has put into a text: its part is in no tree (no parent, no section
+ * number), has the range from "begin" to "end" and encoding PH_ENC_UUENCODE, so ph_part_decode
+ * gives its content. Returns their number or -PH_ENOMEM. */
 PH_EXPORT PH_MUST_CHECK int ph_message_attachments(struct ph_arena *arena,
                                                    const struct ph_message *m,
                                                    struct ph_attachment **ret_list);

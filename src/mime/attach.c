@@ -178,28 +178,83 @@ static bool is_inline(const struct ph_part *p)
            (related && !ph_str_ieq(p->disposition, PH_STR("attachment")));
 }
 
+/* ---- the list ---- */
+
+struct list {
+    struct ph_arena *arena;
+    struct ph_attachment *first, **last;
+    size_t count;
+};
+
+static int add(struct list *l, const struct ph_part *p)
+{
+    struct ph_attachment *a = PH_ARENA_NEW(l->arena, struct ph_attachment);
+    if (!a)
+        return -PH_ENOMEM;
+    *a = (struct ph_attachment){.part = p, .is_inline = is_inline(p)};
+    *l->last = a;
+    l->last = &a->next;
+    l->count++;
+    return 0;
+}
+
+/* Files inside the text of `p`: each becomes a part that is in no tree. */
+static int add_uuencoded(struct list *l, const struct ph_message *m, const struct ph_part *p)
+{
+    struct ph__uu uu;
+    ph_str body = ph_part_body(m, p);
+    for (size_t at = 0; ph__uu_next(body, &at, &uu);) {
+        struct ph_part *file = PH_ARENA_NEW(l->arena, struct ph_part);
+        struct ph_param *name = PH_ARENA_NEW(l->arena, struct ph_param);
+        if (!file || !name)
+            return -PH_ENOMEM;
+        *name = (struct ph_param){.name = PH_STR("filename"), .value = uu.name};
+        *file = (struct ph_part){.kind = PH_PART_LEAF,
+                                 .encoding = PH_ENC_UUENCODE,
+                                 .encoding_name = PH_STR("x-uuencode"),
+                                 .header = {p->body.at + uu.at, 0},
+                                 .body = {p->body.at + uu.at, uu.n},
+                                 .head = PH_STR(""),
+                                 .type = PH_STR("application"),
+                                 .subtype = PH_STR("octet-stream"),
+                                 .disposition = PH_STR("attachment"),
+                                 .disposition_params = name};
+        file->lines = ph__count_lines(body.p + uu.at, body.p + uu.at + uu.n);
+        if (add(l, file))
+            return -PH_ENOMEM;
+    }
+    return 0;
+}
+
+static int name_all(struct list *l)
+{
+    size_t slots = 16, nth = 0;
+    while (slots < l->count * 2)
+        slots *= 2;
+    struct names t = {ph_arena_array(l->arena, slots, sizeof *t.slots), slots - 1};
+    int rc = t.slots ? 0 : -PH_ENOMEM;
+    for (struct ph_attachment *a = l->first; a && rc == 0; a = a->next)
+        rc = name_one(l->arena, &t, a, ++nth);
+    return rc;
+}
+
 int ph_message_attachments(struct ph_arena *arena, const struct ph_message *m,
                            struct ph_attachment **ret_list)
 {
-    struct ph_attachment *first = NULL, **last = &first;
-    size_t count = 0, slots = 16;
-    while (slots < m->part_count * 2)
-        slots *= 2;
-    struct names t = {ph_arena_array(arena, slots, sizeof *t.slots), slots - 1};
-    if (!t.slots)
-        return -PH_ENOMEM;
-    for (const struct ph_part *p = m->root; p; p = ph__next_outside(p)) {
-        if (!ph__is_attachment(p))
-            continue;
-        struct ph_attachment *a = PH_ARENA_NEW(arena, struct ph_attachment);
-        if (!a)
-            return -PH_ENOMEM;
-        *a = (struct ph_attachment){.part = p, .is_inline = is_inline(p)};
-        if (name_one(arena, &t, a, ++count))
-            return -PH_ENOMEM;
-        *last = a;
-        last = &a->next;
+    struct list l = {.arena = arena, .last = &l.first};
+    int rc = 0;
+    for (const struct ph_part *p = m->root; p && rc == 0; p = ph__next_outside(p)) {
+        bool plain = p->encoding == PH_ENC_7BIT || p->encoding == PH_ENC_8BIT ||
+                     p->encoding == PH_ENC_BINARY;
+        if (ph__is_attachment(p))
+            rc = add(&l, p);
+        else if (plain && p->kind == PH_PART_LEAF && ph_part_is(p, "text", NULL))
+            rc = add_uuencoded(&l, m, p);
     }
-    *ret_list = first;
-    return count > INT32_MAX ? INT32_MAX : (int)count;
+    if (rc == 0)
+        rc = name_all(&l);
+    if (rc)
+        return rc;
+    *ret_list = l.first;
+    return l.count > INT32_MAX ? INT32_MAX : (int)l.count;
 }

@@ -95,8 +95,10 @@ void ph__odd_end(struct ph_mime_parser *ps)
         odd->known &= ~(1u << next);
     }
     if (!ph_ascii_only(head)) {
-        size_t valid = ph_utf8_valid(head);
+        size_t valid = ph_utf8_valid(head), first = 0;
+        while ((uint8_t)head.p[first] < 128)
+            first++;
         ph__defect(ps, valid == head.n ? PH_DEFECT_HEADER_8BIT : PH_DEFECT_HEADER_8BIT_CHARSET,
-                   valid == head.n ? 0 : valid);
+                   valid == head.n ? first : valid);
     }
 }

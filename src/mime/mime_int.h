@@ -70,6 +70,16 @@ int ph__params_parse(struct ph_arena *arena, ph_str s, struct ph__params *list);
 /* The raw value of the first parameter of that name, ignoring case; {NULL, 0}. */
 ph_str ph__param_raw(const struct ph_param *list, ph_str name);
 
+/* ---- uu.c ---- */
+
+struct ph__uu {
+    size_t at, n; /* from "begin" on, with the line "end" */
+    ph_str name;  /* as written */
+};
+
+/* The next uuencoded file in `text` from *at on, which moves behind it; begin with 0. */
+bool ph__uu_next(ph_str text, size_t *at, struct ph__uu *ret_file);
+
 /* ---- parse.c ---- */
 
 enum { PH__NO_DEFECTS = 1 };

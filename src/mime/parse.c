@@ -69,6 +69,19 @@ int ph__match_boundary(const struct ph_mime_parser *ps, const struct ph__look *l
     return -1;
 }
 
+/* The multipart that ended last at this depth still stands above the open ones. */
+static ph_str ended_boundary(const struct ph_mime_parser *ps)
+{
+    return ps->stack[ps->open_count].boundary;
+}
+
+static bool is_ended_boundary(const struct ph_mime_parser *ps, ph_str line)
+{
+    ph_str b = ended_boundary(ps), text = ph_str_trim(ph_str_skip(line, 2));
+    return b.n && ph_str_has_prefix(text, b) &&
+           (text.n == b.n || ph_str_eq(ph_str_skip(text, b.n), PH_STR("--")));
+}
+
 /* ---- opening and closing parts ---- */
 
 /* A new part begins at ps->at, with its header. */
@@ -240,16 +253,19 @@ static int body_step(struct ph_mime_parser *ps)
     ph_str there = {ps->at, (size_t)(ps->end - ps->at)};
     struct ph__look line;
     bool closing = false, near_miss = false;
+    bool wanted = ps->open_count || ended_boundary(ps).n;
     bool may_be = there.n == 0 || (there.p[0] == '-' && (there.n == 1 || there.p[1] == '-'));
-    if (ps->open_count && may_be && !ps->is_last && there.n < 3)
+    if (wanted && may_be && !ps->is_last && there.n < 3)
         return PH__NEED_MORE;
-    if (ps->open_count && ph__is_dashes(there)) {
+    if (wanted && ph__is_dashes(there)) {
         if (!ph__look_at_line(ps, &line))
             return PH__NEED_MORE;
         int level = ph__match_boundary(ps, &line, &closing, &near_miss);
         if (level >= 0)
             return at_boundary(ps, (size_t)level, line.s, closing);
-        if (near_miss)
+        if (is_ended_boundary(ps, line.s))
+            ph__defect(ps, PH_DEFECT_BOUNDARY_AFTER_END, ph__offset(ps, ps->at));
+        else if (near_miss)
             ph__defect(ps, PH_DEFECT_BOUNDARY_PREFIX, ph__offset(ps, ps->at));
     }
     ps->state = PH__BODY_LINE;
@@ -260,7 +276,7 @@ static int body_line_step(struct ph_mime_parser *ps)
 {
     const char *p = ps->at, *end = ps->end;
     const char *hit = NULL;
-    if (ps->open_count)
+    if (ps->open_count || ended_boundary(ps).n)
         hit = ph__find_dashes(p, end, &ps->lines);
     else
         ps->lines += ph__count_lines(p, end);

@@ -41,6 +41,25 @@ static int keep(struct ph_mime_parser *ps, ph_str s)
     return 0;
 }
 
+static void content_defects(struct ph_mime_parser *ps)
+{
+    static const struct {
+        unsigned bit;
+        enum ph_defect_kind kind;
+    } rows[] = {
+        {PH__FIELD_TWICE, PH_DEFECT_FIELD_TWICE},
+        {PH__TYPE_SYNTAX, PH_DEFECT_TYPE_SYNTAX},
+        {PH__PARAM_SYNTAX, PH_DEFECT_PARAM_SYNTAX},
+        {PH__PARAM_TWICE, PH_DEFECT_PARAM_TWICE},
+        {PH__ENCODING_UNKNOWN, PH_DEFECT_ENCODING_UNKNOWN},
+    };
+    struct ph__head *h = &ps->head;
+    for (size_t i = 0; h->content.defects && i < sizeof rows / sizeof rows[0]; i++)
+        if (h->content.defects & rows[i].bit)
+            ph__defect(ps, rows[i].kind, ps->cur->header.at + h->field);
+    h->content.defects = 0;
+}
+
 static int end_field(struct ph_mime_parser *ps)
 {
     struct ph__head *h = &ps->head;
@@ -55,26 +74,10 @@ static int end_field(struct ph_mime_parser *ps)
         if (!raw.p)
             return -PH_ENOMEM;
     }
-    return ph__content_field(ps->arena, ps->cur, &h->content, (ph_str){h->p + h->field, h->name_n},
-                             raw);
-}
-
-static void content_defects(struct ph_mime_parser *ps)
-{
-    static const struct {
-        unsigned bit;
-        enum ph_defect_kind kind;
-    } rows[] = {
-        {PH__FIELD_TWICE, PH_DEFECT_FIELD_TWICE},
-        {PH__TYPE_SYNTAX, PH_DEFECT_TYPE_SYNTAX},
-        {PH__PARAM_SYNTAX, PH_DEFECT_PARAM_SYNTAX},
-        {PH__PARAM_TWICE, PH_DEFECT_PARAM_TWICE},
-        {PH__ENCODING_UNKNOWN, PH_DEFECT_ENCODING_UNKNOWN},
-    };
-    unsigned found = ps->head.content.defects;
-    for (size_t i = 0; found && i < sizeof rows / sizeof rows[0]; i++)
-        if (found & rows[i].bit)
-            ph__defect(ps, rows[i].kind, ps->cur->header.at);
+    int rc = ph__content_field(ps->arena, ps->cur, &h->content,
+                               (ph_str){h->p + h->field, h->name_n}, raw);
+    content_defects(ps);
+    return rc;
 }
 
 static int end_head(struct ph_mime_parser *ps, bool is_ended)
@@ -91,7 +94,6 @@ static int end_head(struct ph_mime_parser *ps, bool is_ended)
         ph__defect(ps, PH_DEFECT_HEADER_NO_END, p->body.at);
     if (p->header.n > p->head.n)
         ph__defect(ps, PH_DEFECT_HEADER_LIMIT, p->header.at + p->head.n);
-    content_defects(ps);
     ps->state = PH__BODY;
     return ph__part_read(ps);
 }

@@ -104,9 +104,11 @@ static json_t *message_json(struct ph_arena *arena, ph_str bytes, bool from_summ
                           utf8_json(s->preview), "partial", s->partial);
     } else if (ph_mime_parse(arena, bytes, NULL, &m) == 0) {
         json_t *defects = json_array(), *names = json_array();
+        ph_mime_check(arena, m);
         for (const struct ph_defect *d = m->defects; d; d = d->next)
             json_array_append_new(defects,
-                                  json_pack("[s,I]", ph_defect_name(d->kind), (json_int_t)d->at));
+                                  json_pack("[s,I,s]", ph_defect_name(d->kind), (json_int_t)d->at,
+                                            d->level == PH_DEFECT_IS_RISK ? "RISK" : "NOTE"));
         if (ph_message_attachments(arena, m, &files) < 0 || ph_message_text(m, &text) < 0)
             fprintf(stderr, "mime_dump: out of memory\n");
         for (; files; files = files->next)

@@ -168,6 +168,19 @@ static void blanks(struct ph_buf *out, size_t n)
     repeat(out, "          ", n / 10);
 }
 
+static void uu_begins(struct ph_buf *out, size_t n)
+{
+    ph_buf_add(out, PH_STR("\r\nbegin 644 a\r\n"));
+    repeat(out, "begin 644 a\r\n#0V%T\r\n", n);
+}
+
+static void uu_lines(struct ph_buf *out, size_t n)
+{
+    ph_buf_add(out, PH_STR("\r\nbegin 644 a\r\n"));
+    repeat(out, "#0V%T\r\n", n);
+    ph_buf_add(out, PH_STR("bad line\r\n"));
+}
+
 /* ---- everything that is asked of a letter, counted ---- */
 
 static void pieces(struct ph_arena *a, ph_str rest)
@@ -199,6 +212,7 @@ static unsigned long work(maker *make, size_t n)
     assert_int_equal(ph_param_get(a, m->root->params, PH_STR("x"), &value), 0);
     assert_true(ph_message_attachments(a, m, &files) >= 0);
     assert_true(ph_part_decode(m, m->root, &body) == 0);
+    assert_true(ph_mime_check(a, m) >= 0);
     pieces(a, ph_buf_str(&letter));
     unsigned long steps = counted_steps;
     ph_arena_free(a);
@@ -238,6 +252,8 @@ static void linear(void **state)
         {"quoted-printable without line end", qp_line, 2000000},
         {"base64 without line end", base64_line, 2000000},
         {"blanks", blanks, 2000000},
+        {"uuencoded files", uu_begins, 20000},
+        {"a uuencoded file that is none", uu_lines, 200000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         unsigned long half = work(rows[i].make, rows[i].n / 2);
