@@ -46,6 +46,11 @@ PH_EXPORT void ph_imap_client_tls_started(struct ph_imap_client *c);    /* after
 PH_EXPORT const struct ph_error *
 ph_imap_client_error(const struct ph_imap_client *c); /* of the last refusal or BROKEN */
 
+/* All capabilities in the server's words, space-separated, also those that we do not know; empty before they were said. */
+PH_EXPORT ph_str ph_imap_client_offers(const struct ph_imap_client *c);
+/* What was fed and not yet read, which is then the caller's: behind COMPRESS's OK it is deflated (RFC 4978 3). Borrowed until feed. */
+PH_EXPORT ph_str ph_imap_client_unread(struct ph_imap_client *c);
+
 PH_EXPORT int ph_imap_client_capability(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_noop(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_starttls(struct ph_imap_client *c);
@@ -53,10 +58,23 @@ PH_EXPORT int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str ve
 PH_EXPORT int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password);
 PH_EXPORT int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user,
                                         ph_str password);
+/* Any SASL mechanism: the event CHALLENGE (text: decoded) is answered with auth_data, RESULT ends it. Whether a password may be
+ * shown here is the caller's to know. */
+PH_EXPORT int ph_imap_client_auth(struct ph_imap_client *c, ph_str mechanism, ph_str initial,
+                                  bool has_initial);
+PH_EXPORT int ph_imap_client_auth_data(struct ph_imap_client *c, ph_str answer, bool cancel);
+/* "CONDSTORE QRESYNC UTF8=ACCEPT". With UTF8=ACCEPT enabled mailbox names go as UTF-8 (RFC 6855 3). */
+PH_EXPORT int ph_imap_client_enable(struct ph_imap_client *c, ph_str names);
+/* Any command as on the wire, without tag ("GETQUOTAROOT INBOX", "UID SORT (DATE) UTF-8 ALL", "UID THREAD REFERENCES UTF-8
+ * ALL"): its untagged responses are events, those that have none are OTHER; RESULT's verb is NOOP. */
+PH_EXPORT int ph_imap_client_raw(struct ph_imap_client *c, ph_str command);
 PH_EXPORT int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern,
                                   bool subscribed);
 PH_EXPORT int ph_imap_client_namespace(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_select(struct ph_imap_client *c, ph_str mailbox, bool read_only);
+/* parameters: "(CONDSTORE)", "(QRESYNC (67890007 20050715194045000 41:211))" (RFC 7162 3.2.5). */
+PH_EXPORT int ph_imap_client_select_with(struct ph_imap_client *c, ph_str mailbox, bool read_only,
+                                         ph_str parameters);
 PH_EXPORT int ph_imap_client_status(struct ph_imap_client *c, ph_str mailbox, unsigned items);
 /* verb: CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE, or RENAME with `to`. */
 PH_EXPORT int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb,
@@ -99,7 +117,10 @@ enum ph_imap_client_ev {
     PH_IMAP_EXISTS,    /* n */
     PH_IMAP_RECENT_EV, /* n */
     PH_IMAP_EXPUNGED,  /* n: sequence number */
-    PH_IMAP_FOUND,     /* SEARCH: numbers, count */
+    PH_IMAP_CHALLENGE, /* of ph_imap_client_auth: text, decoded */
+    PH_IMAP_FOUND,     /* SEARCH, SORT: numbers, count */
+    PH_IMAP_ESEARCH_EV, /* esearch (RFC 4731) */
+    PH_IMAP_VANISHED,  /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
     PH_IMAP_CHUNK,     /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
     PH_IMAP_FETCHED,   /* fetch: all attributes of one message */
     PH_IMAP_OTHER,     /* any other untagged response (NAMESPACE, ID, ENABLED...): text is the line
@@ -140,6 +161,12 @@ struct ph_imap_client_event {
     struct ph_imap_status status;
     const uint32_t *numbers;
     size_t count;
+    bool earlier;
+    struct {
+        bool uid;
+        uint64_t min, max, count, modseq; /* 0: not told */
+        ph_str all;                       /* a set */
+    } esearch;
     struct {
         uint32_t seq, uid; /* uid: 0 when the server has not said it yet */
         struct ph_imap_section section;

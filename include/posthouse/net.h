@@ -137,8 +137,8 @@ PH_EXPORT PH_MUST_CHECK int ph_conn_step(struct ph_conn *c, struct ph_error *ret
 /* The same, but MOVED also when `until` (milliseconds of ph_conn_now) has come, or fd (-1: none) can be read. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_step_until(struct ph_conn *c, int64_t until, int fd, struct ph_error *reterr);
 PH_EXPORT int64_t ph_conn_now(void); /* milliseconds of the monotonic clock */
-/* From now on all bytes are deflated and inflated (RFC 4978). -PH_ENOMEM. */
-PH_EXPORT PH_MUST_CHECK int ph_conn_compress(struct ph_conn *c);
+/* From now on all bytes are deflated and inflated (RFC 4978). unread: what the engine was fed too much. -PH_ENOMEM, -PH_EORDER. */
+PH_EXPORT PH_MUST_CHECK int ph_conn_compress(struct ph_conn *c, ph_str unread);
 PH_EXPORT struct ph_conn *ph_conn_close(struct ph_conn *c); /* NULL allowed; returns NULL */
 
 struct ph_conn_info {

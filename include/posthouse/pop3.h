@@ -186,6 +186,7 @@ enum ph_pop3_client_ev {
     PH_POP3_C_ITEM,  /* LIST: number, size. UIDL: number, text (unique-id). CAPA: text (the line) */
     PH_POP3_C_CHUNK, /* RETR, TOP: text is the next part of the message, dots unstuffed; lines end
                         in CRLF as sent */
+    PH_POP3_C_CHALLENGE, /* of ph_pop3_client_auth: text, decoded; answer with ph_pop3_client_auth_data */
     PH_POP3_C_DONE,  /* ok, code, text; STAT: number (of messages), size; LIST n, UIDL n: as ITEM */
     PH_POP3_C_BROKEN /* the session is over; error. code 0 after QUIT was answered. Given once;
                         commands not done never will be */
@@ -229,6 +230,19 @@ PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_user(struct ph_pop3_client *c, ph
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_pass(struct ph_pop3_client *c, ph_str password);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_auth_plain(struct ph_pop3_client *c, ph_str authzid,
                                                           ph_str user, ph_str password);
+/* Any SASL mechanism (RFC 5034): CHALLENGE..., then DONE. Whether a password may be shown here is the caller's to know. */
+PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_auth(struct ph_pop3_client *c, ph_str mechanism,
+                                                    ph_str initial, bool has_initial);
+PH_EXPORT PH_MUST_CHECK int ph_pop3_client_auth_data(struct ph_pop3_client *c, ph_str answer,
+                                                     bool cancel);
+/* digest: MD5 of timestamp and password in hexadecimal (RFC 1939 7). Its DONE has the verb AUTH. */
+PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_apop(struct ph_pop3_client *c, ph_str user,
+                                                    ph_str digest);
+/* "<...>" of the greeting, "" when the server has no APOP; the mechanisms of CAPA's SASL. */
+PH_EXPORT ph_str ph_pop3_client_stamp(const struct ph_pop3_client *c);
+PH_EXPORT ph_str ph_pop3_client_mechanisms(const struct ph_pop3_client *c);
+/* Any command that is answered by one line (UTF8, LANG en): its DONE has the verb NOOP. */
+PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_command(struct ph_pop3_client *c, ph_str line);
 /* AUTH PLAIN when CAPA offered it, else USER and PASS: the id is that of the command whose DONE
  * tells the result (a refused USER makes PASS fail as well). */
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_login(struct ph_pop3_client *c, ph_str user,

@@ -167,7 +167,7 @@ int ph_conn_open(const struct ph_account *account, const struct ph_proto_ops *op
                           .connect_ms = account->connect_ms ? account->connect_ms : CONNECT_MS};
     ph_buf_init(&c->stash, NULL, READ_SIZE);
     ph_buf_init(&c->packed, NULL, PACKED_MAX);
-    ph_buf_init(&c->unpacked, NULL, READ_SIZE);
+    ph_buf_init(&c->unpacked, NULL, 8 * READ_SIZE);
     if (open_stages(c, account, &stage, &e) < 0) {
         ph_conn_close(c);
         return ph__trouble(rett, account->host, stage, &e);
@@ -177,13 +177,16 @@ int ph_conn_open(const struct ph_account *account, const struct ph_proto_ops *op
     return 0;
 }
 
-int ph_conn_compress(struct ph_conn *c)
+int ph_conn_compress(struct ph_conn *c, ph_str unread)
 {
     if (c->deflate)
         return -PH_EORDER;
     c->deflate = ph__deflate_new();
     c->info.compressed = c->deflate != NULL;
-    return c->deflate ? 0 : -PH_ENOMEM;
+    ph_buf_add(&c->unpacked, unread);
+    ph_buf_add(&c->unpacked, ph_buf_str(&c->stash));
+    ph_buf_clear(&c->stash);
+    return c->deflate && !ph_buf_err(&c->unpacked) ? 0 : -PH_ENOMEM;
 }
 
 /* ---- bytes --------------------------------------------------------------------------------- */

@@ -65,6 +65,8 @@ static int next(struct post_source *s, struct ph_pop3_client_event *ev, bool *re
                 return refused(s, ev, "us");
             *ret_greeting = true;
             return 0;
+        case PH_POP3_C_CHALLENGE: /* no such login is begun here */
+            break;
         case PH_POP3_C_ITEM:
             rc = on_item(s, ev);
             break;

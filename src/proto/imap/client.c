@@ -17,7 +17,9 @@ enum {
     IN_SOFT = 64 * 1024,
     OUT_MAX = 8 * 1024 * 1024,
     OUT_SOFT = 256 * 1024,
-    PROBE_MAX = 64 * 1024
+    PROBE_MAX = 64 * 1024,
+    NAMES_MAX = 16 * 1024,
+    CHALLENGE_MAX = 16 * 1024
 };
 
 struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al,
@@ -36,6 +38,8 @@ struct ph_imap_client *ph_imap_client_new(const struct ph_alloc *al,
     ph_buf_init(&c->text, al, c->opt.line_max);
     ph_buf_init(&c->out, al, OUT_MAX);
     ph_buf_init(&c->show, al, OUT_MAX);
+    ph_buf_init(&c->names, al, NAMES_MAX);
+    ph_buf_init(&c->decoded, al, CHALLENGE_MAX);
     c->arena = ph_arena_new(al, c->opt.line_max * 16);
     return c->arena ? c : ph_imap_client_free(c);
 }
@@ -50,6 +54,8 @@ struct ph_imap_client *ph_imap_client_free(struct ph_imap_client *c)
     ph_buf_done(&c->text);
     ph_buf_done(&c->out);
     ph_buf_done(&c->show);
+    ph_buf_done(&c->names);
+    ph_buf_done(&c->decoded);
     ph_arena_free(c->arena);
     ph_free(c->al, c, sizeof *c);
     return NULL;
@@ -65,6 +71,18 @@ uint64_t ph_imap_client_caps(const struct ph_imap_client *c)
     return c->caps;
 }
 
+ph_str ph_imap_client_offers(const struct ph_imap_client *c)
+{
+    return ph_buf_str(&c->names);
+}
+
+ph_str ph_imap_client_unread(struct ph_imap_client *c)
+{
+    ph_str rest = ph_str_skip(ph_buf_str(&c->in), c->in_at);
+    c->in_at = c->in.n;
+    return rest;
+}
+
 const struct ph_error *ph_imap_client_error(const struct ph_imap_client *c)
 {
     return &c->error;
@@ -76,6 +94,7 @@ void ph_imap_client_tls_started(struct ph_imap_client *c)
     if (c->securing) {
         c->securing = false;
         c->caps = 0; /* what was said before TLS may have been anyone's (RFC 9051 6.2.1) */
+        ph_buf_clear(&c->names);
     }
 }
 
@@ -151,7 +170,8 @@ static int64_t client_deadline(const void *engine)
 {
     const struct ph_imap_client *c = engine;
     bool waiting = !c->greeted || c->slot_count > 0;
-    return waiting && !c->idling && !c->broken ? c->active + c->opt.timeout_ms : PH_NEVER;
+    return waiting && !c->idling && !c->challenged && !c->broken ? c->active + c->opt.timeout_ms
+                                                                 : PH_NEVER;
 }
 
 static void client_tick(void *engine, int64_t now_ms)
@@ -214,8 +234,12 @@ static void on_literal(struct ph_imap_client *c)
     struct ph_imap_fetched f = {0};
     struct ph__imap_probe probe = {0};
     ph_str t = ph_buf_str(&c->text);
-    struct ph__imap_cur cur = {
-        .at = t.p, .begin = t.p, .end = t.p + t.n, .arena = c->arena, .lenient = true};
+    struct ph__imap_cur cur = {.at = t.p,
+                               .begin = t.p,
+                               .end = t.p + t.n,
+                               .arena = c->arena,
+                               .lenient = true,
+                               .utf8 = c->utf8};
     uint64_t seq;
     ph_str word;
     trace_text(c);

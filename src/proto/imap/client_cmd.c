@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { CLIENT_ANSWER_MAX = 16 * 1024 };
+
 /* A command being written. After the first failure the rest is a no-op. */
 struct draft {
     struct ph_imap_client *c;
@@ -126,8 +128,11 @@ static void argument(struct draft *d, ph_str s, bool secret)
 static void mailbox(struct draft *d, ph_str name)
 {
     struct ph_buf b;
-    ph_buf_init(&b, NULL, 8 * IMAP_MAILBOX_MAX);
-    ph_imap_utf7_encode(name, &b);
+    ph_buf_init(&b, d->c->al, 8 * IMAP_MAILBOX_MAX);
+    if (d->c->utf8)
+        ph_buf_add(&b, name);
+    else
+        ph_imap_utf7_encode(name, &b);
     if (!d->err && (ph_buf_err(&b) || name.n > IMAP_MAILBOX_MAX))
         d->err = refuse(d->c, PH_EINVAL, "a mailbox name is too long");
     argument(d, ph_buf_str(&b), false);
@@ -282,6 +287,72 @@ int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str u
     return draft_end(&d, PH_IMAP_AUTHENTICATE, false);
 }
 
+int ph_imap_client_auth(struct ph_imap_client *c, ph_str mechanism, ph_str initial,
+                        bool has_initial)
+{
+    struct ph_buf b64;
+    struct draft d = draft_new(c, PH_IMAP_AUTHENTICATE, false);
+    wire(&d, mechanism);
+    ph_buf_init(&b64, c->al, CLIENT_ANSWER_MAX);
+    ph_b64_encode(&b64, initial);
+    if (!d.err && ph_buf_err(&b64))
+        d.err = refuse(c, PH_EINVAL, "the answer is too long");
+    if (!d.err && has_initial) {
+        if (offers(c, PH_IMAP_CAP(SASL_IR))) {
+            ph_buf_addc(&c->out, ' ');
+        } else {
+            ph_buf_add(&c->out, PH_STR("\r\n"));
+            stop_here(&d);
+        }
+        ph_buf_add(&c->out, initial.n ? ph_buf_str(&b64) : PH_STR("="));
+        ph_buf_add(&c->show, PH_STR(" ****"));
+    }
+    if (b64.p)
+        ph_wipe(b64.p, b64.cap);
+    ph_buf_done(&b64);
+    return draft_end(&d, PH_IMAP_AUTHENTICATE, false);
+}
+
+int ph_imap_client_auth_data(struct ph_imap_client *c, ph_str answer, bool cancel)
+{
+    if (!c->challenged)
+        return refuse(c, PH_EORDER, "there is no challenge to answer");
+    size_t begin = c->out.n;
+    if (cancel)
+        ph_buf_addc(&c->out, '*');
+    else
+        ph_b64_encode(&c->out, answer);
+    ph_buf_add(&c->out, PH_STR("\r\n"));
+    if (ph_buf_err(&c->out)) {
+        c->out.n = begin;
+        c->out.err = 0;
+        return refuse(c, PH_ENOMEM, "out of memory");
+    }
+    c->challenged = false;
+    c->active = c->now;
+    if (c->opt.trace)
+        c->opt.trace(c->opt.trace_ctx, 'C', cancel ? PH_STR("*") : PH_STR("****"));
+    return 0;
+}
+
+int ph_imap_client_raw(struct ph_imap_client *c, ph_str command)
+{
+    struct draft d = draft_new(c, PH_IMAP_NOOP, false);
+    if (!d.err) { /* the tag alone stays */
+        c->out.n -= ph__imap_rows[PH_IMAP_NOOP].name.n + 1;
+        c->show.n -= ph__imap_rows[PH_IMAP_NOOP].name.n + 1;
+    }
+    wire(&d, command);
+    return draft_end(&d, PH_IMAP_NOOP, false);
+}
+
+int ph_imap_client_enable(struct ph_imap_client *c, ph_str names)
+{
+    struct draft d = draft_new(c, PH_IMAP_ENABLE, false);
+    wire(&d, names);
+    return draft_end(&d, PH_IMAP_ENABLE, false);
+}
+
 /* ---- mailboxes
  * ------------------------------------------------------------------------------------------ */
 
@@ -296,9 +367,17 @@ int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str patte
 
 int ph_imap_client_select(struct ph_imap_client *c, ph_str name, bool read_only)
 {
+    return ph_imap_client_select_with(c, name, read_only, (ph_str){0});
+}
+
+int ph_imap_client_select_with(struct ph_imap_client *c, ph_str name, bool read_only,
+                               ph_str parameters)
+{
     enum ph_imap_verb verb = read_only ? PH_IMAP_EXAMINE : PH_IMAP_SELECT;
     struct draft d = draft_new(c, verb, false);
     mailbox(&d, name);
+    if (parameters.n)
+        wire(&d, parameters);
     return draft_end(&d, verb, false);
 }
 

@@ -39,7 +39,8 @@ struct ph_imap_client {
     bool append_sync, append_wait;
     uint64_t append_left;
 
-    bool greeted, secure, securing, bye, eof, told_end, broken, idling;
+    struct ph_buf names, decoded; /* capabilities as they were said; a challenge */
+    bool greeted, secure, securing, bye, eof, told_end, broken, idling, challenged, utf8;
     bool pending_examine;
     int64_t now, active;
 };

@@ -1,5 +1,6 @@
 /* One response of the server into one event (RFC 9051 7). Untagged responses that cannot be read
  * are given as OTHER. */
+#include "b64.h"
 #include "client_int.h"
 
 static bool condition_word(ph_str word, enum ph_imap_cond *ret_cond)
@@ -68,10 +69,19 @@ static void code_and_text(struct ph__imap_cur *c, struct ph_imap_client_event *e
     ev->text = ph_str_trim(ph_str_skip(rest, close + 1));
 }
 
+static void note_caps(struct ph_imap_client *c, ph_str names)
+{
+    c->caps = ph__imap_caps_read(names);
+    ph_buf_clear(&c->names);
+    ph_buf_add(&c->names, names);
+    if (ph_buf_err(&c->names)) /* a list without end: the bits have what we know */
+        ph_buf_clear(&c->names);
+}
+
 static void learn(struct ph_imap_client *c, const struct ph_imap_client_event *ev)
 {
     if (ev->code.kind == PH_IMAP_CODE_CAPABILITY)
-        c->caps = ph__imap_caps_read(ev->code.text);
+        note_caps(c, ev->code.text);
 }
 
 /* ---- tagged
@@ -115,6 +125,8 @@ static void apply_result(struct ph_imap_client *c, const struct ph_imap_client_e
         c->securing = true;
     if (ev->verb == PH_IMAP_IDLE)
         c->idling = false;
+    if (ev->verb == PH_IMAP_AUTHENTICATE)
+        c->challenged = false;
     learn(c, ev);
 }
 
@@ -152,7 +164,23 @@ static bool tagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
  * ------------------------------------------------------------------------------------------------
  */
 
-static bool go_on(struct ph_imap_client *c, struct ph_imap_client_event *ev)
+static bool challenge(struct ph_imap_client *c, struct ph__imap_cur *cur,
+                      struct ph_imap_client_event *ev)
+{
+    ph_str rest = ph_str_trim((ph_str){cur->at, (size_t)(cur->end - cur->at)});
+    ph_buf_clear(&c->decoded);
+    if (ph_b64_decode(&c->decoded, rest) < 0 || ph_buf_err(&c->decoded))
+        return ph__imap_client_break(c, PH_ESYNTAX, "a challenge of the server is not base64") == 0;
+    c->challenged = true;
+    ev->kind = PH_IMAP_CHALLENGE;
+    ev->id = c->slots[c->slot_count - 1].id;
+    ev->verb = PH_IMAP_AUTHENTICATE;
+    ev->text = ph_buf_str(&c->decoded);
+    return true;
+}
+
+static bool go_on(struct ph_imap_client *c, struct ph__imap_cur *cur,
+                  struct ph_imap_client_event *ev)
 {
     if (c->stop_count && c->stops[0] == ph__imap_client_sent(c)) {
         uint64_t here = c->stops[0];
@@ -169,6 +197,8 @@ static bool go_on(struct ph_imap_client *c, struct ph_imap_client_event *ev)
         }
         return true;
     }
+    if (c->slot_count && c->slots[c->slot_count - 1].verb == PH_IMAP_AUTHENTICATE && !c->challenged)
+        return challenge(c, cur, ev);
     for (size_t i = 0; i < c->slot_count; i++) {
         if (c->slots[i].verb != PH_IMAP_IDLE || c->idling)
             continue;
@@ -247,6 +277,43 @@ static bool found(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
     return true;
 }
 
+/* RFC 4731 2: (TAG "A1") UID MIN 1 MAX 9 COUNT 3 ALL 1:3,9 MODSEQ 5 */
+static bool esearch(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
+{
+    const struct {
+        ph_str name;
+        uint64_t *to;
+    } numbers[] = {{PH_STR_INIT("MIN"), &ev->esearch.min},
+                   {PH_STR_INIT("MAX"), &ev->esearch.max},
+                   {PH_STR_INIT("COUNT"), &ev->esearch.count},
+                   {PH_STR_INIT("MODSEQ"), &ev->esearch.modseq}};
+    ev->kind = PH_IMAP_ESEARCH_EV;
+    while (ph__imap_take(c, ' ')) {
+        ph_str word;
+        size_t i = 0;
+        if (ph__imap_peek(c, '(')) {
+            if (!ph__imap_skip_value(c))
+                return false;
+            continue;
+        }
+        if (!ph__imap_word(c, &word))
+            return false;
+        if (ph_str_ieq(word, PH_STR("UID"))) {
+            ev->esearch.uid = true;
+            continue;
+        }
+        while (i < 4 && !ph_str_ieq(word, numbers[i].name))
+            i++;
+        if (!ph__imap_sp(c))
+            return false;
+        if (i < 4                             ? !ph__imap_number(c, UINT64_MAX, numbers[i].to)
+            : ph_str_ieq(word, PH_STR("ALL")) ? !ph__imap_word(c, &ev->esearch.all)
+                                              : !ph__imap_skip_value(c))
+            return false;
+    }
+    return true;
+}
+
 static bool numbered(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
 {
     static const struct {
@@ -301,14 +368,29 @@ static bool untagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
         return false;
     if (condition_word(word, &ev->cond))
         return condition(c, cur, ev);
-    if (ph_str_ieq(word, PH_STR("SEARCH")))
+    if (ph_str_ieq(word, PH_STR("SEARCH")) || ph_str_ieq(word, PH_STR("SORT")))
         return found(cur, ev);
+    if (ph_str_ieq(word, PH_STR("ESEARCH")))
+        return esearch(cur, ev);
     if (!ph__imap_sp(cur))
         return false;
     if (ph_str_ieq(word, PH_STR("CAPABILITY"))) {
         ev->text = (ph_str){cur->at, (size_t)(cur->end - cur->at)};
-        ev->caps = c->caps = ph__imap_caps_read(ev->text);
+        note_caps(c, ev->text);
+        ev->caps = c->caps;
         ev->kind = PH_IMAP_CAPS_EV;
+        return true;
+    }
+    if (ph_str_ieq(word, PH_STR("ENABLED"))) {
+        ph_str names = {cur->at, (size_t)(cur->end - cur->at)};
+        c->utf8 |= ph__imap_caps_read(ph_str_trim(names)) & PH_IMAP_CAP(UTF8_ACCEPT);
+        return false; /* given as OTHER */
+    }
+    if (ph_str_ieq(word, PH_STR("VANISHED"))) {
+        ph_str rest = {cur->at, (size_t)(cur->end - cur->at)};
+        ev->earlier = ph_str_has_iprefix(rest, PH_STR("(EARLIER) "));
+        ev->text = ph_str_trim(ph_str_skip(rest, ev->earlier ? 10 : 0));
+        ev->kind = PH_IMAP_VANISHED;
         return true;
     }
     if (ph_str_ieq(word, PH_STR("FLAGS"))) {
@@ -325,10 +407,10 @@ bool ph__imap_client_response(struct ph_imap_client *c, struct ph_imap_client_ev
     ph_str t = ph_buf_str(&c->text);
     const char *p = t.n ? t.p : "";
     struct ph__imap_cur cur = {
-        .at = p, .begin = p, .end = p + t.n, .arena = c->arena, .lenient = true};
+        .at = p, .begin = p, .end = p + t.n, .arena = c->arena, .lenient = true, .utf8 = c->utf8};
     *ret_ev = (struct ph_imap_client_event){.kind = PH_IMAP_NEED};
     if (ph__imap_take(&cur, '+'))
-        return go_on(c, ret_ev);
+        return go_on(c, &cur, ret_ev);
     if (!ph__imap_take(&cur, '*') || !ph__imap_take(&cur, ' ')) {
         cur.at = p;
         return tagged(c, &cur, ret_ev);

@@ -147,8 +147,10 @@ static bool attribute(struct ph__imap_cur *c, struct ph_imap_fetched *f,
     while (c->at < c->end && *c->at != ' ' && *c->at != '[' && *c->at != ')' && *c->at != '(')
         c->at++;
     ph_str name = {from, (size_t)(c->at - from)};
+    if (ph__imap_peek(c, '[') && ph_str_ieq(name, PH_STR("BINARY.SIZE"))) /* RFC 3516 4.3 */
+        return ph__imap_section(c, &part.section) && ph__imap_sp(c) && ph__imap_skip_value(c);
     if (ph__imap_peek(c, '['))
-        return ph_str_ieq(name, PH_STR("BODY"))
+        return ph_str_ieq(name, PH_STR("BODY")) || ph_str_ieq(name, PH_STR("BINARY"))
                    ? ph__imap_section(c, &part.section) && section_value(c, f, &part, probe)
                    : ph__imap_bad(c, "unknown section");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

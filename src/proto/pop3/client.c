@@ -23,6 +23,9 @@ struct ph_pop3_client *ph_pop3_client_new(const struct ph_alloc *al,
     c->end = &c->first;
     c->tls = c->opt.tls_now;
     c->active = -1;
+    ph_buf_init(&c->mechanisms, al, POP3_CLIENT_LINE_MAX);
+    ph_buf_init(&c->stamp, al, POP3_CLIENT_LINE_MAX);
+    ph_buf_init(&c->decoded, al, POP3_CLIENT_IN_MAX);
     ph_inbuf_init(&c->in, al, POP3_CLIENT_IN_MAX);
     ph_buf_init(&c->out, al, POP3_CLIENT_FLIGHT * POP3_LINE_MAX);
     return c;
@@ -47,6 +50,9 @@ struct ph_pop3_client *ph_pop3_client_free(struct ph_pop3_client *c)
     if (c->out.p)
         ph_wipe(c->out.p, c->out.cap);
     ph_buf_done(&c->out);
+    ph_buf_done(&c->mechanisms);
+    ph_buf_done(&c->stamp);
+    ph_buf_done(&c->decoded);
     ph_inbuf_done(&c->in);
     ph_free(c->al, c, sizeof *c);
     return NULL;
@@ -55,6 +61,16 @@ struct ph_pop3_client *ph_pop3_client_free(struct ph_pop3_client *c)
 const struct ph_pop3_caps *ph_pop3_client_caps(const struct ph_pop3_client *c)
 {
     return &c->caps;
+}
+
+ph_str ph_pop3_client_mechanisms(const struct ph_pop3_client *c)
+{
+    return ph_buf_str(&c->mechanisms);
+}
+
+ph_str ph_pop3_client_stamp(const struct ph_pop3_client *c)
+{
+    return ph_buf_str(&c->stamp);
 }
 
 void ph__pop3_client_end(struct ph_pop3_client *c, int code, const char *why)
@@ -93,13 +109,19 @@ void ph__pop3_client_tell(const struct ph_pop3_client *c, char who, ph_str line)
 /* What is written, for the dialogue: the password and the answer of AUTH are not in it. */
 static void tell_command(const struct ph_pop3_client *c, const struct pop3_command *cmd)
 {
-    if (cmd->verb == PH_POP3_PASS)
-        ph__pop3_client_tell(c, 'C', PH_STR("PASS ****"));
-    else if (cmd->verb == PH_POP3_AUTH)
-        ph__pop3_client_tell(c, 'C',
-                             cmd->answer_at ? PH_STR("AUTH PLAIN") : PH_STR("AUTH PLAIN ****"));
-    else
-        ph__pop3_client_tell(c, 'C', (ph_str){cmd->text, cmd->n});
+    ph_str line =
+        ph_str_sub((ph_str){cmd->text, cmd->n}, 0, cmd->answer_at ? cmd->answer_at : cmd->n);
+    char shown[80];
+    size_t n = ph_str_chr(line, ' '), second = ph_str_chr(ph_str_skip(line, n + 1), ' ');
+    if (cmd->secret && cmd->verb == PH_POP3_AUTH && n != PH_NPOS)
+        n = second == PH_NPOS ? PH_NPOS : n + 1 + second;
+    if (!cmd->secret || n == PH_NPOS || n + 6 > sizeof shown) {
+        ph__pop3_client_tell(c, 'C', cmd->secret && n != PH_NPOS ? PH_STR("****") : line);
+        return;
+    }
+    memcpy(shown, line.p, n);
+    memcpy(shown + n, " ****", 5);
+    ph__pop3_client_tell(c, 'C', (ph_str){shown, n + 5});
 }
 
 void ph__pop3_client_write(struct ph_pop3_client *c)
@@ -133,8 +155,10 @@ void ph__pop3_client_drop(struct ph_pop3_client *c)
 void ph_pop3_client_tls_started(struct ph_pop3_client *c)
 {
     c->tls = true;
-    if (c->tls_due)
-        c->caps = (struct ph_pop3_caps){0}; /* RFC 2595 4: what was said before is forgotten */
+    if (c->tls_due) { /* RFC 2595 4: what was said before is forgotten */
+        c->caps = (struct ph_pop3_caps){0};
+        ph_buf_clear(&c->mechanisms);
+    }
     c->tls_due = false;
     ph__pop3_client_write(c);
 }
@@ -217,7 +241,8 @@ static int64_t deadline(const void *engine)
     const struct ph_pop3_client *c = engine;
     if (c->active < 0)
         return 0;
-    bool due = c->reading == GREETING || c->flight || c->out.n;
+    bool asked = c->first && c->first->asked; /* the caller's turn */
+    bool due = c->reading == GREETING || (c->flight && !asked) || c->out.n;
     return due && !(c->over && c->out.n == 0) ? c->active + c->opt.timeout_ms : PH_NEVER;
 }
 

@@ -30,6 +30,7 @@ static int64_t queue(struct ph_pop3_client *c, enum ph_pop3_verb verb, struct ph
         cmd->id = c->ids;
         cmd->all = all;
         cmd->answer_at = answer_at;
+        cmd->secret = verb == PH_POP3_PASS || verb == PH_POP3_AUTH;
         cmd->n = text->n;
         memcpy(cmd->text, text->p, text->n);
         *c->end = cmd;
@@ -131,6 +132,73 @@ int64_t ph_pop3_client_auth_plain(struct ph_pop3_client *c, ph_str authzid, ph_s
         text.err = ph_buf_err(&raw);
     ph_buf_done(&raw);
     return queue(c, PH_POP3_AUTH, &text, answer_at, false);
+}
+
+int64_t ph_pop3_client_auth(struct ph_pop3_client *c, ph_str mechanism, ph_str initial,
+                            bool has_initial)
+{
+    struct ph_buf text;
+    size_t coded = (initial.n + 2) / 3 * 4, answer_at = 0;
+    if (!mechanism.n || !is_clean(mechanism) || ph_str_chr(mechanism, ' ') != PH_NPOS)
+        return -PH_EINVAL;
+    ph_buf_init(&text, c->al, POP3_CLIENT_ANSWER_MAX);
+    ph_buf_reserve(&text, coded + mechanism.n + 32);
+    ph_buf_add(&text, PH_STR("AUTH "));
+    ph_buf_add(&text, mechanism);
+    if (has_initial) {
+        if (coded + mechanism.n + 8 > POP3_CLIENT_INITIAL) {
+            ph_buf_add(&text, PH_STR("\r\n"));
+            answer_at = text.n;
+        } else {
+            ph_buf_addc(&text, ' ');
+        }
+        if (initial.n)
+            ph_b64_encode(&text, initial);
+        else if (!answer_at)
+            ph_buf_addc(&text, '=');
+    }
+    ph_buf_add(&text, PH_STR("\r\n"));
+    return queue(c, PH_POP3_AUTH, &text, answer_at, false);
+}
+
+int ph_pop3_client_auth_data(struct ph_pop3_client *c, ph_str answer, bool cancel)
+{
+    if (!c->first || !c->first->asked)
+        return -PH_EORDER;
+    if (cancel)
+        ph_buf_addc(&c->out, '*');
+    else
+        ph_b64_encode(&c->out, answer);
+    ph_buf_add(&c->out, PH_STR("\r\n"));
+    c->first->asked = false;
+    c->active = c->now;
+    ph__pop3_client_tell(c, 'C', cancel ? PH_STR("*") : PH_STR("****"));
+    return ph_buf_err(&c->out);
+}
+
+int64_t ph_pop3_client_apop(struct ph_pop3_client *c, ph_str user, ph_str digest)
+{
+    struct ph_buf text;
+    if (!user.n || !digest.n || !is_clean(user) || !is_clean(digest))
+        return -PH_EINVAL;
+    ph_buf_init(&text, c->al, POP3_LINE_MAX);
+    ph_buf_add(&text, PH_STR("APOP "));
+    ph_buf_add(&text, user);
+    ph_buf_addc(&text, ' ');
+    ph_buf_add(&text, digest);
+    ph_buf_add(&text, PH_STR("\r\n"));
+    return queue(c, PH_POP3_AUTH, &text, 0, false);
+}
+
+int64_t ph_pop3_client_command(struct ph_pop3_client *c, ph_str line)
+{
+    struct ph_buf text;
+    if (!line.n || !is_clean(line))
+        return -PH_EINVAL;
+    ph_buf_init(&text, c->al, POP3_LINE_MAX);
+    ph_buf_add(&text, line);
+    ph_buf_add(&text, PH_STR("\r\n"));
+    return queue(c, PH_POP3_NOOP, &text, 0, false);
 }
 
 int64_t ph_pop3_client_login(struct ph_pop3_client *c, ph_str user, ph_str password)

@@ -20,6 +20,8 @@ struct pop3_command {
     enum ph_pop3_verb verb;
     uint32_t id;
     bool all;         /* LIST, UIDL without a number: a reply of many lines */
+    bool secret;      /* what stands behind the first word is not for the dialogue */
+    bool asked;       /* AUTH: the server waits for ph_pop3_client_auth_data */
     size_t answer_at; /* AUTH: where in `text` the answer to the challenge begins; 0: none */
     size_t n;
     char text[]; /* lines as they are sent */
@@ -37,6 +39,7 @@ struct ph_pop3_client {
     bool tls, tls_due, quit, over, told, eof, user_refused;
     struct ph_error error;
     struct ph_pop3_caps caps;
+    struct ph_buf mechanisms, stamp, decoded; /* of CAPA; of the greeting (RFC 1939 7); a challenge */
     struct ph_undot undot;
     uint64_t items, octets;
     int64_t now, active; /* active < 0: the time is not known yet */

@@ -1,4 +1,5 @@
 /* The POP3 client engine: replies into events. */
+#include "b64.h"
 #include "client_int.h"
 
 #include <string.h>
@@ -53,6 +54,9 @@ static enum ph_pop3_client_ev read_greeting(struct ph_pop3_client *c, event *ev)
     if (!parse_status(line, ev))
         return bad(c, "the server's greeting is not one of POP3");
     c->reading = STATUS;
+    size_t open = ph_str_chr(ev->text, '<'), close = ph_str_chr(ev->text, '>');
+    if (open != PH_NPOS && close != PH_NPOS && open < close) /* RFC 1939 7: a msg-id */
+        ph_buf_add(&c->stamp, ph_str_sub(ev->text, open, close + 1 - open));
     if (!ev->ok)
         ph__pop3_client_end(c, PH_EREFUSED, "the server turned us away");
     return PH_POP3_C_GREETING;
@@ -89,8 +93,9 @@ static bool has_word(ph_str words, ph_str word)
     return false;
 }
 
-static void note_capability(struct ph_pop3_caps *caps, ph_str line)
+static void note_capability(struct ph_pop3_client *c, ph_str line)
 {
+    struct ph_pop3_caps *caps = &c->caps;
     const struct {
         ph_str name;
         bool *flag;
@@ -107,8 +112,11 @@ static void note_capability(struct ph_pop3_caps *caps, ph_str line)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (ph_str_ieq(word, rows[i].name))
             *rows[i].flag = true;
-    if (ph_str_ieq(word, PH_STR("SASL")) && has_word(line, PH_STR("PLAIN")))
-        caps->sasl_plain = true;
+    if (!ph_str_ieq(word, PH_STR("SASL")))
+        return;
+    caps->sasl_plain = has_word(line, PH_STR("PLAIN"));
+    ph_buf_clear(&c->mechanisms);
+    ph_buf_add(&c->mechanisms, line);
 }
 
 /* ---- replies ----------------------------------------------------------------------------- */
@@ -141,6 +149,19 @@ static void begin_many(struct ph_pop3_client *c, enum reading reading)
     ph_undot_init(&c->undot);
 }
 
+/* RFC 5034 4. */
+static enum ph_pop3_client_ev challenge(struct ph_pop3_client *c, ph_str text, event *ev)
+{
+    ph_buf_clear(&c->decoded);
+    if (ph_b64_decode(&c->decoded, text) < 0 || ph_buf_err(&c->decoded))
+        return bad(c, "a challenge of the server is not base64");
+    c->first->asked = true;
+    ev->verb = PH_POP3_AUTH;
+    ev->id = c->first->id;
+    ev->text = ph_buf_str(&c->decoded);
+    return PH_POP3_C_CHALLENGE;
+}
+
 static enum ph_pop3_client_ev read_status(struct ph_pop3_client *c, event *ev)
 {
     struct pop3_command *cmd = c->first;
@@ -161,6 +182,9 @@ static enum ph_pop3_client_ev read_status(struct ph_pop3_client *c, event *ev)
         ph__pop3_client_tell(c, 'C', PH_STR("****"));
         return PH_POP3_C_NEED;
     }
+    if (cmd->verb == PH_POP3_AUTH && line.n && line.p[0] == '+' &&
+        (line.n == 1 || line.p[1] == ' '))
+        return challenge(c, ph_str_trim(ph_str_skip(line, 1)), ev);
     if (!parse_status(line, ev))
         return bad(c, "a reply of the server is neither +OK nor -ERR");
     enum pop3_reply reply = ph__pop3_rows[cmd->verb].reply;
@@ -196,7 +220,7 @@ static enum ph_pop3_client_ev read_lines(struct ph_pop3_client *c, event *ev)
     ev->id = c->first->id;
     ev->text = line;
     if (ev->verb == PH_POP3_CAPA)
-        note_capability(&c->caps, line);
+        note_capability(c, line);
     else if (ev->verb == PH_POP3_LIST ? !parse_size(line, ev) : !parse_uid(line, ev))
         return bad(c, "a line of the server's list is not understood");
     return PH_POP3_C_ITEM;

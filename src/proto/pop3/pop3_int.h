@@ -22,6 +22,7 @@ enum {
     POP3_CLIENT_WAITING = 1000000, /* commands queued */
     POP3_CLIENT_FLIGHT = 64,       /* commands sent and not answered, with PIPELINING */
     POP3_CLIENT_INITIAL = 255, /* a longer AUTH line asks for the challenge first (RFC 5034 4) */
+    POP3_CLIENT_ANSWER_MAX = 16 * 1024, /* of a SASL exchange, in base64 */
     POP3_CLIENT_TIMEOUT_MS = 60000
 };
 

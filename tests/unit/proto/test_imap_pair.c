@@ -158,6 +158,16 @@ static void tell(struct pair *p, const struct ph_imap_client_event *ev)
     case PH_IMAP_FOUND:
         ph_buf_addf(b, "found %zu\n", ev->count);
         break;
+    case PH_IMAP_CHALLENGE:
+        ph_buf_addf(b, "challenge %.*s\n", PH_FMT(ev->text));
+        break;
+    case PH_IMAP_ESEARCH_EV:
+        ph_buf_addf(b, "esearch count%llu all %.*s\n", (unsigned long long)ev->esearch.count,
+                    PH_FMT(ev->esearch.all));
+        break;
+    case PH_IMAP_VANISHED:
+        ph_buf_addf(b, "vanished%s %.*s\n", ev->earlier ? " earlier" : "", PH_FMT(ev->text));
+        break;
     case PH_IMAP_CHUNK:
         assert_true(ev->chunk.at == p->read.n);
         ph_buf_add(&p->read, ev->chunk.data);

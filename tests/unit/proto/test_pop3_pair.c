@@ -68,6 +68,9 @@ static void note(struct pair *p, enum ph_pop3_client_ev what, const struct ph_po
         ph_buf_add(&p->log, ev->text);
         p->in_chunk = true;
         break;
+    case PH_POP3_C_CHALLENGE:
+        ph_buf_addf(&p->log, "challenge %.*s\n", PH_FMT(ev->text));
+        break;
     case PH_POP3_C_DONE:
         ph_buf_addf(&p->log, "%s %s%s%.*s%s %u %llu\n", verb, ev->ok ? "ok" : "failed",
                     ev->code.n ? " [" : "", PH_FMT(ev->code), ev->code.n ? "]" : "",
