@@ -85,6 +85,7 @@ static const struct {
     {"smarthost", host_port, NULL},
     {"plaintext_login", one_of, "never|loopback"},
     {"quota_full", one_of, "wait|bounce"},
+    {"sender_policy", one_of, "envelope|header"},
 };
 
 int ph__conf_check(const struct ph__conf_row *row, ph_str value, struct ph_error *reterr)

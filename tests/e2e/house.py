@@ -7,6 +7,7 @@ import atexit
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import ssl
@@ -215,6 +216,13 @@ def world(*domains, **settings):
 
 
 TRACE_FIELDS = (b"return-path:", b"received:", b"delivered-to:")
+
+
+def without_bcc(letter):
+    """What submission makes of it: nobody sees who was written to in secret."""
+    end = re.search(rb"^\r?\n", letter, re.M)
+    head, rest = (letter[:end.start()], letter[end.start():]) if end else (letter, b"")
+    return re.sub(rb"(?im)^(resent-)?bcc[ \t]*:.*\n([ \t].*\n)*", b"", head) + rest
 
 
 def without_trace(letter):

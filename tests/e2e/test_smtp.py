@@ -164,6 +164,14 @@ class Smtp(unittest.TestCase):
             code, text = self.letter(w, "Subject: mine\r\n\r\nx\r\n.\r\n", self.alice, self.bob)
             self.assertEqual((code, text[:24]), (250, "2.0.0 Ok: queued as " + text[20:24]))
 
+    def test_submission_hides_bcc(self):
+        w = self.user(self.alice)
+        code, _ = self.letter(w, "Subject: hidden\r\nBcc: secret@a.test,\r\n\tother@a.test\r\nTo: x@y.test\r\n\r\nBcc: body\r\n.\r\n", self.alice, self.bob)
+        self.assertEqual(code, 250)
+        raw = self.wait_for_letter(b"Subject: hidden")
+        self.assertNotIn(b"secret", raw)
+        self.assertTrue(raw.endswith(b"Subject: hidden\r\nTo: x@y.test\r\n\r\nBcc: body\r\n"), raw)
+
     def test_wrong_passwords(self):
         w = self.user()
         wrong = base64.b64encode(b"\0alice@a.test\0wrong").decode()

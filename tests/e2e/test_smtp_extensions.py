@@ -14,7 +14,7 @@ class Extensions(unittest.TestCase):
     def setUpClass(cls):
         net = house.network()
         # b.test is a domain whose server is down: what goes there stays in the queue.
-        cls.house = house.House(ip=net + ".1", zone=house.zone(("b.test", net + ".99")), retry_first="1h").start()
+        cls.house = house.House(ip=net + ".1", zone=house.zone(("b.test", net + ".99")), retry_first="1h", sender_policy="header").start()
         cls.alice, cls.bob = cls.house.account("alice"), cls.house.account("bob")
 
     @classmethod
@@ -77,6 +77,33 @@ class Extensions(unittest.TestCase):
         self.addCleanup(db.close)
         row = db.execute("SELECT letter.flags, envid, address, original, notify FROM letter JOIN rcpt USING (qid) WHERE dest = 'b.test'").fetchone()
         self.assertEqual((row[0] & (32 | 64), *row[1:]), (32 | 64, "a+b", "x@b.test", "rfc822;Other@b.test", 2 | 8))
+
+    def letter(self, w, sender, to, body):
+        self.assertEqual([w.code(f"MAIL FROM:<{sender}>"), w.code(f"RCPT TO:<{to}>"), w.code("DATA")], [250, 250, 354])
+        return w.say(body + "\r\n.")
+
+    def test_as_whom(self):
+        w = self.user()
+        for field, code in (("From: Bob <bob@a.test>", 550), ("From: alice+x@a.test\r\nSender: bob@a.test", 550), ("From: alice+x@a.test", 250),
+                            ("From: =?utf-8?q?A?= <ALICE@a.test>", 250), ("From: a@a.test, " * 2000 + "x@y.test", 552), ("From: ", 250)):
+            answer = self.letter(w, self.alice, self.bob, field + "\r\nSubject: as whom\r\n\r\nx")
+            self.assertEqual(answer[0], code, (field[:40], answer))
+
+    def test_where_addresses_lead(self):
+        m = self.house.imap(self.bob)
+        self.assertEqual(m.create("Lists")[0], "OK")
+        self.house.admin("domain", "add", "old.test")
+        self.house.admin("alias", "add", "@old.test", "@a.test")
+        w = self.mx()
+        for to, box in (("bob+lists@a.test", "Lists"), ("Bob+Lists@old.test", "Lists"), ("bob+sent@a.test", "INBOX"), ("bob+none@a.test", "INBOX")):
+            code, text = self.letter(w, "x@other.test", to, f"Subject: to-{to}\r\n\r\nx")
+            self.assertEqual(code, 250)
+            self.house.steps(text.split()[-1], "delivered")
+            letters = self.house.imap_letters(self.bob, box)
+            self.assertTrue(any(f"to-{to}".encode() in raw for raw in letters), (to, box))
+        w.code("MAIL FROM:<>")
+        self.assertEqual(w.code("RCPT TO:<nobody@old.test>"), 550)
+        m.logout()
 
     def test_swaks(self):
         for mark, words in {

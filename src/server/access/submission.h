@@ -7,10 +7,10 @@
 /* The mechanism's name, static, for logs and journeys; by ph_sasl_server.mechanism. */
 const char *submission_mechanism(int mechanism);
 
-/* Appends Date and Message-ID where the message has none (RFC 6409 8.1, 8.2); nothing else of it is
- * touched, Bcc is the sender's program's business (RFC 5322 3.6.3). -PH_ELIMIT: the header does not
- * end within LETTER_HEADER octets. */
-int submission_complete(const struct letter *l, ph_str hostname, struct ph_buf *fields);
+/* Takes out Bcc and Resent-Bcc (RFC 5322 3.6.3: no recipient may see them) and appends Date and
+ * Message-ID where the message has none (RFC 6409 8.1, 8.2); nothing else of it is touched.
+ * -PH_ELIMIT: the header does not end within LETTER_HEADER octets. */
+int submission_complete(struct letter *l, ph_str hostname, struct ph_buf *fields);
 
 /* Appends the events of a journey (rows of event) as JSON, one object a line, oldest first; cut,
  * with a last line

@@ -18,41 +18,37 @@ const char *submission_mechanism(int mechanism)
 
 /* ---- what a message may lack ---------------------------------------------------------------- */
 
-enum { HAS_DATE = 1, HAS_MESSAGE_ID = 2 };
-
-/* Which of the fields are there; negative when the header has no end. */
-static int look(ph_str head)
+static bool has(ph_str head, const char *name)
 {
-    int has = 0;
-    size_t whole = head.n;
-    while (head.n) {
-        size_t end = ph_str_find(head, PH_STR("\r\n"));
-        ph_str line = ph_str_sub(head, 0, end);
-        if (line.n == 0)
-            return has;
-        if (ph_str_has_iprefix(line, PH_STR("Date:")))
-            has |= HAS_DATE;
-        if (ph_str_has_iprefix(line, PH_STR("Message-ID:")))
-            has |= HAS_MESSAGE_ID;
-        head = ph_str_skip(head, end == PH_NPOS ? head.n : end + 2);
-    }
-    /* All of a short message may be header; of a long one this is only the beginning. */
-    return whole > LETTER_HEADER ? -PH_ELIMIT : has;
+    struct ph_field field;
+    return ph_field_find(head, ph_str_c(name), 0, &field);
 }
 
-int submission_complete(const struct letter *l, ph_str hostname, struct ph_buf *fields)
+/* A field that hides recipients goes with its folded lines. */
+static void cut(struct letter *l, const char *name)
 {
-    int has = look(letter_head(l));
-    if (has < 0)
-        return has;
-    if (!(has & HAS_DATE)) {
+    struct ph_field field;
+    while (ph_field_find(ph_message_head(letter_head(l)), ph_str_c(name), 0, &field))
+        letter_cut(l, field.all);
+}
+
+int submission_complete(struct letter *l, ph_str hostname, struct ph_buf *fields)
+{
+    ph_str message = letter_head(l), head = ph_message_head(message);
+    /* All of a short message may be header; of a long one this is only the beginning. */
+    if (head.n == message.n && message.n > LETTER_HEADER)
+        return -PH_ELIMIT;
+    cut(l, "Bcc");
+    cut(l, "Resent-Bcc");
+    head = ph_message_head(letter_head(l));
+    if (!has(head, "Date")) {
         struct ph_date date = {.time = ph_wall_us() / 1000000,
                                .flags = PH_DATE_TIME | PH_DATE_SECOND | PH_DATE_ZONE};
         ph_buf_add(fields, PH_STR("Date: "));
         ph_date_write(fields, &date);
         ph_buf_add(fields, PH_STR("\r\n"));
     }
-    if (!(has & HAS_MESSAGE_ID)) {
+    if (!has(head, "Message-ID")) {
         char unique[27], time[PH_ID_TEXT + 1];
         ph_buf_addf(fields, "Message-ID: <%s.%s@%.*s>\r\n",
                     ph_id_text((uint64_t)ph_wall_us(), time), ph_random_text(unique, 26),

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 65536 };
+enum { EVENTS_MAX = 65536, AUTHORS_MAX = 8192, AUTHORS_ARENA = 4 << 20 };
 
 static void reply(struct intake *in, int code, const char *esc, const char *text)
 {
@@ -87,11 +87,13 @@ void intake_room(const struct proc *p, struct letter_room *room)
 void intake_init(struct intake *in)
 {
     letter_init(&in->letter, in->room);
+    ph_buf_init(&in->authors, NULL, AUTHORS_MAX);
 }
 
 void intake_done(struct intake *in)
 {
     letter_clear(&in->letter);
+    ph_buf_done(&in->authors);
 }
 
 static uint64_t ask(struct intake *in, int role, enum ipc_type answer, enum intake_pending pending,
@@ -235,6 +237,34 @@ static bool wants_no_tls(ph_str message)
            ph_str_ieq(ph_str_trim(field.value), PH_STR("No"));
 }
 
+static bool checks_authors(const struct intake *in)
+{
+    return in->host->local_users && ph_str_eq(in->proc->conf->sender_policy, PH_STR("header"));
+}
+
+/* Who the message says wrote it: to be checked when it is whole. */
+static int find_authors(struct intake *in, ph_str head)
+{
+    static const char *const names[] = {"From", "Sender"};
+    struct ph_arena *arena = ph_arena_new(NULL, AUTHORS_ARENA);
+    struct ph_address *list;
+    struct ph_field field;
+    int r = arena ? 0 : -PH_ENOMEM;
+    in->author = 0;
+    ph_buf_clear(&in->authors);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t n = 0; r >= 0 && ph_field_find(head, ph_str_c(names[i]), n, &field); n++) {
+            r = ph_address_parse(arena, field.value, &list);
+            for (; r >= 0 && list; list = list->next)
+                if (list->kind == PH_ADDRESS_MAILBOX) {
+                    ph_address_write(&in->authors, list->local, list->host);
+                    ph_buf_addc(&in->authors, '\n');
+                }
+        }
+    ph_arena_free(arena);
+    return r < 0 ? r : ph_buf_err(&in->authors);
+}
+
 /* Puts our fields in front: what letter_begin calls back. */
 static int prologue(void *ctx, struct letter *l)
 {
@@ -257,6 +287,8 @@ static int prologue(void *ctx, struct letter *l)
                                               .now_us = ph_wall_us()},
                        &fields, &skip, &id_at);
     int r = in->host->complete ? in->host->complete(l, intake_hostname(in->proc), &fields) : 0;
+    if (r == 0 && checks_authors(in))
+        r = find_authors(in, ph_message_head(letter_head(l)));
     if (r == 0)
         r = ph_buf_err(&fields);
     if (r == 0)
@@ -327,10 +359,43 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     ph_buf_done(&events);
 }
 
-static void on_eom(struct intake *in)
+/* The next address of From and Sender is asked for; behind the last the letter goes to the queue.
+ */
+static void check_author(struct intake *in)
 {
     struct ph_smtp_server_info info;
-    ph_smtp_server_info(in->engine, &info);
+    struct ipc_chan *keeper;
+    ph_str rest = ph_str_skip(ph_buf_str(&in->authors), in->author), address;
+    if (!checks_authors(in) || !ph_str_token(&rest, '\n', &address)) {
+        ph_smtp_server_info(in->engine, &info);
+        put(in, &info);
+        return;
+    }
+    uint64_t req = ask(in, ROLE_KEEPER, IPC_SENDER_CHECKED, INTAKE_AUTHOR, &keeper);
+    if (req && ipc_send(keeper, SENDER_CHECK, -1, .req = req, .session = in->grant,
+                        .address = ph_str_sub(address, 0, LETTER_ADDRESS)) < 0)
+        not_sent(in, req);
+}
+
+static void author_checked(struct intake *in, const struct ipc_SENDER_CHECKED *m)
+{
+    ph_str address = ph_str_skip(ph_buf_str(&in->authors), in->author);
+    address = ph_str_sub(address, 0, ph_str_chr(address, '\n'));
+    in->author += address.n + 1;
+    if (m->verdict == IPC_OK)
+        check_author(in);
+    else if (m->verdict == IPC_DENIED)
+        ph_smtp_server_reply(in->engine, 550, "5.7.1",
+                             "You may not write as %.*s, which From or Sender names",
+                             PH_FMT(ph_str_sub(address, 0, 300)));
+    else
+        reply_verdict(in, m->verdict, (ph_str){0});
+    if (in->pending == INTAKE_NOTHING)
+        letter_clear(&in->letter);
+}
+
+static void on_eom(struct intake *in)
+{
     if (in->failed == 0)
         in->failed = letter_finish(&in->letter);
     if (in->failed < 0)
@@ -340,7 +405,7 @@ static void on_eom(struct intake *in)
     else if (in->letter.targets == 0)
         reply(in, 250, "2.0.0", "Ok: all its recipients are addresses whose mail is thrown away");
     else
-        put(in, &info);
+        check_author(in);
     if (in->pending == INTAKE_NOTHING)
         letter_clear(&in->letter);
 }
@@ -401,10 +466,12 @@ void intake_answer(struct intake *in, struct ipc_msg *msg)
     in->pending = INTAKE_NOTHING;
     if (!msg) {
         reply_busy(in);
-        if (was == INTAKE_PUT)
+        if (was == INTAKE_PUT || was == INTAKE_AUTHOR)
             letter_clear(&in->letter);
     } else if (was == INTAKE_SENDER) {
         sender_checked(in, &msg->SENDER_CHECKED);
+    } else if (was == INTAKE_AUTHOR) {
+        author_checked(in, &msg->SENDER_CHECKED);
     } else if (was == INTAKE_RCPT) {
         rcpt_checked(in, &msg->RCPT_CHECKED);
     } else if (was == INTAKE_PUT) {

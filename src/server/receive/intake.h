@@ -25,11 +25,12 @@ struct intake_host {
     /* As session_ask and its kin in access; the owner hands answers to intake_answer. */
     uint64_t (*ask)(void *owner, int role, enum ipc_type answer);
     void (*unask)(void *owner, uint64_t req);
-    /* Appends the fields that the message lacks, below our trace; NULL: nothing. 0 or negative. */
-    int (*complete)(const struct letter *l, ph_str hostname, struct ph_buf *fields);
+    /* Takes out what must not travel, and appends the fields that the message lacks, below our
+     * trace; NULL: nothing. 0 or negative. */
+    int (*complete)(struct letter *l, ph_str hostname, struct ph_buf *fields);
 };
 
-enum intake_pending { INTAKE_NOTHING, INTAKE_SENDER, INTAKE_RCPT, INTAKE_PUT };
+enum intake_pending { INTAKE_NOTHING, INTAKE_SENDER, INTAKE_RCPT, INTAKE_AUTHOR, INTAKE_PUT };
 
 struct intake {
     const struct intake_host *host;
@@ -45,7 +46,9 @@ struct intake {
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
     char orcpt[INTAKE_ORCPT + 1];
     uint8_t notify;
-    int failed; /* why the body can not be kept: answered after its end */
+    struct ph_buf authors; /* addresses of From and Sender to be checked, '\n' behind each */
+    size_t author;         /* where the one being checked begins */
+    int failed;            /* why the body can not be kept: answered after its end */
     int64_t began_us;
     uint64_t letters, refused; /* for statistics; the owner reads them at the end */
 };

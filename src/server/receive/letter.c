@@ -188,6 +188,13 @@ ph_str letter_head(const struct letter *l)
     return ph_str_skip(ph_buf_str(&l->buf), LETTER_ROOM);
 }
 
+void letter_cut(struct letter *l, ph_str part)
+{
+    size_t at = (size_t)(part.p - l->buf.p);
+    memmove(l->buf.p + at, l->buf.p + at + part.n, l->buf.n - at - part.n);
+    l->buf.n -= part.n;
+}
+
 int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at)
 {
     if (prologue.n > LETTER_ROOM)

@@ -81,6 +81,9 @@ PH_MUST_CHECK int letter_finish(struct letter *l);
 
 /* For `start`: the message so far. */
 ph_str letter_head(const struct letter *l);
+/* For `start`: takes `part`, a slice of letter_head, out of the message. Other slices of it are
+ * void. */
+void letter_cut(struct letter *l, ph_str part);
 /* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than LETTER_ROOM.
  */
 PH_MUST_CHECK int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at);

@@ -232,6 +232,9 @@ static void completed(void **state)
         {"Date: x\r\n", false, true},
         {"X-Date: x\r\nMessage-ID:\r\n\r\n", true, false},
         {"", true, true},
+        {"Bcc: x@y\r\nTo: a\r\nbcc: z@y,\r\n\tw@y\r\nDate: x\r\nMessage-ID: "
+         "x\r\nResent-Bcc:\r\n\r\nBcc: body\r\n",
+         false, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct letter l;
@@ -243,6 +246,11 @@ static void completed(void **state)
         assert_int_equal(submission_complete(&l, PH_STR("h.test"), &fields), 0);
         assert_int_equal(strstr(ph_buf_cstr(&fields), "Date: ") != NULL, rows[i].date);
         assert_int_equal(strstr(ph_buf_cstr(&fields), "@h.test>\r\n") != NULL, rows[i].id);
+        if (strstr(rows[i].message, "Bcc"))
+            assert_true(ph_str_eq(letter_head(&l), PH_STR("To: a\r\nDate: x\r\nMessage-ID: x\r\n"
+                                                          "\r\nBcc: body\r\n")));
+        else
+            assert_true(ph_str_eq(letter_head(&l), ph_str_c(rows[i].message)));
         ph_buf_done(&fields);
         letter_clear(&l);
     }
