@@ -111,6 +111,10 @@ PH_EXPORT void ph_pop3_server_tls_started(struct ph_pop3_server *s);
  * dot-stuffing. Its unique-id is "prefix.uid". -PH_ENOMEM, -PH_ELIMIT. */
 PH_EXPORT PH_MUST_CHECK int ph_pop3_server_message(struct ph_pop3_server *s, uint64_t size,
                                                    uint64_t uid);
+/* The message added last has a unique-id of its own, kept from another server (RFC 1939 7: 1 to 70
+ * characters from 0x21 to 0x7E). -PH_EINVAL when it is none (then it keeps "prefix.uid"),
+ * -PH_ENOMEM, -PH_ELIMIT. */
+PH_EXPORT PH_MUST_CHECK int ph_pop3_server_uidl(struct ph_pop3_server *s, ph_str name);
 PH_EXPORT void ph_pop3_server_welcome(struct ph_pop3_server *s, uint64_t prefix);
 
 /* Reasons of a refusal (RFC 2449 8.1, 3206 4, 5). Only AUTH counts as a failed login. */

@@ -1,4 +1,5 @@
-/* posthouse account add|passwd|list|remove|quota */
+/* posthouse account add|passwd|list|remove|quota|export|import */
+#include "account_mail.h"
 #include "house_verbs.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@ struct options {
     struct password_source password;
     bool erase;
     const char *bytes, *messages; /* of quota */
+    bool mbox;                    /* of export */
 };
 
 static int hash_new(const struct options *o, const char *address,
@@ -167,6 +169,17 @@ static int quota(struct ph_house *h, const struct admin_args *a, void *options)
     return tell_quota(a, &q);
 }
 
+static int export(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    return account_export(h, a, ((const struct options *)options)->mbox);
+}
+
+static int import(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    (void)options;
+    return account_import(h, a);
+}
+
 /* ---- list -------------------------------------------------------------------------------- */
 
 static int collect(void *ctx, const struct ph_house_account *row)
@@ -202,11 +215,11 @@ static int list(struct ph_house *h, const struct admin_args *a, void *options)
     return a->json ? house_print_json(rows) : EX_OK;
 }
 
-static const struct house_action actions[] = {{"add", 1, 1, true, add},
-                                              {"passwd", 1, 1, false, passwd},
-                                              {"list", 0, 0, false, list},
-                                              {"remove", 1, 1, false, drop},
-                                              {"quota", 1, 1, false, quota}};
+static const struct house_action actions[] = {
+    {"add", 1, 1, true, add},       {"passwd", 1, 1, false, passwd},
+    {"list", 0, 0, false, list},    {"remove", 1, 1, false, drop},
+    {"quota", 1, 1, false, quota},  {"export", 2, 2, false, export},
+    {"import", 2, 2, false, import}};
 
 int admin_account(int argc, char **argv)
 {
@@ -222,6 +235,7 @@ int admin_account(int argc, char **argv)
         {.name = "--erase",
          .flag = &o.erase,
          .help = "--erase       with remove: delete its mail, too"},
+        {.name = "--mbox", .flag = &o.mbox, .help = "--mbox        with export: NAME.mbox files"},
         {.name = "--bytes",
          .value = &o.bytes,
          .help = "--bytes N     with quota: the most it may hold: 500M, 2G, none, default"},
@@ -234,8 +248,12 @@ int admin_account(int argc, char **argv)
         "Without an option the password is asked for on a terminal, or is the first line\n"
         "of standard input. A running server knows of every change at once.\n"
         "quota without an option prints what the account may hold; default is what the settings\n"
-        "quota_bytes and quota_messages say.\n",
-        1, 2, &a);
+        "quota_bytes and quota_messages say.\n"
+        "export writes all letters into the new folder PATH, as Maildir or mbox; import reads a\n"
+        "Maildir, an mbox file, or a folder of them, with flags, dates and POP3 names; letters "
+        "that\n"
+        "are there already are passed over. The server may be running.\n",
+        1, 3, &a);
     if (left >= 0)
         return left;
     return house_run("account", actions, sizeof actions / sizeof *actions, &a, &o);

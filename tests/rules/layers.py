@@ -28,7 +28,7 @@ MAY = {
     "server/mx": SERVER | {"server/receive"}, "server/access": SERVER | {"server/receive"}, "server/relay": SERVER, "server/resolver": SERVER,
     "server/queue": SERVER | {"queue"}, "server/store": SERVER | {"store"}, "server/indexer": SERVER, "server/keeper": SERVER | {"house"},
     "server/parent": SERVER, "server": SERVER | {"admin", "server/parent"},
-    "admin": LOW | {"ipc", "conf", "house", "store", "queue", "server/parent"},
+    "admin": LOW | PROTO | {"net", "ipc", "conf", "house", "store", "queue", "server/parent"},
     "post": LOW | PROTO | {"net"}, "lib": LOW | PROTO | {"net"},
 }
 # public header -> room it is the face of

@@ -45,6 +45,7 @@ struct ph_pop3_server *ph_pop3_server_new(const struct ph_alloc *al,
     s->active = -1;
     ph_inbuf_init(&s->in, al, POP3_IN_MAX);
     ph_buf_init(&s->out, al, POP3_OUT_MAX);
+    ph_buf_init(&s->names, al, POP3_NAMES_MAX);
     ph_buf_init(&s->user, al, POP3_LINE_MAX);
     ph_buf_init(&s->secret, al, 2 * POP3_LINE_MAX);
     greet(s);
@@ -57,6 +58,7 @@ struct ph_pop3_server *ph_pop3_server_free(struct ph_pop3_server *s)
         ph__pop3_forget(s);
         ph_inbuf_done(&s->in);
         ph_buf_done(&s->out);
+        ph_buf_done(&s->names);
         ph_buf_done(&s->user);
         ph_buf_done(&s->secret);
         ph_free(s->al, s->messages, s->room * sizeof *s->messages);

@@ -203,8 +203,7 @@ static void do_uidl(struct ph_pop3_server *s, const struct arguments *a)
     if (!a->has_number)
         begin_list(s, PH_POP3_UIDL);
     else if ((m = message_of(s, a)))
-        ph__pop3_say(s, "+OK %u %llu.%llu", (unsigned)a->number, (unsigned long long)s->prefix,
-                     (unsigned long long)m->uid);
+        ph__pop3_say_uid(s, "+OK ", (uint32_t)a->number, m);
 }
 
 static void ask_for_mail(struct ph_pop3_server *s, const struct arguments *a, uint32_t lines)
@@ -342,7 +341,23 @@ int ph_pop3_server_message(struct ph_pop3_server *s, uint64_t size, uint64_t uid
         s->messages = p;
         s->room = room;
     }
-    s->messages[s->count++] = (struct pop3_message){size & ~POP3_DELETED, uid};
+    s->messages[s->count++] = (struct pop3_message){size & ~POP3_DELETED, uid, 0};
+    return 0;
+}
+
+int ph_pop3_server_uidl(struct ph_pop3_server *s, ph_str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] < 0x21 || name.p[i] > 0x7e)
+            return -PH_EINVAL;
+    if (name.n == 0 || name.n > POP3_UIDL_MAX || s->count == 0)
+        return -PH_EINVAL;
+    uint32_t at = (uint32_t)s->names.n + 1;
+    ph_buf_add(&s->names, name);
+    ph_buf_addc(&s->names, 0);
+    if (ph_buf_err(&s->names))
+        return ph_buf_err(&s->names);
+    s->messages[s->count - 1].name = at;
     return 0;
 }
 

@@ -24,12 +24,13 @@
 
 enum busy { IDLE, RESPONSE, OWNER, LISTING, MAILING, TLS };
 
-/* The highest bit of a message's size marks it as deleted: a mailbox of 100,000 messages is 1.6 MB.
+/* The highest bit of a message's size marks it as deleted: a mailbox of 100,000 messages is 2.4 MB.
  */
 #define POP3_DELETED ((uint64_t)1 << 63)
 
 struct pop3_message {
     uint64_t size, uid;
+    uint32_t name; /* where its unique-id begins in `names`, plus one; 0: it has none of its own */
 };
 
 struct ph_pop3_server {
@@ -51,6 +52,7 @@ struct ph_pop3_server {
     struct ph_buf secret; /* what event's slices point to; wiped behind the answer */
 
     struct pop3_message *messages;
+    struct ph_buf names; /* unique-ids that came from elsewhere, NUL behind each */
     uint32_t count, room;
     uint64_t prefix;
 
@@ -64,6 +66,9 @@ struct ph_pop3_server {
     struct ph_dot dot;
 };
 
+/* "number unique-id" behind `before`. */
+void ph__pop3_say_uid(struct ph_pop3_server *s, const char *before, uint32_t number,
+                      const struct pop3_message *m);
 void ph__pop3_say(struct ph_pop3_server *s, const char *fmt, ...) PH_PRINTF(2, 3); /* adds CRLF */
 void ph__pop3_end(struct ph_pop3_server *s, int code, const char *why); /* after what is in out */
 void ph__pop3_forget(struct ph_pop3_server *s);                         /* the secrets */

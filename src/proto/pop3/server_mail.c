@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+void ph__pop3_say_uid(struct ph_pop3_server *s, const char *before, uint32_t number,
+                      const struct pop3_message *m)
+{
+    if (m->name)
+        ph__pop3_say(s, "%s%u %s", before, (unsigned)number, s->names.p + m->name - 1);
+    else
+        ph__pop3_say(s, "%s%u %llu.%llu", before, (unsigned)number, (unsigned long long)s->prefix,
+                     (unsigned long long)m->uid);
+}
+
 static void refill_list(struct ph_pop3_server *s)
 {
     while (s->listed < s->count && s->out.n < POP3_OUT_HIGH) {
@@ -12,8 +22,7 @@ static void refill_list(struct ph_pop3_server *s)
         if (s->listing == PH_POP3_LIST)
             ph__pop3_say(s, "%u %llu", (unsigned)s->listed, (unsigned long long)m->size);
         else
-            ph__pop3_say(s, "%u %llu.%llu", (unsigned)s->listed, (unsigned long long)s->prefix,
-                         (unsigned long long)m->uid);
+            ph__pop3_say_uid(s, "", s->listed, m);
     }
     if (s->listed == s->count && s->out.n < POP3_OUT_HIGH) {
         ph__pop3_say(s, ".");

@@ -85,7 +85,7 @@ static bool list_from(struct session *s, uint32_t uid)
     char uids[32];
     snprintf(uids, sizeof uids, "%u:4294967295", (unsigned)uid);
     return ASK(s, MSG_LIST, MSG_LISTED, on_listed, .mailbox = p->mailbox, .uids = ph_str_c(uids),
-               .mask = IPC_F_SIZE);
+               .mask = IPC_F_SIZE | IPC_F_UIDL);
 }
 
 static void on_listed(struct session *s, struct ipc_msg *msg)
@@ -94,8 +94,11 @@ static void on_listed(struct session *s, struct ipc_msg *msg)
     struct ipc_message m;
     int r = msg && msg->MSG_LISTED.verdict == IPC_OK ? 0 : -PH_EAGAIN;
     ph_str rows = msg ? msg->MSG_LISTED.messages : (ph_str){0};
-    while (r == 0 && ipc_each(message, &rows, &m))
+    while (r == 0 && ipc_each(message, &rows, &m)) {
         r = ph_pop3_server_message(s->engine, m.size, m.uid);
+        if (r == 0 && m.uidl.n && ph_pop3_server_uidl(s->engine, m.uidl) == -PH_ENOMEM)
+            r = -PH_ENOMEM;
+    }
     if (r == -PH_ELIMIT)
         ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_PERM,
                               PH_STR("there are too many messages for POP3; use IMAP"));

@@ -1,0 +1,8 @@
+/* account_mail.h - the actions of `posthouse account` that carry letters. */
+#ifndef PH_ACCOUNT_MAIL_H
+#define PH_ACCOUNT_MAIL_H
+#include "house_verbs.h"
+
+int account_export(struct ph_house *h, const struct admin_args *a, bool mbox); /* ADDRESS FOLDER */
+int account_import(struct ph_house *h, const struct admin_args *a);            /* ADDRESS PATH */
+#endif
