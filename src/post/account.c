@@ -10,7 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ACCOUNTS_MAX = 1000 };
+enum { ACCOUNTS_MAX = 1000, FILE_PATH = POST_PATH + POST_ACCOUNT_NAME + 16 };
 
 const char *post_config_dir(char buf[POST_PATH])
 {
@@ -29,12 +29,11 @@ bool post_account_name_ok(const char *name)
            strcmp(name, "default") != 0;
 }
 
-static void file_of(const char *name, char buf[POST_PATH])
+static void file_of(const char *name, char buf[FILE_PATH])
 {
-    char dir[POST_PATH - POST_ACCOUNT_NAME - 8];
-    char whole[POST_PATH];
-    snprintf(dir, sizeof dir, "%s", post_config_dir(whole));
-    snprintf(buf, POST_PATH, "%s/%s%s", dir, name, strcmp(name, "default") == 0 ? "" : ".conf");
+    char dir[POST_PATH];
+    snprintf(buf, FILE_PATH, "%s/%.*s%s", post_config_dir(dir), POST_ACCOUNT_NAME, name,
+             strcmp(name, "default") == 0 ? "" : ".conf");
 }
 
 /* ---- all of them ------------------------------------------------------------------------- */
@@ -70,7 +69,7 @@ static void find_all(struct names *all)
 /* The name of the default account: what the link says, else the only one there is. */
 static const char *find_default(char name[POST_PATH])
 {
-    char path[POST_PATH];
+    char path[FILE_PATH];
     struct names *all;
     file_of("default", path);
     ssize_t n = readlink(path, name, POST_PATH - 1);
@@ -134,7 +133,7 @@ static int parse(struct post_login *l, const char *path)
 
 int post_account_open(struct post_login *l)
 {
-    char name[POST_PATH], path[POST_PATH];
+    char name[POST_PATH], path[FILE_PATH];
     const char *file = getenv("POST_CONFIG"), *asked = l->account_name;
     if (l->cfg)
         return 0;
@@ -188,7 +187,7 @@ bool post_account_is(const struct post_login *l, const char *key)
 /* The link changes in one step: made beside, renamed over. */
 static int make_default(const char *name)
 {
-    char target[POST_ACCOUNT_NAME + 8], path[POST_PATH], beside[POST_PATH + 8];
+    char target[POST_ACCOUNT_NAME + 8], path[FILE_PATH], beside[FILE_PATH + 8];
     snprintf(target, sizeof target, "%.*s.conf", POST_ACCOUNT_NAME, name);
     file_of("default", path);
     snprintf(beside, sizeof beside, "%s.new", path);
@@ -200,7 +199,7 @@ static int make_default(const char *name)
 
 int post_account_write(const char *name, ph_str content)
 {
-    char path[POST_PATH], dir[POST_PATH], other[POST_PATH];
+    char path[FILE_PATH], dir[POST_PATH], other[POST_PATH];
     struct ph_error e;
     if (!post_account_name_ok(name))
         return post_fail(EX_USAGE, "\"%s\" cannot be the name of an account", name);
@@ -270,7 +269,7 @@ static int show_all(bool json)
 
 static int removed(const char *name)
 {
-    char path[POST_PATH], link[POST_PATH], target[POST_PATH] = "", password[POST_PATH];
+    char path[FILE_PATH], link[FILE_PATH], target[FILE_PATH] = "", password[FILE_PATH + 16];
     file_of(name, path);
     if (unlink(path) < 0)
         return post_fail(EX_NOINPUT, "cannot remove %s: %s", path, strerror(errno));
@@ -298,7 +297,7 @@ int post_accounts(int argc, char **argv)
         {"--json", NULL, .flag = &json, .help = "as JSON"},
         {0}};
     const struct post_option *const tables[] = {own, NULL};
-    char path[POST_PATH];
+    char path[FILE_PATH];
     int rc = post_options(argc, argv, tables, details, 0, 0);
     if (rc < 0)
         return -1 - rc;

@@ -10,8 +10,7 @@
 
 enum { ARENA_MAX = 64 * 1024 * 1024, TEXT_MAX = 64 * 1024 * 1024 };
 
-/* The decoded text of the first field of that name, empty when there is none. */
-static ph_str field_text(struct ph_arena *a, ph_str head, const char *name)
+ph_str post_field_text(struct ph_arena *a, ph_str head, const char *name)
 {
     struct ph_field f;
     ph_str text = {0};
@@ -93,18 +92,18 @@ void post_show_line(const struct post_item *item, ph_str head, bool json)
         printf("{\"number\":%u,\"size\":%llu,\"seen\":%s", item->number,
                (unsigned long long)item->size, item->flags & POST_SEEN ? "true" : "false");
         json_field("uid", ph_str_c(item->uid));
-        json_field("date", field_text(a, head, "Date"));
-        json_field("from", field_text(a, head, "From"));
-        json_field("to", field_text(a, head, "To"));
-        json_field("subject", field_text(a, head, "Subject"));
-        json_field("message_id", field_text(a, head, "Message-ID"));
+        json_field("date", post_field_text(a, head, "Date"));
+        json_field("from", post_field_text(a, head, "From"));
+        json_field("to", post_field_text(a, head, "To"));
+        json_field("subject", post_field_text(a, head, "Subject"));
+        json_field("message_id", post_field_text(a, head, "Message-ID"));
         printf("}");
     } else {
         size_text(item->size, size, sizeof size);
         printf("%5u %c%c %16s %6s  ", item->number, item->flags & POST_SEEN ? ' ' : 'N',
                item->flags & POST_FLAGGED ? '*' : ' ', date, size);
         column(who(a, head, "From"), 22);
-        column(field_text(a, head, "Subject"), 60);
+        column(post_field_text(a, head, "Subject"), 60);
         putchar('\n');
     }
     ph_arena_free(a);
@@ -119,7 +118,7 @@ static void show_text(struct ph_arena *a, const struct ph_message *m, ph_str tex
 {
     struct ph_attachment *att = NULL;
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
-        ph_str value = field_text(a, m->root->head, shown[i]);
+        ph_str value = post_field_text(a, m->root->head, shown[i]);
         if (!value.n)
             continue;
         printf("%s: ", shown[i]);
@@ -147,7 +146,7 @@ static void show_json(struct ph_arena *a, const struct ph_message *m, ph_str tex
     struct ph_attachment *att = NULL;
     printf("{\"size\":%zu", m->bytes.n);
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-        json_field(shown[i], field_text(a, m->root->head, shown[i]));
+        json_field(shown[i], post_field_text(a, m->root->head, shown[i]));
     json_field("text", text);
     printf(",\"attachments\":[");
     bool some = ph_message_attachments(a, m, &att) > 0;

@@ -4,6 +4,8 @@
 #include "post.h"
 #include "source.h"
 
+/* The decoded text of the first field of that name, in the arena; empty when there is none. */
+ph_str post_field_text(struct ph_arena *a, ph_str head, const char *name);
 /* One line of a list; head: the header. */
 void post_show_line(const struct post_item *item, ph_str head, bool json);
 /* The whole letter: header fields that a person reads, the text, the attachments. 0, or an exit code. */

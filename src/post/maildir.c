@@ -42,7 +42,7 @@ struct maildir {
 
 static int where(const char *path, char dir[4096], char name[256])
 {
-    snprintf(dir, 4096, "%s", path);
+    snprintf(dir, 4096, "%s", path); /* cut off, it is no folder */
     name[0] = '\0';
     return 0;
 }

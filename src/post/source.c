@@ -184,7 +184,7 @@ struct post_item *post_source_find(const struct post_source *s, uint32_t number)
 
 int post_source_step(struct post_source *s, void (*secured)(void *engine))
 {
-    int rc = ph_conn_step(s->conn, &s->error);
+    int rc = ph_conn_step_until(s->conn, s->until ? s->until : PH_NEVER, -1, &s->error);
     if (rc == PH_CONN_SECURED) {
         secured(s->engine);
         post_dialogue_tls(s->login, ph_conn_info(s->conn));

@@ -26,6 +26,7 @@ struct post_source {
     const char *mailbox; /* IMAP */
     uint64_t validity;   /* IMAP: UIDVALIDITY */
     struct ph_conn *conn;
+    int64_t until; /* a step ends then though nothing moved (ph_conn_now); 0: never */
     void *engine;             /* of the protocol */
     struct post_item *items;  /* in the order of their numbers */
     size_t item_n, item_cap;

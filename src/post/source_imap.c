@@ -3,12 +3,19 @@
 #include "source_imap.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SET_MAX = 4000, GONE_MAX = 256 * 1024 * 1024 }; /* a command's set; all of them */
+enum {
+    SET_MAX = 4000,
+    GONE_MAX = 256 * 1024 * 1024,
+    NOOP_S = 30
+}; /* a command's set; all of them */
 
 struct imap {
     struct ph_buf letter;
-    uint32_t exists;
+    uint32_t exists, scanned; /* letters in the mailbox: now, and when it was scanned last */
+    bool idling;
+    bool whole; /* between two items there is no other letter: they were scanned without a gap */
     struct ph_buf gone; /* sets of UIDs that we flagged, one a line */
     post_take *take;
     void *take_ctx;
@@ -78,6 +85,17 @@ static int refused(struct post_source *s, const struct ph_imap_client_event *ev,
                    0, "%s refused %s: %.*s", ph_conn_info(s->conn)->peer, what, PH_FMT(ev->text));
 }
 
+/* DONE, once there is news or the time is over. */
+static void end_idle(struct post_source *s)
+{
+    struct imap *m = s->state;
+    if (!m->idling || (m->exists <= m->scanned && ph_conn_now() < s->until))
+        return;
+    (void)!ph_imap_client_idle_done(s->engine);
+    m->idling = false;
+    s->until = 0;
+}
+
 int post_imap_await(struct post_source *s, int id, const char *what, post_imap_other *other,
                     void *ctx)
 {
@@ -92,6 +110,7 @@ int post_imap_await(struct post_source *s, int id, const char *what, post_imap_o
         int rc = 0;
         switch (ph_imap_client_next(s->engine, &ev)) {
         case PH_IMAP_NEED:
+            end_idle(s);
             rc = post_source_step(s, secured);
             break;
         case PH_IMAP_GREETING:
@@ -101,11 +120,20 @@ int post_imap_await(struct post_source *s, int id, const char *what, post_imap_o
                 return 0;
             break;
         case PH_IMAP_RESULT:
-            if (ev.id == id)
-                return ev.cond == PH_IMAP_OK ? 0 : refused(s, &ev, what);
-            break;
+            if (ev.id != id)
+                break;
+            if (other)
+                other(ctx, &ev);
+            return ev.cond == PH_IMAP_OK ? 0 : refused(s, &ev, what);
         case PH_IMAP_EXISTS:
             m->exists = ev.n;
+            break;
+        case PH_IMAP_EXPUNGED:
+            m->exists -= m->exists > 0;
+            m->scanned -= m->scanned > 0;
+            break;
+        case PH_IMAP_CONTINUE:
+            m->idling = ev.verb == PH_IMAP_IDLE;
             break;
         case PH_IMAP_CHUNK:
             ph_buf_add(&m->letter, ev.chunk.data);
@@ -203,6 +231,8 @@ static int imap_open(struct post_source *s, bool select)
 static int imap_scan(struct post_source *s, ph_str set)
 {
     struct imap *m = s->state;
+    m->scanned = m->exists;
+    m->whole = ph_str_has_suffix(set, PH_STR(":*")) && ph_str_chr(set, ',') == PH_NPOS;
     if (m->exists == 0)
         return 0;
     int rc = await(s, ph_imap_client_fetch(s->engine, true, set, PH_STR("(UID FLAGS RFC822.SIZE)")),
@@ -215,6 +245,7 @@ static int imap_scan(struct post_source *s, ph_str set)
  * is where to go on. */
 static void picked_set(const struct post_source *s, size_t *at, char set[SET_MAX])
 {
+    const struct imap *m = s->state;
     size_t n = 0;
     set[0] = '\0';
     while (*at < s->item_n && n < SET_MAX - 32) {
@@ -223,7 +254,8 @@ static void picked_set(const struct post_source *s, size_t *at, char set[SET_MAX
             ++*at;
             continue;
         }
-        while (last + 1 < s->item_n && s->items[last + 1].picked)
+        while (last + 1 < s->item_n && s->items[last + 1].picked &&
+               (m->whole || s->items[last + 1].number == s->items[last].number + 1))
             last++;
         n += (size_t)snprintf(set + n, SET_MAX - n, n ? ",%u" : "%u", s->items[i].number);
         if (last > i)
@@ -255,14 +287,14 @@ static int imap_get(struct post_source *s, bool head_only, post_take *take, void
 }
 
 int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set),
-                       const char *what, void *ctx)
+                       const char *what, post_imap_other *other, void *ctx)
 {
     char set[SET_MAX];
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < s->item_n;) {
         picked_set(s, &at, set);
         if (set[0])
-            rc = await(s, command(ctx, ph_str_c(set)), what);
+            rc = post_imap_await(s, command(ctx, ph_str_c(set)), what, other, ctx);
     }
     return rc;
 }
@@ -278,7 +310,7 @@ static int flag_deleted(void *ctx, ph_str set)
 
 static int imap_remove(struct post_source *s)
 {
-    return post_imap_each_set(s, flag_deleted, "the deletion", s);
+    return post_imap_each_set(s, flag_deleted, "the deletion", NULL, s);
 }
 
 static int imap_close(struct post_source *s)
@@ -294,6 +326,21 @@ static int imap_close(struct post_source *s)
                 rc = await(s, ph_imap_client_uid_expunge(s->engine, set), "EXPUNGE");
     if (rc == 0)
         rc = await(s, ph_imap_client_simple(s->engine, PH_IMAP_LOGOUT), "LOGOUT");
+    return rc;
+}
+
+int post_imap_idle(struct post_source *s, int64_t for_ms)
+{
+    struct imap *m = s->state;
+    if (m->exists > m->scanned)
+        return 0;
+    if (!(ph_imap_client_caps(s->engine) & PH_IMAP_CAP(IDLE))) {
+        sleep(NOOP_S);
+        return await(s, ph_imap_client_noop(s->engine), "NOOP");
+    }
+    s->until = ph_conn_now() + for_ms;
+    int rc = await(s, ph_imap_client_simple(s->engine, PH_IMAP_IDLE), "IDLE");
+    s->until = 0;
     return rc;
 }
 

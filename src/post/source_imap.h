@@ -4,7 +4,7 @@
 #include "source.h"
 #include <posthouse/imap.h>
 
-/* Events that are no letter and no result: LIST_EV, STATUS_EV... */
+/* Events that are no letter: LIST_EV, STATUS_EV..., and the RESULT of the command. */
 typedef void post_imap_other(void *ctx, const struct ph_imap_client_event *ev);
 
 /* Waits until the command `id` has ended well (0: until the greeting; negative: the error of the call that should have given an
@@ -13,5 +13,10 @@ int post_imap_await(struct post_source *s, int id, const char *what, post_imap_o
 
 /* Runs a command that takes a set of UIDs over all letters picked: `command` queues it and gives its id, as the functions of
  * imap.h do. 0, or negative with s->error. */
-int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set), const char *what, void *ctx);
+int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set), const char *what,
+                       post_imap_other *other, void *ctx);
+
+/* Waits until there is more in the mailbox than at the last scan, or the time is over: by IDLE, else by NOOP. 0, or negative with
+ * s->error. */
+int post_imap_idle(struct post_source *s, int64_t for_ms);
 #endif

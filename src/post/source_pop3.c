@@ -93,7 +93,7 @@ static int await(struct post_source *s, int64_t id, const char *what)
 {
     struct pop3 *m = s->state;
     struct ph_pop3_client_event ev;
-    bool greeting;
+    bool greeting = false;
     if (id < 0)
         return ph_fail(&s->error, (int)-id, 0, "%s: %s", what, ph_error_info((int)id)->text);
     for (;;) {
@@ -169,7 +169,7 @@ static int each_picked(struct post_source *s, int64_t (*command)(struct post_sou
     struct pop3 *m = s->state;
     struct ph_pop3_client_event ev;
     size_t asked = 0, told = 0, flight = 0;
-    bool greeting;
+    bool greeting = false;
     for (;;) {
         for (; asked < s->item_n && flight < WINDOW; asked++) {
             if (!s->items[asked].picked)
