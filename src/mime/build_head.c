@@ -48,6 +48,11 @@ static unsigned kind_of(ph_str name)
     return 0;
 }
 
+bool ph__is_mime_field(ph_str name)
+{
+    return kind_of(name) & (PH__IS_REFUSED | PH__IS_CONTENT);
+}
+
 static bool is_field_name(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++)

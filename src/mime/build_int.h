@@ -76,6 +76,8 @@ static inline bool ph__email_is_message(const struct ph_email *e)
 /* No CR, LF or NUL. */
 bool ph__is_one_line(ph_str s);
 bool ph__is_printable(ph_str s); /* ASCII, no controls but tab, no word too long for a line */
+/* MIME-Version, and those of Content-* that say what the bytes are. */
+bool ph__is_mime_field(ph_str name);
 struct ph__field *ph__email_find(const struct ph_email *e, ph_str name);
 int ph__refuse(struct ph_error *reterr, ph_str name, const char *why);
 

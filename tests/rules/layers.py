@@ -32,7 +32,7 @@ MAY = {
     "post": LOW | PROTO | {"net"}, "lib": LOW | PROTO | {"net"},
 }
 # public header -> room it is the face of
-FACES = {"base.h": "base", "proto.h": "base", "mime.h": "mime", "build.h": "mime", "text.h": "text", "smtp.h": "proto/smtp", "pop3.h": "proto/pop3",
+FACES = {"base.h": "base", "proto.h": "base", "mime.h": "mime", "build.h": "mime", "edit.h": "mime", "reply.h": "mime", "text.h": "text", "smtp.h": "proto/smtp", "pop3.h": "proto/pop3",
          "imap.h": "proto/imap", "imap_server.h": "proto/imap", "imap_values.h": "proto/imap", "imap_caps.def": "proto/imap", "imap_commands.def": "proto/imap", "net.h": "net", "send.h": "net", "fetch.h": "net", "discover.h": "net", "trouble.def": "net", "sasl.h": "sasl"}
 # what a pure room never includes: the wire is bytes and the time, nothing else
 SYSTEM = re.compile(r"^(sys/|netinet/|arpa/|unistd\.h|fcntl\.h|poll\.h|pthread\.h|time\.h|event2/|openssl/|sqlite3\.h)")
