@@ -63,23 +63,19 @@ uint64_t parse_one(const char *p, size_t n, bool bodies)
 static bool build(const struct content *c, uint64_t seed, struct ph_buf *out)
 {
     struct ph_arena *arena = ph_arena_new(NULL, MEMORY);
-    struct ph_build *b = ph_build_new(arena, PH_STR("example.org"), 0);
-    struct ph_error why;
-    const struct ph_build_file file = {.struct_size = sizeof file,
-                                       .name = PH_STR("parcel.bin"),
-                                       .type = PH_STR("application/octet-stream"),
-                                       .bytes = {(const char *)c->file, sizeof c->file}};
+    struct ph_email *e;
     char from[200];
     int n = snprintf(from, sizeof from, "\"%s\" <%s>", c->from_name, c->from);
-    bool ok = b && ph_build_field(b, PH_STR("From"), (ph_str){from, (size_t)n}, &why) == 0 &&
-              ph_build_field(b, PH_STR("To"), ph_str_c(c->to), &why) == 0 &&
-              ph_build_field(b, PH_STR("Subject"), ph_str_c(c->subject), &why) == 0 &&
-              ph_build_text(b, ph_str_c(c->text), &why) == 0 &&
-              ph_build_html(b, ph_str_c(c->html), &why) == 0 &&
-              ph_build_attach(b, &file, &why) == 0;
+    const struct ph_letter *letter =
+        PH_LETTER(.from = {from, (size_t)n}, .to = ph_str_c(c->to), .subject = ph_str_c(c->subject),
+                  .text = ph_str_c(c->text), .html = ph_str_c(c->html),
+                  .files = PH_CONTENT(.bytes = {(const char *)c->file, sizeof c->file},
+                                      .filename = PH_STR("parcel.bin")),
+                  .file_count = 1);
+    bool ok = arena && ph_letter_build(arena, letter, &e, NULL) == 0;
     if (ok && seed)
-        ph_build_fixed(b, 1700000000 + (int64_t)seed, 60, seed);
-    ok = ok && ph_build_bytes(b, out, &why) == 0;
+        ph_email_fixed(e, 1700000000 + (int64_t)seed, 60, seed);
+    ok = ok && ph_email_as_bytes(e, 0, out, NULL) == 0;
     ph_arena_free(arena);
     return ok;
 }

@@ -210,39 +210,55 @@ void ph__qp_end(struct ph_decoder *d, struct ph_buf *out)
 
 /* ---- encoding ---- */
 
-enum { QP_LINE = 76 };
+enum {
+    QP_LINE = 76,
+    QP_BLOCK = 256, /* bytes taken at a time */
+    QP_MOST = 6,    /* what one of them can become: "=\r\n=XX" */
+    QP_BLOCK_ROOM = (QP_BLOCK + 1) * QP_MOST
+};
 static const char digits[] = "0123456789ABCDEF";
 
-static void put(struct ph_qp_encoder *e, const char *text, unsigned n, struct ph_buf *out)
+static char *room_for(struct ph_qp_encoder *e, unsigned n, char *to)
 {
     if (e->col + n > QP_LINE - 1) {
-        ph_buf_add(out, PH_STR("=\r\n"));
+        memcpy(to, "=\r\n", 3);
+        to += 3;
         e->col = 0;
     }
-    ph_buf_add(out, (ph_str){text, n});
     e->col += n;
+    return to;
 }
 
-static void put_escaped(struct ph_qp_encoder *e, unsigned char c, struct ph_buf *out)
+static char *put(struct ph_qp_encoder *e, char c, char *to)
 {
-    const char three[3] = {'=', digits[c >> 4], digits[c & 15]};
-    put(e, three, 3, out);
+    to = room_for(e, 1, to);
+    *to = c;
+    return to + 1;
 }
 
-static void put_space(struct ph_qp_encoder *e, bool escaped, struct ph_buf *out)
+static char *put_escaped(struct ph_qp_encoder *e, unsigned char c, char *to)
 {
-    if (e->space && escaped)
-        put_escaped(e, (unsigned char)e->space, out);
-    else if (e->space)
-        put(e, &e->space, 1, out);
+    to = room_for(e, 3, to);
+    to[0] = '=';
+    to[1] = digits[c >> 4];
+    to[2] = digits[c & 15];
+    return to + 3;
+}
+
+static char *put_space(struct ph_qp_encoder *e, bool escaped, char *to)
+{
+    if (e->space)
+        to = escaped ? put_escaped(e, (unsigned char)e->space, to) : put(e, e->space, to);
     e->space = 0;
+    return to;
 }
 
-static void end_line(struct ph_qp_encoder *e, struct ph_buf *out)
+static char *end_line(struct ph_qp_encoder *e, char *to)
 {
-    put_space(e, true, out);
-    ph_buf_add(out, PH_STR("\r\n"));
+    to = put_space(e, true, to);
+    memcpy(to, "\r\n", 2);
     e->col = 0;
+    return to + 2;
 }
 
 static bool is_plain(unsigned char c)
@@ -250,30 +266,43 @@ static bool is_plain(unsigned char c)
     return c > 32 && c < 127 && c != '=';
 }
 
-void ph_qp_encoder_feed(struct ph_qp_encoder *e, ph_str in, struct ph_buf *out)
+static char *encode(struct ph_qp_encoder *e, ph_str in, char *to)
 {
-    for (size_t i = 0; i < in.n && !ph_buf_err(out); i++) {
+    for (size_t i = 0; i < in.n; i++) {
         unsigned char c = (unsigned char)in.p[i];
         bool second = e->after_cr && c == '\n';
         e->after_cr = c == '\r';
         if (second)
             continue;
         if (c == '\r' || c == '\n') {
-            end_line(e, out);
+            to = end_line(e, to);
             continue;
         }
-        put_space(e, false, out);
+        to = put_space(e, false, to);
         if (c == ' ' || c == '\t')
             e->space = (char)c;
         else if (!is_plain(c) || (e->col == 0 && (c == '.' || c == 'F')))
-            put_escaped(e, c, out);
+            to = put_escaped(e, c, to);
         else
-            put(e, &in.p[i], 1, out);
+            to = put(e, (char)c, to);
+    }
+    return to;
+}
+
+void ph_qp_encoder_feed(struct ph_qp_encoder *e, ph_str in, struct ph_buf *out)
+{
+    char block[QP_BLOCK_ROOM];
+    for (; in.n && !ph_buf_err(out); in = ph_str_skip(in, QP_BLOCK)) {
+        struct ph_qp_encoder local = *e; /* that the compiler can keep in registers */
+        char *to = encode(&local, ph_str_sub(in, 0, QP_BLOCK), block);
+        *e = local;
+        ph_buf_add(out, (ph_str){block, (size_t)(to - block)});
     }
 }
 
 void ph_qp_encoder_end(struct ph_qp_encoder *e, struct ph_buf *out)
 {
-    put_space(e, true, out);
+    char last[QP_MOST];
+    ph_buf_add(out, (ph_str){last, (size_t)(put_space(e, true, last) - last)});
     *e = (struct ph_qp_encoder){0};
 }
