@@ -218,9 +218,8 @@ static int sasl_answers(struct ph_imap_session *s, struct ph_sasl_client *sasl,
         s->over |= in;
         return ph__imap_fail(s, rett, &e);
     }
-    ph_str said = ph_sasl_client_said(sasl);
-    if (said.n)
-        ev.text = said;
+    char said[300];
+    ev.text = ph__said(sasl, ev.text, said, sizeof said);
     return in ? 0 : ph__imap_refused(s, &ev, rett);
 }
 

@@ -18,6 +18,9 @@ struct ph__refusal {
 };
 int ph__trouble_refused(struct ph_trouble *rett, const struct ph__refusal *r);
 
+/* The server's words on a login that failed, with what an OAuth challenge said before: in `buf`, or as they were. */
+ph_str ph__said(const struct ph_sasl_client *sasl, ph_str words, char *buf, size_t n);
+
 /* ---- dial.c ---------------------------------------------------------------------------------- */
 
 /* A connected socket to host:port, directly or through the proxy. ret_peer: "host [address]:port". The descriptor, or negative

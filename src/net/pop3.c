@@ -165,9 +165,8 @@ static int sasl_answers(struct ph_pop3_session *s, struct ph_sasl_client *sasl,
         s->over |= ev.ok;
         return failed(s, rett, &e);
     }
-    ph_str said = ph_sasl_client_said(sasl);
-    if (said.n)
-        ev.text = said;
+    char said[300];
+    ev.text = ph__said(sasl, ev.text, said, sizeof said);
     return ev.ok ? 0 : refused(s, &ev, rett);
 }
 

@@ -248,9 +248,8 @@ static int authenticate(struct ph_smtp_session *s, struct ph_sasl_client *sasl,
     }
     if (in)
         return 0;
-    ph_str said = ph_sasl_client_said(sasl);
-    if (said.n)
-        ev.reply.text = said;
+    char said[300];
+    ev.reply.text = ph__said(sasl, ev.reply.text, said, sizeof said);
     return ph__smtp_refused(s, &ev.reply, "the login", rett);
 }
 

@@ -71,8 +71,7 @@ static bool fits(const struct row *r, const struct ph_trouble *t)
            (r->code == 0 || r->code == t->error.code) &&
            (r->reply == 0 || r->reply == t->reply || r->reply == t->reply / 100) &&
            (!esc.n || begins_code(ph_str_c(t->esc), esc)) &&
-           (!words.n || has_one(words, ph_str_c(t->said)) ||
-            has_one(words, ph_str_c(t->error.text)));
+           (!words.n || has_one(words, ph_str_c(t->said[0] ? t->said : t->error.text)));
 }
 
 /* Where a provider's own wishes are the likely cause. */
@@ -127,4 +126,14 @@ int ph__trouble_refused(struct ph_trouble *rett, const struct ph__refusal *r)
     if (rett)
         *rett = t;
     return -r->code;
+}
+
+ph_str ph__said(const struct ph_sasl_client *sasl, ph_str words, char *buf, size_t n)
+{
+    ph_str challenge = ph_sasl_client_said(sasl);
+    if (!challenge.n)
+        return words;
+    snprintf(buf, n, "%.*s (bearer token: %.*s)", PH_FMT(words),
+             PH_FMT(ph_str_sub(challenge, 0, 100)));
+    return ph_str_c(buf);
 }
