@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mime_int.h"
+#include "same_tree.h"
 
 enum { MEMORY = 256 * 1024 * 1024 };
 
@@ -287,6 +288,127 @@ static void passes(void **state)
     }
 }
 
+/* ---- in pieces ---- */
+
+/* Lines that mean something, in any order: what comes of them is the same for every cutting. */
+static void random_letter(struct ph_buf *out)
+{
+    static const char *const lines[] = {
+        "Content-Type: multipart/mixed; boundary=b",
+        "Content-Type: multipart/digest; boundary=bb",
+        "Content-Type: message/rfc822",
+        "Content-Type: text/html; charset=\"utf-8",
+        "Content-Disposition: attachment; filename=\"a b\"",
+        "Content-ID: <a@b>",
+        "Content-Language: en,\r\n de",
+        "Subject: one",
+        " folded",
+        "From x",
+        "no field",
+        "",
+        "",
+        "--b",
+        "--bb",
+        "--b--",
+        "--bb--",
+        "--b \t",
+        "--bc",
+        "-",
+        "--",
+        "text\rwith\0odd",
+    };
+    static const char *const ends[] = {"\r\n", "\r\n", "\r\n", "\n", "\r", ""};
+    for (int n = rand() % 40; n > 0; n--) {
+        size_t i = (size_t)rand() % (sizeof lines / sizeof lines[0]);
+        if (rand() % 200 == 0) {
+            ph_buf_add(out, PH_STR("--b"));
+            for (int k = rand() % (2 * PH_MIME_LINE); k > 0; k--)
+                ph_buf_addc(out, ' ');
+        }
+        ph_buf_add(out, i + 1 == sizeof lines / sizeof lines[0] ? (ph_str){lines[i], 13}
+                                                                : ph_str_c(lines[i]));
+        ph_buf_add(out, ph_str_c(ends[(size_t)rand() % (sizeof ends / sizeof ends[0])]));
+    }
+}
+
+static void assert_cut(ph_str bytes, size_t most, uint32_t seed)
+{
+    const struct ph_mime_limits lim = {.depth = 6, .parts = 12, .header = 150, .defects = 8};
+    for (int limited = 0; limited < 2; limited++) {
+        struct ph_arena *one = ph_arena_new(NULL, MEMORY), *two = ph_arena_new(NULL, MEMORY);
+        struct ph_message *whole;
+        assert_int_equal(ph_mime_parse(one, bytes, limited ? &lim : NULL, &whole), 0);
+        struct ph_message *m = parse_pieces(two, bytes, limited ? &lim : NULL, most, seed);
+        assert_non_null(m);
+        assert_true(same_message(whole, m));
+        ph_arena_free(one);
+        ph_arena_free(two);
+    }
+}
+
+static void pieces(void **state)
+{
+    (void)state;
+    struct ph_buf letter;
+    ph_buf_init(&letter, NULL, MEMORY);
+    srand(11);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (size_t most = 1; most < 20; most++)
+            assert_cut(ph_str_c(shapes[i].letter), most, 0);
+    for (uint32_t round = 1; round < 1500; round++) {
+        ph_buf_clear(&letter);
+        random_letter(&letter);
+        assert_cut(ph_buf_str(&letter), 1, 0);
+        assert_cut(ph_buf_str(&letter), 1 + (size_t)rand() % 100, round);
+        assert_cut(ph_buf_str(&letter), 20000, round);
+    }
+    ph_buf_done(&letter);
+}
+
+/* The n-th allocation fails, then the next one, until none does: an error or a tree. */
+struct failing {
+    size_t left;
+};
+
+static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
+{
+    struct failing *f = ctx;
+    if (now && f->left-- == 0) {
+        f->left = 0;
+        return NULL;
+    }
+    return ph_resize(NULL, p, old, now);
+}
+
+static void pieces_no_memory(void **state)
+{
+    (void)state;
+    struct ph_buf letter;
+    bool done = false;
+    ph_buf_init(&letter, NULL, MEMORY);
+    for (int i = 0; i < 200; i++)
+        ph_buf_add(&letter, (ph_str){nested, sizeof nested - 1});
+    for (size_t n = 0; !done; n++) {
+        struct failing f = {n};
+        const struct ph_alloc al = {&f, failing_resize};
+        struct ph_arena *a = ph_arena_new(&al, MEMORY);
+        struct ph_mime_parser *ps = a ? ph_mime_parser_new(a, NULL) : NULL;
+        struct ph_message *m;
+        int rc = ps ? 0 : -PH_ENOMEM;
+        for (ph_str rest = ph_buf_str(&letter); rc == 0 && rest.n; rest = ph_str_skip(rest, 100))
+            rc = ph_mime_parser_feed(ps, ph_str_sub(rest, 0, 100));
+        if (ps && rc) /* it lasts */
+            assert_int_equal(ph_mime_parser_end(ps, &m), -PH_ENOMEM);
+        else if (ps)
+            rc = ph_mime_parser_end(ps, &m);
+        done = rc == 0;
+        assert_true(done || rc == -PH_ENOMEM);
+        ph_arena_free(a);
+        assert_true(n < 10000);
+    }
+    ph_buf_done(&letter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +419,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(envelope, set_up, tear_down),
         cmocka_unit_test(received),
         cmocka_unit_test(passes),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(pieces_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
