@@ -15,6 +15,7 @@ int main(int argc, char **argv)
     struct ph_arena *arena = ph_arena_new(NULL, 1 << 20);
     struct ph_trouble trouble = {0};
     struct ph_email *letter;
+    ph_str from, to;
     struct ph_buf out;
     ph_buf_init(&out, NULL, 1 << 20);
     int rc = ph_letter_build(arena,
@@ -23,8 +24,8 @@ int main(int argc, char **argv)
                              &letter, &trouble.error);
     if (rc == 0)
         rc = ph_email_as_bytes(letter, 0, &out, &trouble.error);
-    if (rc == 0)
-        rc = ph_send_message(&account, ph_buf_str(&out), &trouble);
+    if (rc == 0 && ph_email_sender(letter, &from) && ph_email_recipient(letter, 0, &to))
+        rc = ph_send_letter(&account, from, &to, 1, ph_buf_str(&out), &trouble);
     if (rc < 0)
         fprintf(stderr, "%s\n", trouble.error.text);
     else
