@@ -1,6 +1,8 @@
 /* From options to bytes. A letter that is given with --raw goes as it is; any other is built. */
 #include "compose.h"
+#include "editor.h"
 #include "file.h"
+#include <cmark.h>
 #include <posthouse/build.h>
 #include <posthouse/mime.h>
 #include <stdlib.h>
@@ -168,17 +170,70 @@ static int take_fields(struct post_letter *l, struct ph_header *to)
     return 0;
 }
 
+/* Markdown is text as it is, and HTML beside it. */
+static int take_markdown(struct post_letter *l, struct ph_letter *to)
+{
+    ph_str text = ph_str_c(l->markdown);
+    int rc = l->markdown_file ? file_bytes(l, l->markdown_file, &text) : 0;
+    if (rc)
+        return rc;
+    char *html = cmark_markdown_to_html(text.p, text.n, CMARK_OPT_VALIDATE_UTF8);
+    if (!html)
+        return no_memory();
+    to->text = text;
+    to->html = ph_arena_copy(l->arena, ph_str_c(html));
+    free(html);
+    return to->html.p ? 0 : no_memory();
+}
+
+/* What a person writes now. */
+static int take_editor(struct post_letter *l, struct ph_letter *to)
+{
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, POST_LETTER_MAX);
+    int rc = post_edit((ph_str){0}, &b);
+    if (rc == 0)
+        to->text = ph_arena_copy(l->arena, ph_buf_str(&b));
+    ph_buf_done(&b);
+    return rc ? rc : to->text.p ? 0 : no_memory();
+}
+
 static int take_texts(struct post_letter *l, struct ph_letter *to)
 {
     bool nothing = !l->text && !l->text_file && !l->html && !l->html_file;
     int rc = 0;
+    if (l->markdown || l->markdown_file)
+        return nothing ? take_markdown(l, to)
+                       : post_fail(EX_USAGE, "--markdown makes both text and HTML: give no other");
     to->text = ph_str_c(l->text);
     to->html = ph_str_c(l->html);
-    if (l->text_file || (nothing && l->file_n == 0 && !isatty(0)))
+    if (nothing && isatty(STDIN_FILENO))
+        return take_editor(l, to);
+    if (l->text_file || (nothing && l->file_n == 0))
         rc = file_bytes(l, l->text_file ? l->text_file : "-", &to->text);
     if (rc == 0 && l->html_file)
         rc = file_bytes(l, l->html_file, &to->html);
     return rc;
+}
+
+/* --date: as RFC 5322 or ISO 8601 write it. */
+static int take_date(struct post_letter *l, struct ph_email *m)
+{
+    struct ph_date d;
+    struct ph_error e;
+    struct ph_buf b;
+    if (!l->date)
+        return 0;
+    if (ph_date_parse(ph_str_c(l->date), &d) < 0)
+        return post_fail(EX_USAGE,
+                         "--date is like \"22 Nov 2026 19:53:48 +0100\" or "
+                         "\"2026-11-22T19:53:48+01:00\", not \"%s\"",
+                         l->date);
+    ph_buf_init(&b, NULL, 100);
+    ph_date_write(&b, &d);
+    int rc = ph_email_set_header(m, PH_STR("Date"), ph_buf_str(&b), &e);
+    ph_buf_done(&b);
+    return rc < 0 ? post_fail(EX_DATAERR, "--date: %s", e.text) : 0;
 }
 
 /* Pictures from the front of `all`, files behind them. */
@@ -186,14 +241,16 @@ static int take_files(struct post_letter *l, struct ph_content *all, struct ph_l
 {
     int rc = 0;
     for (size_t i = 0; i < l->file_n; i++)
-        to->picture_count += l->files[i].picture;
+        to->picture_count += l->files[i].kind == POST_PICTURE;
     to->pictures = all;
     to->files = all + to->picture_count;
     struct ph_content *picture = all, *file = all + to->picture_count;
     for (size_t i = 0; i < l->file_n && rc == 0; i++) {
         const char *path = l->files[i].path, *slash = strrchr(path, '/');
-        struct ph_content *c = l->files[i].picture ? picture++ : file++;
+        struct ph_content *c = l->files[i].kind == POST_PICTURE ? picture++ : file++;
         c->filename = ph_str_c(slash ? slash + 1 : path);
+        if (l->files[i].kind == POST_ENCLOSED)
+            c->type = PH_STR("message/rfc822");
         rc = file_bytes(l, path, &c->bytes);
     }
     to->file_count = l->file_n - to->picture_count;
@@ -253,7 +310,8 @@ static int build(struct post_letter *l)
         return rc;
     if (ph_letter_build(l->arena, &letter, &m, &e) < 0)
         return post_fail(EX_DATAERR, "%s", e.text);
-    return take_message(l, m);
+    rc = take_date(l, m);
+    return rc ? rc : take_message(l, m);
 }
 
 int post_compose(struct post_letter *l)

@@ -8,13 +8,14 @@ enum { POST_FIELDS = 1000, POST_FILES = 1000, POST_RECIPIENTS = 10000 };
 struct post_letter {
     /* from the options */
     const char *from, *subject, *text, *text_file, *html, *html_file, *raw, *message_id;
+    const char *markdown, *markdown_file, *date;
     struct {
         const char *name, *value; /* name NULL: value is a whole "Name: value" */
     } fields[POST_FIELDS];
     size_t field_n;
     struct {
         const char *path;
-        bool picture;
+        enum { POST_FILE, POST_PICTURE, POST_ENCLOSED } kind; /* ENCLOSED: a letter, as message/rfc822 */
     } files[POST_FILES];
     size_t file_n;
     bool too_many;

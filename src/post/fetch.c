@@ -28,7 +28,7 @@ struct fetching {
     struct post_state state;
     struct post_sink sink; /* ops NULL: standard output */
     const char *maildir, *mbox;
-    bool json, quiet, all, delete; /* all: no numbers were given */
+    bool json, quiet, all, delete, watched; /* all: no numbers were given */
     size_t batch, count, told;
     size_t fresh_from, fresh_to; /* in items: since the last flush */
     size_t done_to;              /* IMAP: all items before it are here */
@@ -55,7 +55,7 @@ static void show_path(void *ctx, const char *path)
 
 static void show_progress(const struct fetching *f, bool end)
 {
-    if (isatty(STDERR_FILENO) && !f->quiet && (end || f->count % 50 == 0))
+    if (f->watched && (end || f->count % 50 == 0))
         fprintf(stderr, "\r%zu letters%s", f->count, end ? "\n" : "");
 }
 
@@ -210,6 +210,7 @@ static int fetch(struct fetching *f, const struct post_source_args *a, struct po
     if (rc)
         return rc;
     ph_buf_init(&f->lines, NULL, LINES_MAX);
+    f->watched = isatty(STDERR_FILENO) && !f->quiet;
     if (f->json && !out)
         putchar('[');
     rc = out ? to_stdout(f, argc, argv) : fetch_into(f, argc, argv);

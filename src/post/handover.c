@@ -9,6 +9,9 @@
 #include "handover.h"
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
+
+enum { LARGE = 1024 * 1024 }; /* bytes; below, progress is over at once */
 
 static void tell_json(const struct post_handover *h, const struct post_letter *l,
                       const struct ph_smtp_outcome *each, const struct ph_smtp_outcome *all)
@@ -86,14 +89,30 @@ static int failed(const struct post_handover *h, const struct ph_trouble *t)
     return post_fail_trouble(&named);
 }
 
+/* For large letters, on a terminal. */
+static void show_progress(void *ctx, uint64_t done, uint64_t size)
+{
+    int *shown = ctx;
+    int percent = size ? (int)(done * 100 / size) : 0;
+    if (percent == *shown)
+        return;
+    *shown = percent;
+    fprintf(stderr, "\r%3d%% of %llu KB%s", percent, (unsigned long long)(size / 1024),
+            done >= size ? "\n" : "");
+}
+
 int post_handover_letter(struct post_handover *h, const struct post_letter *l)
 {
     struct ph_smtp_outcome all = {0}, *each = calloc(l->to_n, sizeof *each);
+    bool watched = isatty(STDERR_FILENO) && l->message.n > LARGE;
+    int shown = -1;
     const struct ph_smtp_letter letter = {.struct_size = sizeof letter,
                                           .sender = l->sender,
                                           .recipients = l->to,
                                           .count = l->to_n,
                                           .message = ph_buf_str(&l->message),
+                                          .progress = watched ? show_progress : NULL,
+                                          .ctx = &shown,
                                           .ret_each = each,
                                           .ret_all = &all};
     struct ph_trouble t = {0};

@@ -108,6 +108,30 @@ class Tutorial(unittest.TestCase):
         self.assertRegex(lines[0], r"^ *\d+ ms ")
         self.arrived("transcript")
 
+    def test_forwarded(self):
+        self.post("send --to bob@a.test --subject 'original' --text 'first words' --attach plan.txt --output original.eml")
+        self.post("send --to bob@a.test --subject 'Fwd: original' --text 'look at this' --forward original.eml")
+        number, letter = self.arrived("Fwd: original")
+        inner = next(p for p in letter.walk() if p.get_content_type() == "message/rfc822").get_content()
+        self.assertEqual(inner["Subject"], "original")
+        self.assertIn("first words", inner.get_body().get_content())
+
+    def test_markdown(self):
+        self.post("send --to bob@a.test --subject 'markdown' --markdown '# Hello\n\n*Bob*'")
+        number, letter = self.arrived("markdown")
+        self.assertIn("<h1>Hello</h1>", letter.get_body(("html",)).get_content())
+        self.assertIn("# Hello", letter.get_body(("plain",)).get_content())
+
+    def test_stop_after(self):
+        """Each step is told and nothing is sent."""
+        steps = ["connect", "ehlo", "auth", "mail", "rcpt", "data"]
+        for i, step in enumerate(steps):
+            out = self.post(f"send --to bob@a.test --subject 'stopped' --text x --stop-after {step}").stdout
+            told = [line.split()[0] for line in out.splitlines()]
+            self.assertEqual(told, steps[:3] + ["data"] if step == "data" else steps[:i + 1], out)
+        self.assertIn("rcpt    550", self.post("send --to no-such@a.test --text x --stop-after rcpt", code=69).stdout)
+        self.assertNotIn("stopped", self.post("list --account bob").stdout)
+
     # -- what is done with them ------------------------------------------------------------------
 
     def test_shown_part_by_part(self):

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "editor.h"
 #include "file.h"
 #include "letter.h"
 #include "sink.h"
@@ -191,7 +192,7 @@ static void a_letter(void **state)
     char words[1000];
     snprintf(
         words, sizeof words,
-        "send|--dry-run|--from|\xc3\x84lice <alice@a.test>|--to|bob@b.test, Carol "
+        "send|--output|-|--from|\xc3\x84lice <alice@a.test>|--to|bob@b.test, Carol "
         "<carol@c.test>|--bcc|secret@s.test|--subject|Gr\xc3\xbc\xc3\x9f"
         "e|--html|<p>hello <img src=\"cid:dot.png\"></p>|--attach|%s|--inline|%s|--header|X-Test: "
         "yes|--message-id|one@a.test",
@@ -229,12 +230,12 @@ static void raw(void **state)
     (void)state;
     const char *letter =
         "From: a@a.test\r\nTo: b@b.test\r\nBcc: hidden@h.test\r\nSubject: x\r\n\r\n.dot\r\n";
-    assert_int_equal(run("send|--dry-run|--raw|-", letter), 0);
+    assert_int_equal(run("send|--output|-|--raw|-", letter), 0);
     assert_string_equal(out, "From: a@a.test\r\nTo: b@b.test\r\nSubject: x\r\n\r\n.dot\r\n");
-    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test", letter), 0);
+    assert_int_equal(run("send|--output|-|--raw|-|--to|c@c.test", letter), 0);
     assert_string_equal(out, letter); /* recipients were named: not a byte is changed */
-    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test|--header|X: y", letter), EX_USAGE);
-    assert_int_equal(run("send|--dry-run|--raw|-|--to|c@c.test", "Subject: nobody\r\n\r\n"),
+    assert_int_equal(run("send|--output|-|--raw|-|--to|c@c.test|--header|X: y", letter), EX_USAGE);
+    assert_int_equal(run("send|--output|-|--raw|-|--to|c@c.test", "Subject: nobody\r\n\r\n"),
                      EX_USAGE);
 }
 
@@ -254,7 +255,7 @@ static void many_raw(void **state)
     put("maildir/new/4", "Subject: from nobody\r\n\r\n");
     snprintf(words, sizeof words, "%s\n%s\n", below("box/2"), below("maildir"));
     put("list", words);
-    snprintf(words, sizeof words, "send|--dry-run|--raw-list|%s|--raw|%s|%s", below("list"),
+    snprintf(words, sizeof words, "send|--output|-|--raw-list|%s|--raw|%s|%s", below("list"),
              below("box"), below("maildir"));
     assert_int_equal(run(words, ""), EX_USAGE);
     const char *order[] = {"one", "two", "three", "two", "three"}, *at = out;
@@ -264,8 +265,8 @@ static void many_raw(void **state)
     }
     assert_null(strstr(out, "hidden"));
     has(err, "5 of 7 letters");
-    assert_int_equal(run("send|--dry-run|--raw|/none/here|--from|a@a.test", ""), EX_NOINPUT);
-    assert_int_equal(run("send|--dry-run|--from|a@a.test|--to|b@b.test|stray", ""), EX_USAGE);
+    assert_int_equal(run("send|--output|-|--raw|/none/here|--from|a@a.test", ""), EX_NOINPUT);
+    assert_int_equal(run("send|--output|-|--from|a@a.test|--to|b@b.test|stray", ""), EX_USAGE);
 }
 
 static void hostile_text(void **state)
@@ -303,6 +304,81 @@ static void configuration(void **state)
     unsetenv("POST_SERVER");
     unsetenv("POST_PORT");
     unsetenv("POST_FROM");
+}
+
+/* What the options make of a letter. */
+static void send_options(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *has;
+        int code;
+    } row[] = {
+        {"--markdown|# Title\n\nsome *words*", "<h1>Title</h1>", 0},
+        {"--markdown|# Title\n\nsome *words*", "multipart/alternative", 0},
+        {"--markdown|x|--text|y", "", EX_USAGE},
+        {"--text|x|--date|2026-11-22T19:53:48+01:00", "Date: Sun, 22 Nov 2026 19:53:48 +0100\r\n",
+         0},
+        {"--text|x|--date|tomorrow", "", EX_USAGE},
+        {"--text|x|--reply-to|Desk <desk@a.test>", "Reply-To: Desk <desk@a.test>\r\n", 0},
+        {"--text|x|--stop-after|lunch", "", EX_USAGE},
+    };
+    char words[600];
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        snprintf(words, sizeof words, "send|--output|-|--from|a@a.test|--to|b@b.test|%s",
+                 row[i].options);
+        assert_int_equal(run(words, ""), row[i].code);
+        has(out, row[i].has);
+    }
+    put("inner", "From: i@i.test\r\nSubject: inner\r\n\r\nbody\r\n");
+    snprintf(words, sizeof words,
+             "send|--dry-run|--from|a@a.test|--to|b@b.test|--text|see|--forward|%s",
+             below("inner"));
+    assert_int_equal(run(words, ""), 0);
+    has(out, "from a@a.test to b@b.test\n");
+    has(out, "message/rfc822");
+    has(out, "Subject: inner");
+}
+
+/* A letter that cannot be sent is kept, and what is printed sends it. */
+static void draft(void **state)
+{
+    (void)state;
+    char words[600], path[300];
+    setenv("XDG_STATE_HOME", below("state-home"), 1);
+    assert_int_equal(
+        run("send|--server|127.0.0.1|--port|9|--tls|none|--from|a@a.test|--to|b@b.test|--bcc|it's "
+            "<c@c.test>|--text|precious",
+            ""),
+        EX_UNAVAILABLE);
+    has(err, "post send --server 127.0.0.1 --port 9 --tls none --from a@a.test --to b@b.test --to "
+             "c@c.test --raw ");
+    const char *at = strstr(err, "--raw ") + 6;
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(at, "\n"), at);
+    snprintf(words, sizeof words, "send|--output|-|--to|b@b.test|--raw|%s", path);
+    assert_int_equal(run(words, ""), 0);
+    has(out, "precious");
+    assert_null(strstr(out, "c.test")); /* Bcc stands nowhere */
+    unsetenv("XDG_STATE_HOME");
+}
+
+/* $EDITOR writes the text; when it leaves nothing, nothing is sent. */
+static void editor(void **state)
+{
+    (void)state;
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, 1000);
+    unsetenv("VISUAL");
+    setenv("EDITOR", "printf 'written\\n' >>", 1);
+    assert_int_equal(post_edit(PH_STR("start\n"), &b), 0);
+    assert_string_equal(ph_buf_cstr(&b), "start\nwritten\n");
+    ph_buf_clear(&b);
+    setenv("EDITOR", "true", 1);
+    assert_int_equal(post_edit(PH_STR("start\n"), &b), EX_USAGE);
+    setenv("EDITOR", "false", 1);
+    assert_int_equal(post_edit(PH_STR("start\n"), &b), EX_TEMPFAIL);
+    ph_buf_done(&b);
+    unsetenv("EDITOR");
 }
 
 /* Accounts: files in a folder, a default, their passwords; options weigh more, and a server that is
@@ -511,9 +587,12 @@ static void mbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(help_teaches),  cmocka_unit_test(misuse),   cmocka_unit_test(a_letter),
-        cmocka_unit_test(raw),           cmocka_unit_test(many_raw), cmocka_unit_test(hostile_text),
-        cmocka_unit_test(configuration), cmocka_unit_test(accounts), cmocka_unit_test(maildir),
+        cmocka_unit_test(help_teaches),  cmocka_unit_test(misuse),
+        cmocka_unit_test(a_letter),      cmocka_unit_test(raw),
+        cmocka_unit_test(many_raw),      cmocka_unit_test(hostile_text),
+        cmocka_unit_test(configuration), cmocka_unit_test(send_options),
+        cmocka_unit_test(draft),         cmocka_unit_test(editor),
+        cmocka_unit_test(accounts),      cmocka_unit_test(maildir),
         cmocka_unit_test(fetch_state),   cmocka_unit_test(mbox),
     };
     return cmocka_run_group_tests(tests, make, drop);
