@@ -27,7 +27,7 @@ class Script(unittest.TestCase):
         for d in dialogues:
             try:
                 self.player.play(d)
-            except imap_script.Failure as e:
+            except (imap_script.Failure, OSError) as e:
                 failures.append(str(e))
         self.assertFalse(failures, f"{len(failures)} of {len(dialogues)} dialogues failed\n" + "\n".join(failures))
 

@@ -279,6 +279,8 @@ static void on_authed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
     X(MB_OPENED)                                                                                   \
     X(MSG_LISTED)                                                                                  \
     X(MSG_BODIED)                                                                                  \
+    X(MSG_SEARCHED)                                                                                \
+    X(QUOTA_TOLD)                                                                                  \
     X(MSG_FLAGGED)                                                                                 \
     X(MSG_APPENDED)                                                                                \
     X(MSG_COPIED)                                                                                  \

@@ -17,7 +17,15 @@ static const uint64_t caps =
     PH_IMAP_CAP(CHILDREN) | PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(LIST_EXTENDED) | /* imap_list.c */
     PH_IMAP_CAP(LIST_STATUS) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |                    /* imap_mailbox.c */
     PH_IMAP_CAP(STATUS_SIZE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) |           /* imap_change.c */
-    PH_IMAP_CAP(CONDSTORE) | PH_IMAP_CAP(QRESYNC);                                  /* imap_resync.c */
+    PH_IMAP_CAP(CONDSTORE) | PH_IMAP_CAP(QRESYNC) |                                 /* imap_resync.c */
+    PH_IMAP_CAP(WITHIN) | PH_IMAP_CAP(SAVEDATE) | PH_IMAP_CAP(OBJECTID) |           /* imap_match.c */
+    PH_IMAP_CAP(I18NLEVEL_1) | PH_IMAP_CAP(INPROGRESS) |                            /* imap_search.c */
+    PH_IMAP_CAP(ESEARCH) | PH_IMAP_CAP(SEARCHRES) | PH_IMAP_CAP(PARTIAL) |          /* imap_result.c */
+    PH_IMAP_CAP(SORT) | PH_IMAP_CAP(SORT_DISPLAY) | PH_IMAP_CAP(ESORT) |            /* imap_sort.c */
+    PH_IMAP_CAP(THREAD_ORDEREDSUBJECT) | PH_IMAP_CAP(THREAD_REFERENCES) |           /* imap_thread.c */
+    PH_IMAP_CAP(THREAD_REFS) |                                                      /* imap_thread.c */
+    PH_IMAP_CAP(BINARY) | PH_IMAP_CAP(PREVIEW) | PH_IMAP_CAP(UIDONLY) |             /* imap_fetch_tell.c */
+    PH_IMAP_CAP(APPENDLIMIT) | PH_IMAP_CAP(UTF8_ACCEPT) | PH_IMAP_CAP(IMAP4REV2);   /* imap_append.c */
 
 /* ---- requests
  * ------------------------------------------------------------------------------------------ */
@@ -207,6 +215,8 @@ static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_UNSELECT] = imap_run_unselect,
     [PH_IMAP_EXPUNGE] = imap_run_expunge,
     [PH_IMAP_SEARCH] = imap_run_search,
+    [PH_IMAP_SORT] = imap_run_search,
+    [PH_IMAP_THREAD] = imap_run_search,
     [PH_IMAP_FETCH] = imap_run_fetch,
     [PH_IMAP_STORE] = imap_run_store,
     [PH_IMAP_COPY] = imap_run_copy,

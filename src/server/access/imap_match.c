@@ -1,7 +1,7 @@
 /* Does one message match a search? Text is compared decoded, without regard to case (RFC
  * 9051 6.4.4). */
 #include "imap_search.h"
-#include <string.h>
+#include <stdio.h>
 
 enum { US_A_DAY = 86400 };
 
@@ -48,7 +48,7 @@ static bool field_holds(struct imap_candidate *m, ph_str name, ph_str folded)
     return false;
 }
 
-static bool envelope_holds(struct imap_candidate *m, const struct ph_imap_search *k)
+static bool envelope_holds(struct imap_candidate *m, const struct imap_key *k)
 {
     const struct ph_envelope *e = m->summary ? m->summary->root->envelope : NULL;
     if (!e)
@@ -129,55 +129,83 @@ static const struct {
     [PH_IMAP_KEY_SEEN] = {IPC_SEEN, false},         [PH_IMAP_KEY_UNSEEN] = {IPC_SEEN, true},
 };
 
-unsigned imap_search_needs(const struct ph_imap_search *k)
+bool imap_key_is_text(enum ph_imap_key key)
 {
-    unsigned mask = 0;
-    for (const struct ph_imap_search *c = k->child; c; c = c->next)
-        mask |= imap_search_needs(c);
+    return key == PH_IMAP_KEY_BODY || key == PH_IMAP_KEY_TEXT || key == PH_IMAP_KEY_HEADER;
+}
+
+/* What each kind of key looks at in a row. */
+static unsigned key_needs(const struct imap_key *k)
+{
     if (flag_keys[k->key].flag)
-        return mask | IPC_F_FLAGS;
+        return IPC_F_FLAGS;
     switch (k->key) {
     case PH_IMAP_KEY_KEYWORD:
     case PH_IMAP_KEY_UNKEYWORD:
     case PH_IMAP_KEY_NEW:
-    case PH_IMAP_KEY_MODSEQ:
-        return mask | IPC_F_FLAGS;
+    case PH_IMAP_KEY_MODSEQ: /* always in a row, but a row is needed */
+    case PH_IMAP_KEY_EMAILID:
+        return IPC_F_FLAGS;
     case PH_IMAP_KEY_BEFORE:
     case PH_IMAP_KEY_ON:
     case PH_IMAP_KEY_SINCE:
-        return mask | IPC_F_DATES;
+    case PH_IMAP_KEY_OLDER:
+    case PH_IMAP_KEY_YOUNGER:
+    case PH_IMAP_KEY_SAVEDBEFORE:
+    case PH_IMAP_KEY_SAVEDON:
+    case PH_IMAP_KEY_SAVEDSINCE:
+        return IPC_F_DATES;
     case PH_IMAP_KEY_SENTBEFORE:
     case PH_IMAP_KEY_SENTON:
     case PH_IMAP_KEY_SENTSINCE:
-        return mask | IPC_F_DATES | IPC_F_SUMMARY;
+        return IPC_F_DATES | IPC_F_SUMMARY;
     case PH_IMAP_KEY_LARGER:
     case PH_IMAP_KEY_SMALLER:
-        return mask | IPC_F_SIZE;
+        return IPC_F_SIZE;
     case PH_IMAP_KEY_SUBJECT:
     case PH_IMAP_KEY_FROM:
     case PH_IMAP_KEY_TO:
     case PH_IMAP_KEY_CC:
     case PH_IMAP_KEY_BCC:
-        return mask | IPC_F_SUMMARY;
-    case PH_IMAP_KEY_HEADER:
-    case PH_IMAP_KEY_BODY:
-    case PH_IMAP_KEY_TEXT:
-        return mask | IPC_F_BODY;
+        return IPC_F_SUMMARY;
     default:
-        return mask;
+        return 0;
     }
 }
 
-static bool date_key(const struct ph_imap_search *k, struct imap_candidate *m)
+unsigned imap_search_needs(const struct imap_key *k)
 {
-    int64_t received = m->row->date / 1000000 / US_A_DAY;
+    unsigned mask = key_needs(k);
+    for (const struct imap_key *c = k->child; c; c = c->next)
+        mask |= imap_search_needs(c);
+    return mask;
+}
+
+static int64_t day_of(int64_t micros)
+{
+    int64_t t = micros / 1000000;
+    return t >= 0 ? t / US_A_DAY : -((US_A_DAY - 1 - t) / US_A_DAY);
+}
+
+static bool date_key(const struct imap_key *k, struct imap_candidate *m)
+{
     switch (k->key) {
     case PH_IMAP_KEY_BEFORE:
-        return received < k->day;
+        return day_of(m->row->date) < k->day;
     case PH_IMAP_KEY_ON:
-        return received == k->day;
+        return day_of(m->row->date) == k->day;
     case PH_IMAP_KEY_SINCE:
-        return received >= k->day;
+        return day_of(m->row->date) >= k->day;
+    case PH_IMAP_KEY_SAVEDBEFORE:
+        return day_of(m->row->saved) < k->day;
+    case PH_IMAP_KEY_SAVEDON:
+        return day_of(m->row->saved) == k->day;
+    case PH_IMAP_KEY_SAVEDSINCE:
+        return day_of(m->row->saved) >= k->day;
+    case PH_IMAP_KEY_OLDER: /* RFC 5032 3 */
+        return m->row->date / 1000000 <= m->now - (int64_t)k->number;
+    case PH_IMAP_KEY_YOUNGER:
+        return m->row->date / 1000000 >= m->now - (int64_t)k->number;
     case PH_IMAP_KEY_SENTBEFORE:
         return sent_day(m) < k->day;
     case PH_IMAP_KEY_SENTON:
@@ -187,31 +215,17 @@ static bool date_key(const struct ph_imap_search *k, struct imap_candidate *m)
     }
 }
 
-static bool all_children(const struct ph_imap_search *k, struct imap_candidate *m)
+static bool row_key(const struct imap_key *k, struct imap_candidate *m)
 {
-    for (const struct ph_imap_search *c = k->child; c; c = c->next)
-        if (!imap_search_matches(c, m))
-            return false;
-    return true;
-}
-
-bool imap_search_matches(const struct ph_imap_search *k, struct imap_candidate *m)
-{
+    char id[24];
     if (flag_keys[k->key].flag)
         return ((m->row->flags & flag_keys[k->key].flag) == 0) == flag_keys[k->key].unset;
     switch (k->key) {
     case PH_IMAP_KEY_ALL:
+    case PH_IMAP_KEY_SAVEDATESUPPORTED:
         return true;
-    case PH_IMAP_KEY_AND:
-        return all_children(k, m);
-    case PH_IMAP_KEY_NOT:
-        return !imap_search_matches(k->child, m);
-    case PH_IMAP_KEY_OR:
-        return imap_search_matches(k->child, m) || imap_search_matches(k->child->next, m);
     case PH_IMAP_KEY_SEQ:
-        return ph_imap_set_has(&k->set, m->seq, m->last_seq);
-    case PH_IMAP_KEY_UID:
-        return ph_imap_set_has(&k->set, m->row->uid, m->last_uid);
+        return imap_ranges_have(&k->set, m->seq);
     case PH_IMAP_KEY_RECENT:
         return m->recent;
     case PH_IMAP_KEY_OLD:
@@ -228,12 +242,11 @@ bool imap_search_matches(const struct ph_imap_search *k, struct imap_candidate *
         return m->row->size < k->number;
     case PH_IMAP_KEY_MODSEQ:
         return m->row->modseq >= k->number;
-    case PH_IMAP_KEY_HEADER:
-        return field_holds(m, k->field, k->value);
-    case PH_IMAP_KEY_BODY:
-        return body_holds(m, k->value);
-    case PH_IMAP_KEY_TEXT:
-        return text_holds(m, k->value);
+    case PH_IMAP_KEY_EMAILID:
+        snprintf(id, sizeof id, "M%llx", (unsigned long long)m->row->emailid);
+        return ph_str_eq(k->value, ph_str_c(id));
+    case PH_IMAP_KEY_THREADID:
+        return false;
     case PH_IMAP_KEY_SUBJECT:
     case PH_IMAP_KEY_FROM:
     case PH_IMAP_KEY_TO:
@@ -242,5 +255,54 @@ bool imap_search_matches(const struct ph_imap_search *k, struct imap_candidate *
         return envelope_holds(m, k);
     default:
         return date_key(k, m);
+    }
+}
+
+static enum imap_match text_key(const struct imap_key *k, struct imap_candidate *m)
+{
+    if (k->asked && imap_ranges_have(&k->yes, m->row->uid))
+        return IMAP_MATCH;
+    if (k->asked && !imap_ranges_have(&k->maybe, m->row->uid))
+        return IMAP_NO_MATCH;
+    if (!m->bytes.n)
+        return IMAP_UNSURE;
+    bool holds_it = k->key == PH_IMAP_KEY_HEADER ? field_holds(m, k->field, k->value)
+                    : k->key == PH_IMAP_KEY_BODY ? body_holds(m, k->value)
+                                                 : text_holds(m, k->value);
+    return holds_it ? IMAP_MATCH : IMAP_NO_MATCH;
+}
+
+/* AND: a NO decides; OR: a MATCH does. What is unsure is so only when nothing decides. */
+static enum imap_match of_children(const struct imap_key *k, struct imap_candidate *m,
+                                   enum imap_match decides)
+{
+    enum imap_match result = decides == IMAP_MATCH ? IMAP_NO_MATCH : IMAP_MATCH;
+    for (const struct imap_key *c = k->child; c; c = c->next) {
+        enum imap_match r = imap_search_match(c, m);
+        if (r == decides)
+            return r;
+        if (r == IMAP_UNSURE)
+            result = r;
+    }
+    return result;
+}
+
+enum imap_match imap_search_match(const struct imap_key *k, struct imap_candidate *m)
+{
+    switch (k->key) {
+    case PH_IMAP_KEY_AND:
+        return of_children(k, m, IMAP_NO_MATCH);
+    case PH_IMAP_KEY_OR:
+        return of_children(k, m, IMAP_MATCH);
+    case PH_IMAP_KEY_NOT: {
+        enum imap_match r = imap_search_match(k->child, m);
+        return r == IMAP_UNSURE ? r : r == IMAP_MATCH ? IMAP_NO_MATCH : IMAP_MATCH;
+    }
+    case PH_IMAP_KEY_BODY:
+    case PH_IMAP_KEY_TEXT:
+    case PH_IMAP_KEY_HEADER:
+        return text_key(k, m);
+    default:
+        return row_key(k, m) ? IMAP_MATCH : IMAP_NO_MATCH;
     }
 }

@@ -156,7 +156,7 @@ void imap_forget_saved(struct imap *im)
 }
 
 /* Those of "$" that are still there. */
-static int resolve_saved(struct imap *im, struct ph_arena *a, struct imap_ranges *ret)
+int imap_resolve_saved(struct imap *im, struct ph_arena *a, struct imap_ranges *ret)
 {
     struct imap_range *r = ph_arena_array(a, im->saved_n ? im->saved_n : 1, sizeof *r);
     size_t n = 0;
@@ -175,7 +175,7 @@ bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ra
 {
     struct ph_arena *a = ph_imap_server_arena(im->e);
     int r = !a           ? -PH_ENOMEM
-            : set->saved ? resolve_saved(im, a, ret)
+            : set->saved ? imap_resolve_saved(im, a, ret)
                          : imap_view_resolve(&im->view, set, im->cmd->uid, a, ret);
     if (r == -PH_ENOMEM)
         imap_no_memory(im);

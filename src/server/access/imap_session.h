@@ -34,6 +34,7 @@ size_t imap_ranges_merge(struct imap_range *r, size_t n);
 /* A set of uids as ranges of uids, "*" being `star`. */
 PH_MUST_CHECK int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32_t star,
                                      struct imap_ranges *ret);
+bool imap_ranges_have(const struct imap_ranges *r, uint32_t n);
 /* Appends "lo:hi" to a set's text. */
 void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi);
 /* Cuts one range off "1:5,7"; false at the end or at anything that is no range. */
@@ -165,6 +166,8 @@ void imap_resync(struct imap *im, struct imap_resync *r);
 void imap_resync_done(struct imap_resync *r);
 
 void imap_forget_saved(struct imap *im);
+/* Places of those of "$" that are still there. -PH_ENOMEM. */
+PH_MUST_CHECK int imap_resolve_saved(struct imap *im, struct ph_arena *a, struct imap_ranges *ret);
 
 /* One message's flags with what the session adds to them. */
 struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m);

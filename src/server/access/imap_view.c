@@ -249,6 +249,19 @@ size_t imap_ranges_merge(struct imap_range *r, size_t n)
     return keep;
 }
 
+bool imap_ranges_have(const struct imap_ranges *r, uint32_t n)
+{
+    size_t lo = 0, hi = r->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (r->r[mid].hi < n)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < r->n && r->r[lo].lo <= n;
+}
+
 int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32_t star,
                        struct imap_ranges *ret)
 {
