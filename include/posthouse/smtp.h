@@ -120,6 +120,8 @@ struct ph_smtp_server_options {
     bool keep_bare;  /* a message with bare CR or LF is passed on as it is instead of refused
                         (550 5.6.0).     Never does a bare one end a line that counts: only CRLF.CRLF
                         ends a message */
+    int64_t greeting_delay_ms; /* the greeting waits so long; who speaks before it hears 554 and is
+                                  gone. Not with implicit TLS */
     struct ph_smtp_limits limits;
     struct ph_smtp_transcript transcript;
 };
@@ -208,6 +210,7 @@ struct ph_smtp_server_info {
     ph_str helo; /* empty before it */
     bool esmtp, tls, authenticated, transaction;
     unsigned recipients; /* accepted in this transaction */
+    unsigned errors;     /* 5xx replies in this session */
     const char *with;    /* "ESMTPSA" and so on: RFC 3848 */
 };
 PH_EXPORT void ph_smtp_server_info(const struct ph_smtp_server *s,
@@ -314,8 +317,8 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth_data(struct ph_smtp_client *c, p
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user,
                                                  ph_str password);
 /* sender: "" for the null reverse-path. params may be NULL; of them those of the command are said
- * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8 is needed and not offered, -PH_ELIMIT when
- * size is above the server's SIZE. */
+ * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8 is needed and not offered,
+ * -PH_ELIMIT when size is above the server's SIZE. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
                                                 const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,

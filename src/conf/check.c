@@ -44,6 +44,17 @@ static int ip(const struct ph__conf_row *row, ph_str value, const char *arg,
                    PH_FMT(value));
 }
 
+static int range(const struct ph__conf_row *row, ph_str value, const char *arg,
+                 struct ph_error *reterr)
+{
+    struct ph_ip_range r;
+    (void)arg;
+    if (!ph_ip_range_parse(value, &r))
+        return 0;
+    return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not an address or network (192.0.2.0/24)",
+                   row->name, PH_FMT(value));
+}
+
 static int host_port(const struct ph__conf_row *row, ph_str value, const char *arg,
                      struct ph_error *reterr)
 {
@@ -78,6 +89,7 @@ static const struct {
 } checks[] = {
     {"hostname", host_name, NULL},
     {"listen_", address, NULL},
+    {"limits_exempt", range, NULL},
     {"log", one_of, "auto|human|json"},
     {"log_level", one_of, "debug|info|warn|error"},
     {"relay_source", ip, NULL},

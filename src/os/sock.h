@@ -19,6 +19,16 @@ const char *ph_addr_text(const struct ph_addr *a, char *buf, size_t n);
 const char *ph_addr_ip(const struct ph_addr *a, char *buf, size_t n);
 unsigned ph_addr_port(const struct ph_addr *a);
 /* 127.0.0.0/8, ::1, and the former mapped into IPv6: it never leaves the machine. */
+/* A network: "192.0.2.0/24", "2001:db8::/32", or one address. An IPv4 address seen through IPv6 (::ffff:192.0.2.1) is the
+ * IPv4 address. */
+struct ph_ip_range {
+    unsigned char ip[16]; /* IPv4 as ::ffff:... */
+    unsigned bits;        /* that count, of 128 */
+};
+PH_MUST_CHECK int ph_ip_range_parse(ph_str text, struct ph_ip_range *ret_range); /* 0 or -PH_EINVAL */
+bool ph_ip_range_has(const struct ph_ip_range *r, const struct ph_addr *a);
+/* The range of that many bits (v4 of IPv4, v6 of IPv6) around an address, as text. */
+const char *ph_ip_range_around(const struct ph_addr *a, unsigned v4, unsigned v6, char *buf, size_t n);
 bool ph_addr_is_loopback(const struct ph_addr *a);
 /* Both ends of a connected socket are loopback addresses; false when that cannot be told. */
 bool ph_sock_is_loopback(int fd);

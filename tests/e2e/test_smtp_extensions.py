@@ -121,5 +121,54 @@ class Extensions(unittest.TestCase):
         self.swaks("--port", str(PORTS["mx"]), "--to", "nobody@a.test", code=24)
 
 
+class Limits(unittest.TestCase):
+    """A house that exempts nobody: the limits are met over loopback."""
+
+    def house(self, **settings):
+        h = house.House(limits_exempt=["192.0.2.1"], **settings).start()
+        self.addCleanup(h.stop)
+        h.account("alice")
+        return h
+
+    def wire(self, h, hello=True):
+        w = Wire(h.ip)
+        self.addCleanup(w.close)
+        if hello:
+            w.hello()
+        return w
+
+    def test_rates_and_bans(self):
+        h = self.house(rate_letters=2, rate_recipients=4, rate_errors=6)
+        w = self.wire(h)
+        for _ in range(2):
+            self.assertEqual(w.code("MAIL FROM:<>"), 250)
+            self.assertEqual([w.code("RCPT TO:<alice@a.test>"), w.code("RCPT TO:<alice@a.test>"), w.code("RSET")], [250, 250, 250])
+        self.assertEqual(w.say("MAIL FROM:<>")[1][:5], "4.7.1")
+        for _ in range(8):
+            self.assertEqual(w.code("WHAT"), 500)
+        self.assertEqual(w.code("QUIT"), 221)
+        deadline = time.monotonic() + 60
+        while (answer := self.wire(h, False).reply())[0] == 220 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual((answer[0], answer[1][:5]), (421, "4.7.0"))
+        self.assertEqual(h.imap_letters("alice@a.test"), [])  # another process counts for itself
+
+    def test_stages(self):
+        h = self.house(greeting_delay="1s")
+        w = self.wire(h, False)
+        w.send("EHLO early.test\r\n")
+        self.assertEqual(w.reply()[0], 554)
+        w = self.wire(h, False)
+        self.assertEqual(w.reply()[0], 220)
+        self.assertEqual(w.code("EHLO mx.a.test"), 250)
+        self.assertEqual(w.say("MAIL FROM:<>")[1], "5.7.1 You greet with the name of this server")
+        self.assertEqual([w.code("EHLO other.test"), w.code("MAIL FROM:<>"), w.code("RCPT TO:<alice@a.test>"), w.code("DATA")], [250, 250, 250, 354])
+        code, text = w.say("From: a@x.test\r\nFrom: b@x.test\r\nMessage-ID: <two@x.test>\r\n\r\nx\r\n.")
+        self.assertEqual(code, 250)
+        steps = h.steps(text.split()[-1], "delivered")
+        self.assertIn("quarantined by one-from", str(steps))
+        self.assertEqual(len(h.imap_letters("alice@a.test", "Junk")), 1)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -7,6 +7,8 @@
  *    | |                          ^--- CRLF.CRLF ------ BODY
  *    | \-- TLS <- STARTTLS
  *    \--> END (QUIT, limits, time-out, end of input)
+ *
+ *   GREET --time--> LINE: the greeting may be made to wait; input before it ends the session
  */
 #include "b64.h"
 #include "server_int.h"
@@ -55,16 +57,25 @@ static struct ph_smtp_server *alloc_server(const struct ph_alloc *al,
     return s;
 }
 
+static void greet(struct ph_smtp_server *s)
+{
+    char text[300];
+    int n = snprintf(text, sizeof text, "%.*s %s Posthouse",
+                     PH_FMT(ph_str_sub(s->o.hostname, 0, 255)), s->o.lmtp ? "LMTP" : "ESMTP");
+    s->phase = PHASE_LINE;
+    ph__smtp_server_say(s, 220, (ph_str){0}, (ph_str){text, (size_t)n});
+}
+
 struct ph_smtp_server *ph_smtp_server_new(const struct ph_alloc *al,
                                           const struct ph_smtp_server_options *o)
 {
     struct ph_smtp_server *s = alloc_server(al, o);
-    char text[300];
     if (!s)
         return NULL;
-    int n = snprintf(text, sizeof text, "%.*s %s Posthouse",
-                     PH_FMT(ph_str_sub(s->o.hostname, 0, 255)), o->lmtp ? "LMTP" : "ESMTP");
-    ph__smtp_server_say(s, 220, (ph_str){0}, (ph_str){text, (size_t)n});
+    if (o->greeting_delay_ms && !o->tls_active)
+        s->phase = PHASE_GREET;
+    else
+        greet(s);
     return ph_buf_err(&s->out) ? ph_smtp_server_free(s) : s;
 }
 
@@ -103,6 +114,11 @@ int64_t ph_smtp_server_feed(struct ph_smtp_server *s, ph_str in)
         return -PH_ECLOSED;
     if (s->phase == PHASE_TLS)
         return 0;
+    if (s->phase == PHASE_GREET) {
+        ph__smtp_server_say(s, 554, (ph_str){0}, PH_STR("You spoke before the greeting"));
+        ph__smtp_server_break(s, PH_EORDER, "the client spoke before the greeting");
+        return (int64_t)in.n;
+    }
     ph_inbuf_eat(&s->in, s->eat_later);
     s->eat_later = 0;
     int64_t n = ph_inbuf_add(&s->in, in);
@@ -151,6 +167,8 @@ int64_t ph_smtp_server_deadline(const struct ph_smtp_server *s)
 {
     if (s->phase == PHASE_WAIT && ph_smtp_server_out(s).n == 0)
         return PH_NEVER;
+    if (s->phase == PHASE_GREET)
+        return s->last + s->o.greeting_delay_ms;
     return s->last + s->o.limits.timeout_ms;
 }
 
@@ -161,6 +179,11 @@ void ph_smtp_server_tick(struct ph_smtp_server *s, int64_t now_ms)
     s->now = now_ms;
     if (s->phase == PHASE_END || ph_smtp_server_deadline(s) > now_ms)
         return;
+    if (s->phase == PHASE_GREET) {
+        s->last = now_ms;
+        greet(s);
+        return;
+    }
     ph__smtp_server_say(s, 421, PH_STR("4.4.2"), PH_STR("You were silent for too long"));
     ph__smtp_server_break(s, PH_ETIMEOUT, "the client was silent for too long");
 }
@@ -361,6 +384,7 @@ void ph_smtp_server_info(const struct ph_smtp_server *s, struct ph_smtp_server_i
         .authenticated = s->authenticated,
         .transaction = s->state >= STATE_MAIL && s->state <= STATE_DATA,
         .recipients = s->recipients,
+        .errors = s->errors,
         .with = s->esmtp ? with[s->params.smtputf8][s->authenticated][s->tls] : "SMTP",
     };
 }

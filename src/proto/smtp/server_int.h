@@ -23,6 +23,7 @@ enum phase {
     PHASE_BODY,  /* the message */
     PHASE_CHUNK, /* a piece of it that BDAT announced */
     PHASE_TLS,   /* nowhere: a handshake is due */
+    PHASE_GREET, /* nowhere: the greeting is not yet due */
     PHASE_END,
     PHASE_COUNT
 };

@@ -392,8 +392,15 @@ static int step_none(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
     return PH_SMTP_S_NEED;
 }
 
+static int step_greet(struct ph_smtp_server *s, struct ph_smtp_server_event *ev)
+{
+    (void)ev;
+    return s->eof ? end_of_input(s) : PH_SMTP_S_NEED;
+}
+
 typedef int step_fn(struct ph_smtp_server *s, struct ph_smtp_server_event *ev);
 static step_fn *const steps[PHASE_COUNT] = {
+    [PHASE_GREET] = step_greet,
     [PHASE_LINE] = step_line,
     [PHASE_SKIP] = step_skip,
     [PHASE_AUTH] = step_auth,

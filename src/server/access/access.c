@@ -128,11 +128,7 @@ static void go_on(struct session *s)
 
 static int begin(struct session *s)
 {
-    static const char *const why[] = {
-        [FRONT_FULL] = "Too many connections, try again later",
-        [FRONT_FULL_FOR_ADDRESS] = "Too many connections from your address",
-    };
-    return s->peer.room == FRONT_OK ? s->kind->begin(s) : s->kind->refuse(s, why[s->peer.room]);
+    return s->peer.room == FRONT_OK ? s->kind->begin(s) : s->kind->refuse(s, s->peer.why);
 }
 
 static void arrived(void *ctx, const struct front_guest *g)
@@ -188,6 +184,11 @@ void session_unask(struct session *s, uint64_t req)
 struct ipc_chan *session_chan(struct session *s, int role)
 {
     return proc_peer(s->proc, role);
+}
+
+struct guard *session_guard(struct session *s)
+{
+    return front_guard(s->access->front);
 }
 
 struct letter_room *session_room(struct session *s)
@@ -366,7 +367,7 @@ static void peer_down(struct proc *p, int role, unsigned instance)
 static void reload(struct proc *p)
 {
     struct access *a = p->state;
-    front_limits(a->front, p->conf->max_connections, p->conf->max_connections_per_address);
+    front_settings(a->front, p->conf);
     intake_room(p, &a->room);
 }
 

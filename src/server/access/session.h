@@ -84,6 +84,7 @@ void session_unask(struct session *s, uint64_t req); /* 0 is allowed; later answ
 struct ipc_chan *session_chan(struct session *s,
                               int role); /* NULL while it is down: a temporary failure */
 
+struct guard *session_guard(struct session *s);      /* the rates of this process */
 struct letter_room *session_room(struct session *s); /* of all letters of this process */
 
 /* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the

@@ -143,6 +143,7 @@ static int begin(struct session *s)
                                 .engine = s->engine,
                                 .peer = &s->peer,
                                 .room = session_room(s),
+                                .guard = session_guard(s),
                                 .tls_text = s->tls_text,
                                 .auth = s->auth,
                                 .user = s->user};
@@ -173,6 +174,8 @@ static void events(struct session *s)
     struct ph_smtp_server_event ev;
     enum ph_smtp_server_ev kind;
     while ((kind = ph_smtp_server_next(s->engine, &ev)) != PH_SMTP_S_NEED) {
+        if (m)
+            intake_count(&m->intake);
         if (kind == PH_SMTP_S_AUTH || kind == PH_SMTP_S_AUTHDATA)
             on_auth(s, &ev, kind == PH_SMTP_S_AUTH);
         else if (kind == PH_SMTP_S_COMMAND)

@@ -43,7 +43,7 @@ static void peer_down(struct proc *p, int role, unsigned instance)
 static void reload(struct proc *p)
 {
     struct mx *mx = p->state;
-    front_limits(mx->front, p->conf->max_connections, p->conf->max_connections_per_address);
+    front_settings(mx->front, p->conf);
     intake_room(p, &mx->room);
 }
 

@@ -1,6 +1,7 @@
 /* One connection of mx: its engine and pump; transactions are intake's. */
 #include "log.h"
 #include "mx_int.h"
+#include "stage.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,16 +79,14 @@ static void on_secured(void *ctx, const struct ph_tls_info *info)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-static struct ph_smtp_server *engine_for(const struct mx *mx, enum front_room room)
+static struct ph_smtp_server *engine_for(struct mx_session *s)
 {
     struct ph_smtp_server_options o;
-    if (room == FRONT_FULL)
-        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.3.2"),
-                                           PH_STR("Too many connections, try again later"));
-    if (room == FRONT_FULL_FOR_ADDRESS)
-        return ph_smtp_server_new_refusing(NULL, 421, PH_STR("4.7.0"),
-                                           PH_STR("Too many connections from your address"));
-    intake_options(mx->proc, &o);
+    struct stage_verdict v = stage_run(&s->intake, STAGE_CONNECT, NULL);
+    if (v.act >= STAGE_DEFER)
+        return ph_smtp_server_new_refusing(NULL, v.code, ph_str_c(v.esc), ph_str_c(v.reply));
+    intake_options(s->mx->proc, &o);
+    o.greeting_delay_ms = s->peer.exempt ? 0 : s->mx->proc->conf->greeting_delay;
     return ph_smtp_server_new(NULL, &o);
 }
 
@@ -105,17 +104,17 @@ void mx_session_new(struct mx *mx, const struct front_guest *g)
     if (s->next)
         s->next->prev = s;
     mx->sessions = s;
-    s->engine = engine_for(mx, g->room);
     s->intake = (struct intake){.host = &host,
                                 .owner = s,
                                 .proc = mx->proc,
-                                .engine = s->engine,
+                                .guard = front_guard(mx->front),
                                 .peer = &s->peer,
                                 .room = &mx->room,
                                 .tls_text = s->tls_text,
                                 .auth = "",
                                 .user = ""};
     intake_init(&s->intake);
+    s->intake.engine = s->engine = engine_for(s);
     if (!s->engine)
         close(g->fd);
     else

@@ -1,10 +1,10 @@
 /* The front door: see front.h. Addresses are counted in a hash table whose rows live as long as
  * someone is inside. */
 #include "front.h"
+#include "conf.h"
 #include "id.h"
 #include "loop.h"
 #include "random.h"
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +36,8 @@ struct front {
     uint64_t seed, last_id;
     unsigned instance;
     int64_t most, most_per_address;
+    const struct ph_conf *conf;
+    struct guard *guard;
     size_t inside;
     uint64_t total, refused;
 };
@@ -65,7 +67,8 @@ struct front *front_new(struct ph_loop *loop, unsigned instance,
                         .most_per_address = 1};
     f->seed = ph_random_u64();
     f->pause = ph_timer_new(loop, on_pause, f);
-    return f->pause ? f : front_free(f);
+    f->guard = guard_new();
+    return f->pause && f->guard ? f : front_free(f);
 }
 
 void front_close(struct front *f)
@@ -86,6 +89,7 @@ struct front *front_free(struct front *f)
         return NULL;
     front_close(f);
     ph_timer_free(f->pause);
+    guard_free(f->guard);
     for (size_t i = 0; i < BUCKETS; i++)
         while (f->buckets[i]) {
             struct front_ticket *t = f->buckets[i];
@@ -96,10 +100,27 @@ struct front *front_free(struct front *f)
     return NULL;
 }
 
-void front_limits(struct front *f, int64_t most, int64_t most_per_address)
+void front_settings(struct front *f, const struct ph_conf *conf)
 {
-    f->most = most;
-    f->most_per_address = most_per_address;
+    f->most = conf->max_connections;
+    f->most_per_address = conf->max_connections_per_address;
+    f->conf = conf;
+    guard_settings(f->guard, conf);
+}
+
+struct guard *front_guard(struct front *f)
+{
+    return f->guard;
+}
+
+struct guard_who front_who(const struct front_guest *g)
+{
+    struct guard_who who = {0};
+    if (!g->exempt) {
+        who.name[GUARD_ADDRESS] = ph_str_c(g->address);
+        who.name[GUARD_NETWORK] = ph_str_c(g->network);
+    }
+    return who;
 }
 
 /* ---- who is inside ------------------------------------------------------------------------ */
@@ -114,15 +135,14 @@ static uint64_t hash(const struct front *f, const char *ip)
 }
 
 /* Who holds one IPv6 address holds the /64 around it. */
-static void network_of(const struct front_guest *g, char *ret, size_t n)
+static void describe(const struct front *f, struct front_guest *g)
 {
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&g->addr.sa;
-    const unsigned char *p = v6->sin6_addr.s6_addr;
-    if (strchr(g->ip, ':'))
-        snprintf(ret, n, "%02x%02x:%02x%02x:%02x%02x:%02x%02x::", p[0], p[1], p[2], p[3], p[4],
-                 p[5], p[6], p[7]);
-    else
-        snprintf(ret, n, "%s", g->ip);
+    struct ph_ip_range r;
+    ph_ip_range_around(&g->addr, 32, 64, g->address, sizeof g->address);
+    ph_ip_range_around(&g->addr, 24, 48, g->network, sizeof g->network);
+    for (size_t i = 0; f->conf && i < f->conf->limits_exempt.n; i++)
+        g->exempt |=
+            ph_ip_range_parse(f->conf->limits_exempt.v[i], &r) == 0 && ph_ip_range_has(&r, &g->addr);
 }
 
 static struct front_ticket *ticket_for(struct front *f, const char *ip)
@@ -182,11 +202,27 @@ static void name_session(struct front *f, char *ret_id)
 
 /* ---- coming in ---------------------------------------------------------------------------- */
 
-static enum front_room room(const struct front *f, const struct front_ticket *t)
+static enum front_room refuse(struct front_guest *g, enum front_room why, const char *text)
 {
+    snprintf(g->why, sizeof g->why, "%s", text);
+    return why;
+}
+
+static enum front_room room(struct front *f, const struct front_ticket *t, struct front_guest *g)
+{
+    struct guard_who who = front_who(g);
+    int64_t now = ph_loop_now(f->loop), left = guard_banned(f->guard, now, &who);
     if ((int64_t)f->inside >= f->most)
-        return FRONT_FULL;
-    return (int64_t)t->count >= f->most_per_address ? FRONT_FULL_FOR_ADDRESS : FRONT_OK;
+        return refuse(g, FRONT_FULL, "Too many connections, try again later");
+    if ((int64_t)t->count >= f->most_per_address)
+        return refuse(g, FRONT_FULL_FOR_ADDRESS, "Too many connections from your address");
+    if (left) {
+        snprintf(g->why, sizeof g->why, "Too many errors from your address, come again in %lld s",
+                 (long long)(left + 999) / 1000);
+        return FRONT_BANNED;
+    }
+    const char *why = guard_take(f->guard, now, GUARD_CONNECTION, &who, 1);
+    return why ? refuse(g, FRONT_TOO_FAST, why) : FRONT_OK;
 }
 
 static void come_in(struct front *f, int service, int fd, const struct ph_addr *addr)
@@ -194,15 +230,14 @@ static void come_in(struct front *f, int service, int fd, const struct ph_addr *
     struct front_guest g = {.service = service, .fd = fd, .addr = *addr};
     ph_addr_ip(addr, g.ip, sizeof g.ip);
     ph_addr_text(addr, g.text, sizeof g.text);
-    char network[sizeof g.ip];
-    network_of(&g, network, sizeof network);
-    struct front_ticket *t = ticket_for(f, network);
+    describe(f, &g);
+    struct front_ticket *t = ticket_for(f, g.address);
     f->total++;
     if (!t) {
         close(fd);
         return;
     }
-    g.room = room(f, t);
+    g.room = room(f, t, &g);
     g.ticket = t;
     f->refused += g.room != FRONT_OK;
     t->count++;

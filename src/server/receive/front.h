@@ -7,6 +7,7 @@
  */
 #ifndef PH_FRONT_H
 #define PH_FRONT_H
+#include "guard.h"
 #include "sock.h"
 
 struct ph_loop;
@@ -19,13 +20,17 @@ enum {
         64 /* connections that are being told that there is no room; more are closed unheard */
 };
 
-enum front_room { FRONT_OK, FRONT_FULL, FRONT_FULL_FOR_ADDRESS };
+enum front_room { FRONT_OK, FRONT_FULL, FRONT_FULL_FOR_ADDRESS, FRONT_TOO_FAST, FRONT_BANNED };
 
 /* One that came in. Give `ticket` back with front_left when it is gone. */
 struct front_guest {
     int service;
     int fd; /* the callee's */
     enum front_room room;
+    char why[96];     /* where it is not OK: a sentence for the client */
+    bool exempt;      /* limits_exempt: no rate counts for it */
+    char address[64]; /* what counts as one address: the IPv4 address, the /64 around an IPv6 one */
+    char network[64]; /* the /24, or the /48 */
     struct ph_addr addr;
     char ip[64];   /* without port and brackets */
     char text[80]; /* "192.0.2.1:5555" */
@@ -36,7 +41,11 @@ struct front_guest {
 struct front *front_new(struct ph_loop *loop, unsigned instance,
                         void (*arrived)(void *ctx, const struct front_guest *g), void *ctx);
 struct front *front_free(struct front *f);
-void front_limits(struct front *f, int64_t most, int64_t most_per_address);
+/* max_connections and its kin, limits_exempt, rates. conf must live until the next call or free. */
+void front_settings(struct front *f, const struct ph_conf *conf);
+struct guard *front_guard(struct front *f);
+/* The scopes of a guest: nothing where it is exempt. */
+struct guard_who front_who(const struct front_guest *g);
 /* Takes over fd. 0 or -PH_ENOMEM (fd is closed). */
 int front_listen(struct front *f, int service, int fd);
 void front_left(struct front *f, struct front_ticket *ticket);

@@ -3,11 +3,12 @@
 #include "id.h"
 #include "log.h"
 #include "loop.h"
+#include "stage.h"
 #include <posthouse/mime.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 65536, AUTHORS_MAX = 8192, AUTHORS_ARENA = 4 << 20 };
+enum { EVENTS_MAX = 65536, NOTES_MAX = 1024, AUTHORS_MAX = 8192, AUTHORS_ARENA = 4 << 20 };
 
 static void reply(struct intake *in, int code, const char *esc, const char *text)
 {
@@ -88,12 +89,56 @@ void intake_init(struct intake *in)
 {
     letter_init(&in->letter, in->room);
     ph_buf_init(&in->authors, NULL, AUTHORS_MAX);
+    ph_buf_init(&in->notes, NULL, NOTES_MAX);
 }
 
 void intake_done(struct intake *in)
 {
     letter_clear(&in->letter);
     ph_buf_done(&in->authors);
+    ph_buf_done(&in->notes);
+}
+
+struct guard_who intake_who(const struct intake *in)
+{
+    struct guard_who who = front_who(in->peer);
+    if (*in->user) /* many of them may sit behind one address */
+        who = (struct guard_who){
+            {[GUARD_ACCOUNT] = in->peer->exempt ? (ph_str){0} : ph_str_c(in->user)}};
+    return who;
+}
+
+void intake_count(struct intake *in)
+{
+    struct ph_smtp_server_info info;
+    struct guard_who who = front_who(in->peer);
+    ph_smtp_server_info(in->engine, &info);
+    unsigned more = info.errors - in->errors;
+    in->errors = info.errors;
+    if (more && guard_note(in->guard, ph_loop_now(in->proc->loop), GUARD_ERROR, &who, more))
+        ph_log(PH_LOG_WARN, (ph_str){0}, "banned", "session=%s peer=%s reason=%s", in->peer->id,
+               in->peer->text, "too many errors");
+}
+
+/* True: no hook minds. */
+static bool pass(struct intake *in, enum stage at, const struct ph_smtp_server_event *ev)
+{
+    struct stage_verdict v = stage_run(in, at, ev);
+    if (v.act < STAGE_DEFER)
+        return true;
+    reply(in, v.code, v.esc, v.reply);
+    return false;
+}
+
+static void on_helo(struct intake *in)
+{
+    struct stage_verdict v = stage_run(in, STAGE_HELO, NULL);
+    in->standing = (struct intake_standing){0};
+    if (v.act < STAGE_DEFER)
+        return;
+    in->standing.code = v.code;
+    snprintf(in->standing.esc, sizeof in->standing.esc, "%s", v.esc);
+    snprintf(in->standing.text, sizeof in->standing.text, "%s", v.reply);
 }
 
 static uint64_t ask(struct intake *in, int role, enum ipc_type answer, enum intake_pending pending,
@@ -129,6 +174,14 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
 {
     struct ipc_chan *keeper;
     letter_clear(&in->letter);
+    ph_buf_clear(&in->notes);
+    in->quarantine = false;
+    if (in->standing.code) {
+        reply(in, in->standing.code, in->standing.esc, in->standing.text);
+        return;
+    }
+    if (!pass(in, STAGE_MAIL, ev))
+        return;
     if (in->room->used + ev->params.size > in->room->most) {
         reply_verdict(in, IPC_FULL, (ph_str){0});
         return;
@@ -170,6 +223,8 @@ _Static_assert((int)IPC_NEVER == (int)PH_SMTP_NOTIFY_NEVER &&
 static void on_rcpt(struct intake *in, const struct ph_smtp_server_event *ev)
 {
     struct ipc_chan *keeper;
+    if (!pass(in, STAGE_RCPT, ev))
+        return;
     ph_str address = ph_str_sub(ev->mailbox.address, 0, LETTER_ADDRESS);
     keep(in->given, LETTER_ADDRESS, address);
     keep(in->orcpt, INTAKE_ORCPT, ev->params.orcpt);
@@ -316,18 +371,19 @@ static void on_body(struct intake *in, ph_str piece)
         letter_clear(&in->letter); /* what it took is others' at once */
 }
 
-static void first_event(struct intake *in, const struct ph_smtp_server_info *info,
+static void first_event(struct intake *in, int step, const struct ph_smtp_server_info *info,
                         struct ph_buf *rows)
 {
-    char peer[320], note[256];
+    char peer[320], note[512];
     if (!in->proc->conf->journey)
         return;
     snprintf(peer, sizeof peer, "%.*s [%s]", PH_FMT(ph_str_sub(info->helo, 0, 200)),
              in->peer->text);
-    snprintf(note, sizeof note, "%s, %u recipient%s, %llu octets", info->with, in->letter.given,
-             in->letter.given == 1 ? "" : "s", (unsigned long long)in->letter.size);
+    snprintf(note, sizeof note, "%s, %u recipient%s, %llu octets%.*s", info->with, in->letter.given,
+             in->letter.given == 1 ? "" : "s", (unsigned long long)in->letter.size,
+             PH_FMT(ph_str_sub(ph_buf_str(&in->notes), 0, 350)));
     struct ipc_event e = {.time = ph_wall_us(),
-                          .kind = (uint8_t)in->host->step,
+                          .kind = (uint8_t)step,
                           .process = ph_str_c(in->host->process),
                           .rcpt = in->letter.given == 1 ? ph_str_c(in->letter.first) : (ph_str){0},
                           .peer = ph_str_c(peer),
@@ -348,7 +404,7 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     if (!req)
         return;
     ph_buf_init(&events, NULL, EVENTS_MAX);
-    first_event(in, info, &events);
+    first_event(in, in->host->step, info, &events);
     int r = letter_put(&in->letter, queue,
                        &(struct letter_put){.req = req,
                                             .events = ph_buf_str(&events),
@@ -394,17 +450,50 @@ static void author_checked(struct intake *in, const struct ipc_SENDER_CHECKED *m
         letter_clear(&in->letter);
 }
 
+/* The whole message was refused for what it is: who looks for it by its Message-ID shall find why.
+ */
+static void tell_refused(struct intake *in)
+{
+    struct ipc_chan *queue = proc_peer(in->proc, ROLE_QUEUE);
+    struct ph_smtp_server_info info;
+    struct ph_buf events;
+    ph_buf_init(&events, NULL, EVENTS_MAX);
+    ph_smtp_server_info(in->engine, &info);
+    first_event(in, EV_REFUSED, &info, &events);
+    if (queue && in->letter.message_id[0] && events.n)
+        ipc_send(queue, JOURNAL, -1, .message_id = ph_str_c(in->letter.message_id),
+                 .events = ph_buf_str(&events));
+    ph_buf_done(&events);
+}
+
+/* True: the letter may go on. */
+static bool judge(struct intake *in)
+{
+    struct guard_who who = intake_who(in);
+    uint64_t size = in->letter.size;
+    if (size > in->octets_said)
+        (void)guard_note(in->guard, ph_loop_now(in->proc->loop), GUARD_OCTETS, &who,
+                         size - in->octets_said);
+    if (!pass(in, STAGE_DATA, NULL)) {
+        tell_refused(in);
+        return false;
+    }
+    if (in->quarantine && letter_quarantine(&in->letter) < 0) {
+        reply_verdict(in, IPC_TEMP, (ph_str){0});
+        return false;
+    }
+    return true;
+}
+
 static void on_eom(struct intake *in)
 {
     if (in->failed == 0)
         in->failed = letter_finish(&in->letter);
     if (in->failed < 0)
         reply_error(in, in->failed);
-    else if (in->letter.received > in->proc->conf->max_hops)
-        reply(in, 554, "5.4.6", "Too many Received fields: the message is in a loop");
     else if (in->letter.targets == 0)
         reply(in, 250, "2.0.0", "Ok: all its recipients are addresses whose mail is thrown away");
-    else
+    else if (judge(in))
         check_author(in);
     if (in->pending == INTAKE_NOTHING)
         letter_clear(&in->letter);
@@ -436,7 +525,11 @@ static void put_done(struct intake *in, const struct ipc_QUEUE_PUT_DONE *m)
 bool intake_event(struct intake *in, enum ph_smtp_server_ev kind,
                   const struct ph_smtp_server_event *ev)
 {
+    intake_count(in);
     switch (kind) {
+    case PH_SMTP_S_HELO:
+        on_helo(in);
+        return true;
     case PH_SMTP_S_MAIL:
         on_mail(in, ev);
         return true;

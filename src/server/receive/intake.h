@@ -42,10 +42,19 @@ struct intake {
     uint64_t grant;
     struct letter letter;
     struct letter_room *room; /* of all letters of this process */
+    struct guard *guard;      /* the owner's */
     enum intake_pending pending;
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
     char orcpt[INTAKE_ORCPT + 1];
     uint8_t notify;
+    struct ph_buf notes; /* what stages said of this letter, for its journey */
+    bool quarantine;
+    struct intake_standing { /* a verdict of HELO, told at MAIL; code 0: none */
+        int code;
+        char esc[8], text[256];
+    } standing;
+    uint64_t octets_said;  /* of this letter, counted at MAIL */
+    unsigned errors;       /* of the engine, counted */
     struct ph_buf authors; /* addresses of From and Sender to be checked, '\n' behind each */
     size_t author;         /* where the one being checked begins */
     int failed;            /* why the body can not be kept: answered after its end */
@@ -60,6 +69,10 @@ bool intake_event(struct intake *in, enum ph_smtp_server_ev kind,
                   const struct ph_smtp_server_event *ev);
 /* msg NULL: there will be no answer. */
 void intake_answer(struct intake *in, struct ipc_msg *msg);
+/* Counts the engine's new errors for its peer; intake_event does it too. */
+void intake_count(struct intake *in);
+/* Whose counts its doings go to. */
+struct guard_who intake_who(const struct intake *in);
 ph_str intake_hostname(const struct proc *p);
 
 /* What letters may take, from the settings: one of the largest at least. */

@@ -8,6 +8,7 @@
 #include "letter.h"
 #include "file.h"
 #include "summary.h"
+#include <posthouse/mime.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,10 @@ static int describe(struct letter *l, ph_str whole)
     ph_str id;
     ph_summary_trace(whole, &id, &l->received);
     keep(l->message_id, sizeof l->message_id - 1, id);
+    struct ph_field field;
+    ph_str head = ph_message_head(whole);
+    for (l->froms = 0; ph_field_next(&head, &field);)
+        l->froms += ph_str_ieq(field.name, PH_STR("From"));
     return ph_summary_make(whole, &l->summary);
 }
 
@@ -287,6 +292,23 @@ int letter_finish(struct letter *l)
     r = describe(l, whole);
     ph_unmap(whole);
     return r;
+}
+
+int letter_quarantine(struct letter *l)
+{
+    struct ph_buf rows, was = l->rcpts;
+    struct ipc_rcpt r;
+    ph_str old = ph_buf_str(&was);
+    ph_buf_init(&rows, NULL, RCPTS_MAX);
+    while (ipc_each(rcpt, &old, &r)) {
+        if (r.target == IPC_LOCAL)
+            r.mailbox = PH_STR("Junk");
+        ipc_add(rcpt, &rows, &r);
+    }
+    int err = ph_buf_err(&rows);
+    l->rcpts = err ? was : rows;
+    ph_buf_done(err ? &rows : &was);
+    return err;
 }
 
 int letter_put(struct letter *l, struct ipc_chan *queue, const struct letter_put *put)

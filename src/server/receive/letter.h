@@ -53,6 +53,7 @@ struct letter {
     struct ph_buf summary;
     char message_id[999];
     unsigned received;        /* Received fields, ours included */
+    unsigned froms;           /* From fields */
     struct letter_room *room; /* the owner's; NULL: no bound */
     uint64_t held;            /* of it */
 };
@@ -87,6 +88,10 @@ void letter_cut(struct letter *l, ph_str part);
 /* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than LETTER_ROOM.
  */
 PH_MUST_CHECK int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at);
+
+/* Recipients of this house get it in their Junk mailbox. -PH_ELIMIT, -PH_ENOMEM: nothing changed.
+ */
+PH_MUST_CHECK int letter_quarantine(struct letter *l);
 
 /* What is told to the queue beside the letter. */
 struct letter_put {

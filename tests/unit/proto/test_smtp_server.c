@@ -698,6 +698,37 @@ static void time_outs(void **state)
     finish(&c, "250");
 }
 
+static void late_greeting(void **state)
+{
+    (void)state;
+    struct ph_smtp_server_options o;
+    struct caller c = {0};
+    for (int early = 0; early < 3; early++) {
+        ph_smtp_server_defaults(&o);
+        o.hostname = PH_STR("mx.test");
+        o.greeting_delay_ms = 500;
+        ph_buf_init(&c.got, NULL, 1000);
+        ph_buf_init(&c.out, NULL, 1000);
+        c.s = ph_smtp_server_new(NULL, &o);
+        ph_smtp_server_tick(c.s, 1000);
+        drain(&c);
+        assert_int_equal(c.out.n, 0);
+        assert_int_equal(ph_smtp_server_deadline(c.s), 1500);
+        if (early == 1)
+            say(&c, "EHLO x\r\n");
+        if (early == 2)
+            ph_smtp_server_feed_eof(c.s);
+        ph_smtp_server_tick(c.s, 1500);
+        drain(&c);
+        assert_string_equal(ph_buf_cstr(&c.got), early ? "BROKEN;" : "");
+        if (early == 0)
+            say(&c, "NOOP\r\n");
+        finish(&c, early == 0   ? "220 mx.test ESMTP Posthouse\r\n250 Ok\r\n"
+                   : early == 1 ? "554 You spoke before the greeting\r\n"
+                                : "");
+    }
+}
+
 static void draining(void **state)
 {
     (void)state;
@@ -772,9 +803,10 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dialogues),     cmocka_unit_test(announced), cmocka_unit_test(limits),
-        cmocka_unit_test(time_outs),     cmocka_unit_test(draining),  cmocka_unit_test(tls),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(dialogues), cmocka_unit_test(announced),
+        cmocka_unit_test(limits),    cmocka_unit_test(time_outs),
+        cmocka_unit_test(draining),  cmocka_unit_test(late_greeting),
+        cmocka_unit_test(tls),       cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
