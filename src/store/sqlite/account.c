@@ -76,6 +76,7 @@ static void free_account(struct store_account *a)
     close_db(a);
     wal_unref(a->wal);
     mbox_clear(a);
+    cache_drop(a);
     free(a->mb);
     free(a->dead.v);
     free(a->dead_now.v);

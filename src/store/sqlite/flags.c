@@ -204,8 +204,8 @@ static int merge(struct store_account *a, struct stream *s, store_message_fn *ro
     }
 }
 
-static int changes_in(struct store_account *a, struct mbox *m, uint64_t since,
-                      store_message_fn *row, void *ctx, struct uidset *gone, uint64_t *last)
+int sq_changes_in(struct store_account *a, struct mbox *m, uint64_t since, store_message_fn *row,
+                  void *ctx, struct uidset *gone, uint64_t *last)
 {
     struct stream s[STREAMS] = {0};
     *last = since;
@@ -229,7 +229,7 @@ int sq_changes(struct store_account *a, uint64_t mailbox, uint64_t since, store_
     int r = sq_enter(a, false);
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     uint64_t last = 0;
-    r = m ? changes_in(a, m, since, row, ctx, gone, &last) : -a->err.code;
+    r = m ? sq_changes_in(a, m, since, row, ctx, gone, &last) : -a->err.code;
     if (r >= 0)
         *ret_modseq = last;
     return sq_leave(a, r, reterr);

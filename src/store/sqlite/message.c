@@ -20,6 +20,17 @@ void sq_row(sqlite3_stmt *st, struct store_message *ret)
     };
 }
 
+static void flags_row(sqlite3_stmt *st, struct store_message *ret)
+{
+    *ret = (struct store_message){
+        .uid = (uint32_t)sqlite3_column_int64(st, 0),
+        .modseq = (uint64_t)sqlite3_column_int64(st, 1),
+        .flags = (unsigned)sqlite3_column_int64(st, 2),
+        .keywords = sq_text(st, 3),
+        .emailid = (uint64_t)sqlite3_column_int64(st, 4),
+    };
+}
+
 void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size)
 {
     m->messages++;
@@ -243,13 +254,16 @@ static int give(struct store_account *a, sqlite3_stmt *st, const struct listing 
 {
     struct store_message m;
     sqlite3_stmt *uidl = NULL;
-    sq_row(st, &m);
+    if (l->q == ST_LIST_FLAGS)
+        flags_row(st, &m);
+    else
+        sq_row(st, &m);
     if (m.modseq <= l->since)
         return 0;
     bool fresh = l->fresh && sqlite3_column_int64(st, 11) &&
                  !was_read(a, l->mailbox, m.uid, m.flags);
     m.flags = (m.flags & STORE_FLAGS) | (fresh ? (unsigned)STORE_FRESH : 0);
-    if (l->q != ST_LIST)
+    if (l->q == ST_LIST_SUMMARY || l->q == ST_LIST_BODY)
         m.summary = sq_blob(st, 8);
     if (l->q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
         int r = body_unpack(a, (enum form)sqlite3_column_int(st, 9), m.emailid, sq_blob(st, 10),
@@ -286,12 +300,20 @@ static int list_range(struct store_account *a, const struct listing *l, const st
     return r;
 }
 
+static int list_all_flags(struct store_account *a, uint64_t mailbox, store_message_fn *row,
+                          void *ctx)
+{
+    struct listing l = {.q = ST_LIST_FLAGS, .mailbox = mailbox, .row = row, .ctx = ctx};
+    return list_range(a, &l, &(struct uidrange){1, UINT32_MAX});
+}
+
 int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
             uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr)
 {
-    struct listing l = {.q = mask & STORE_F_BODY      ? ST_LIST_BODY
-                             : mask & STORE_F_SUMMARY ? ST_LIST_SUMMARY
-                                                      : ST_LIST,
+    struct listing l = {.q = mask & STORE_F_BODY                     ? ST_LIST_BODY
+                             : mask & STORE_F_SUMMARY                ? ST_LIST_SUMMARY
+                             : mask & (STORE_F_DATES | STORE_F_SIZE) ? ST_LIST
+                                                                     : ST_LIST_FLAGS,
                         .mailbox = mailbox,
                         .since = since,
                         .row = row,
@@ -302,7 +324,14 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     if (!m)
         r = -a->err.code;
-    for (size_t i = 0; m && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
+    bool cached = false;
+    if (m && r == 0 && l.q == ST_LIST_FLAGS && !l.uidl) {
+        r = cache_ready(a, m, 2 * uidset_count(uids) > m->messages, list_all_flags);
+        cached = r > 0;
+        if (r > 0)
+            r = cache_give(a, uids, since, row, ctx);
+    }
+    for (size_t i = 0; m && !cached && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
         r = list_range(a, &l, &uids->v[i]);
     return sq_leave(a, r, reterr);
 }

@@ -65,6 +65,24 @@ struct ids {
     size_t n, cap;
 };
 
+/* cache.c: flags of one mailbox. */
+struct cache_row {
+    uint32_t uid;
+    uint16_t flags, word; /* word: of words, 0: no keywords */
+    uint64_t modseq, emailid;
+};
+struct cache_word { /* in pool */
+    uint32_t at, n;
+};
+struct cache {
+    uint64_t mailbox, modseq; /* mailbox 0: none */
+    struct cache_row *v;      /* in uid order */
+    size_t n, cap;
+    struct cache_word *words;
+    size_t word_n;
+    struct ph_buf pool;
+};
+
 struct store_account {
     struct store *s;
     uint64_t id;
@@ -92,6 +110,7 @@ struct store_account {
         uint32_t uid;
     } reads[READS_MAX];
     size_t reads_n;
+    struct cache cache;
     struct ph_buf keywords;
     struct store_account *hash_next, *newer, *older;
 };
@@ -132,6 +151,16 @@ int64_t sq_now(void);
 struct wal *wal_unref(struct wal *w);
 int sq_wal(struct store_account *a); /* a->wal is open */
 int ids_add(struct ids *l, uint64_t id);
+
+/* ---- cache.c */
+/* Lists the flags of a whole mailbox from the table. */
+typedef int cache_list(struct store_account *a, uint64_t mailbox, store_message_fn *row, void *ctx);
+/* 1: cache_give may be asked. wants_all: it is worth being filled. Negative: an error of the
+ * database. */
+int cache_ready(struct store_account *a, struct mbox *m, bool wants_all, cache_list *list);
+int cache_give(struct store_account *a, const struct uidset *uids, uint64_t since,
+               store_message_fn *row, void *ctx);
+void cache_drop(struct store_account *a);
 
 /* ---- quota.c */
 /* -PH_EQUOTA when the account may not hold so much more. */
@@ -185,6 +214,8 @@ int sq_copy(struct store_account *a, uint64_t mailbox, const struct uidset *uids
             struct ph_error *reterr);
 int sq_expunge(struct store_account *a, uint64_t mailbox, const struct uidset *uids, struct uidset *gone, uint64_t *ret_modseq,
                struct ph_error *reterr);
+int sq_changes_in(struct store_account *a, struct mbox *m, uint64_t since, store_message_fn *row,
+                  void *ctx, struct uidset *gone, uint64_t *last);
 int sq_changes(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row, void *ctx, struct uidset *gone,
                uint64_t *ret_modseq, struct ph_error *reterr);
 

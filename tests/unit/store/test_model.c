@@ -11,7 +11,7 @@ struct msg {
     uint8_t flags, kw;
 };
 struct box {
-    bool live;
+    bool live, special; /* special: no delivery is put there by name */
     uint32_t uidnext, uidvalidity, n;
     struct msg v[MESSAGES];
 };
@@ -207,7 +207,7 @@ static void step_put(struct store_account *a, int k)
 {
     uint32_t key = dice(4) == 0 && now.keys ? 1 + dice(now.keys) : now.keys + 1;
     bool append = dice(3) == 0, again = !append && key <= now.keys;
-    int target = now.box[k].live ? k : append ? -1 : 0;
+    int target = now.box[k].live && (append || !now.box[k].special) ? k : append ? -1 : 0;
     uint8_t kw = (uint8_t)(append ? dice(4) : 0), flags = (uint8_t)(append ? dice(32) : 0);
     uint32_t text = ++now.text;
     struct store_letter l = {.qid = append ? 0 : key, .address = PH_STR("x@y"), .mailbox = ph_str_c(pool[k]), .flags = flags,
@@ -380,6 +380,8 @@ static void start_model(struct store_account *a)
     for (int k = 0; k < BOXES; k++)
         if (id_of(a, k))
             fresh_box(&now.box[k]);
+    for (int k = 0; k < BOXES; k++)
+        now.box[k].special = !strcmp(pool[k], "Trash") || !strcmp(pool[k], "Sent");
 }
 
 static struct store *reopen(struct store *s, char *dir)
