@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mime_int.h"
+#include "passes.h"
 #include "same_tree.h"
 
 enum { MEMORY = 256 * 1024 * 1024 };
@@ -261,31 +262,10 @@ static void received(void **state)
     assert_null(r.via.p);
 }
 
-/* The vector passes give what the plain loops give, at every alignment. */
 static void passes(void **state)
 {
     (void)state;
-    static const char some[] = "\n\n-\r\r\n--\0--\nabc-\n-x\n--";
-    char text[600];
-    srand(1);
-    for (int round = 0; round < 3000; round++) {
-        size_t n = (size_t)rand() % sizeof text, dense = (size_t)rand() % 60 + 1;
-        for (size_t i = 0; i < n; i++)
-            text[i] = (size_t)rand() % dense ? 'a' : some[(size_t)rand() % (sizeof some - 1)];
-        char *exact = malloc(n + 1);
-        memcpy(exact, text, n);
-        uint64_t one = 0, two = 0;
-        const char *a = ph__find_dashes(exact, exact + n, &one);
-        const char *b = ph__find_dashes_plain(exact, exact + n, &two);
-        assert_ptr_equal(a, b);
-        assert_int_equal(one, two);
-        assert_int_equal(ph__odd_bytes((ph_str){exact, n}), ph__odd_plain((ph_str){exact, n}));
-        two = 0;
-        for (const char *p = exact; p < exact + n; p++)
-            two += *p == '\n';
-        assert_int_equal(ph__count_lines(exact, exact + n), two);
-        free(exact);
-    }
+    assert_true(passes_agree());
 }
 
 /* ---- in pieces ---- */
