@@ -19,19 +19,21 @@ static bool ends_cid(char c)
  * The word alone ("placid: yes") is none. */
 static bool next_reference(ph_str *rest, ph_str *ret_before, ph_str *ret_name)
 {
-    const char *start = rest->p;
-    for (size_t at; (at = ph_str_ifind(*rest, PH_STR("cid:"))) != PH_NPOS;) {
-        char before = at ? rest->p[at - 1] : rest->p > start ? rest->p[-1] : ' ';
-        size_t n = at + 4;
-        while (n < rest->n && !ends_cid(rest->p[n]))
+    ph_str all = *rest;
+    for (size_t at = 0, colon; (colon = ph_str_chr(ph_str_skip(all, at), ':')) != PH_NPOS;) {
+        at += colon + 1;
+        if (at < 5 || !ph_str_ieq(ph_str_sub(all, at - 4, 3), PH_STR("cid")) ||
+            !strchr("\"'=(", all.p[at - 5] ? all.p[at - 5] : ' '))
+            continue;
+        size_t n = 0;
+        while (at + n < all.n && !ends_cid(all.p[at + n]))
             n++;
-        ph_str name = {rest->p + at + 4, n - at - 4};
-        *rest = ph_str_skip(*rest, n);
-        if (name.n && strchr("\"'=(", before)) {
-            *ret_before = (ph_str){start, (size_t)(name.p - start)};
-            *ret_name = name;
-            return true;
-        }
+        if (n == 0)
+            continue;
+        *ret_before = ph_str_sub(all, 0, at);
+        *ret_name = ph_str_sub(all, at, n);
+        *rest = ph_str_skip(all, at + n);
+        return true;
     }
     return false;
 }

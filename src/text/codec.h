@@ -15,6 +15,8 @@ struct ph_b64_encoder {
 
 void ph_b64_encoder_feed(struct ph_b64_encoder *e, ph_str in, struct ph_buf *out);
 void ph_b64_encoder_end(struct ph_b64_encoder *e, struct ph_buf *out); /* ends with CRLF */
+/* The same without vectors; for tests. */
+void ph__b64_encoder_feed_plain(struct ph_b64_encoder *e, ph_str in, struct ph_buf *out);
 
 /*
  * Quoted-printable for text, piece by piece: line ends (CRLF, LF, CR) become CRLF, lines are at

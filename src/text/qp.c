@@ -266,6 +266,21 @@ static bool is_plain(unsigned char c)
     return c > 32 && c < 127 && c != '=';
 }
 
+/* How many bytes from the front stand for themselves on this line: plain ones, and white space
+ * with a plain one behind it. */
+static size_t plain_run(ph_str s, unsigned room)
+{
+    size_t n = 0, most = s.n < room ? s.n : room;
+    while (n < most) {
+        unsigned char c = (unsigned char)s.p[n];
+        bool blank = c == ' ' || c == '\t';
+        if (!is_plain(c) && !(blank && n + 1 < s.n && is_plain((unsigned char)s.p[n + 1])))
+            break;
+        n++;
+    }
+    return n;
+}
+
 static char *encode(struct ph_qp_encoder *e, ph_str in, char *to)
 {
     for (size_t i = 0; i < in.n; i++) {
@@ -279,7 +294,13 @@ static char *encode(struct ph_qp_encoder *e, ph_str in, char *to)
             continue;
         }
         to = put_space(e, false, to);
-        if (c == ' ' || c == '\t')
+        size_t run = e->col ? plain_run(ph_str_skip(in, i), QP_LINE - 1 - e->col) : 0;
+        if (run) {
+            memcpy(to, in.p + i, run);
+            to += run;
+            e->col += (unsigned)run;
+            i += run - 1;
+        } else if (c == ' ' || c == '\t')
             e->space = (char)c;
         else if (!is_plain(c) || (e->col == 0 && (c == '.' || c == 'F')))
             to = put_escaped(e, c, to);

@@ -145,6 +145,10 @@ static void encoders(void **state)
         ph_b64_encoder_feed(&b64, (ph_str){in, cut}, &coded);
         ph_b64_encoder_feed(&b64, (ph_str){in + cut, n - cut}, &coded);
         ph_b64_encoder_end(&b64, &coded);
+        ph_buf_clear(&back); /* with vectors and without */
+        ph__b64_encoder_feed_plain(&b64, (ph_str){in, n}, &back);
+        ph_b64_encoder_end(&b64, &back);
+        assert_true(ph_str_eq(ph_buf_str(&back), ph_buf_str(&coded)));
         decode(PH_ENC_BASE64, ph_buf_str(&coded), n + 1, &back);
         assert_true(ph_str_eq(ph_buf_str(&back), (ph_str){in, n}));
         ph_buf_clear(&coded);
