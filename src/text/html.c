@@ -33,6 +33,11 @@ struct view {
     size_t begin; /* of our text in out */
     enum gap gap;
     unsigned depth, silent, pre, quote, nlists;
+    unsigned hidden;     /* the depth at which an element begins that is not displayed; 0: none */
+    unsigned last_quote; /* how deep the line before was quoted */
+    unsigned cells;      /* of the table row, before this one */
+    uint64_t ruled;      /* a bit for each open table, innermost lowest: its cells are divided */
+    bool pre_begins;     /* a line end right behind <pre> says nothing */
     struct list lists[LISTS_MOST];
     char href[LINK_MOST];
     size_t href_n, href_at; /* the link open now, and where its text began in out */
@@ -94,11 +99,26 @@ static void want(struct view *v, enum gap g)
         v->gap = g;
 }
 
+static void quote_marks(struct view *v)
+{
+    for (unsigned i = 0; i < v->quote && i < LISTS_MOST; i++)
+        ph_buf_add(v->out, PH_STR("> "));
+    v->last_quote = v->quote;
+}
+
+/* An empty line between two quoted lines is quoted too, so that the quote stays one. */
+static void empty_line(struct view *v)
+{
+    unsigned deep = v->quote < v->last_quote ? v->quote : v->last_quote;
+    ph_buf_addc(v->out, '\n');
+    for (unsigned i = 0; i < deep && i < LISTS_MOST; i++)
+        ph_buf_add(v->out, i ? PH_STR(" >") : PH_STR(">"));
+}
+
 static void new_line(struct view *v)
 {
     ph_buf_addc(v->out, '\n');
-    for (unsigned i = 0; i < v->quote && i < LISTS_MOST; i++)
-        ph_buf_add(v->out, PH_STR("> "));
+    quote_marks(v);
     for (unsigned i = 1; i < v->nlists; i++)
         ph_buf_add(v->out, PH_STR("  "));
 }
@@ -107,13 +127,12 @@ static void new_line(struct view *v)
 static void close_gap(struct view *v)
 {
     if (v->out->n == v->begin) {
-        for (unsigned i = 0; i < v->quote && i < LISTS_MOST; i++)
-            ph_buf_add(v->out, PH_STR("> "));
+        quote_marks(v);
     } else if (v->gap == GAP_SPACE) {
         ph_buf_addc(v->out, ' ');
     } else if (v->gap != GAP_NONE) {
         if (v->gap == GAP_EMPTY_LINE)
-            ph_buf_addc(v->out, '\n');
+            empty_line(v);
         new_line(v);
     }
     v->gap = GAP_NONE;
@@ -127,34 +146,71 @@ static void visible(struct view *v, ph_str s)
     }
 }
 
-static bool is_space(char c)
+/* The length of white space at the front that collapses, no-break spaces included: mail uses them
+ * for layout. 0: none. */
+static size_t space(ph_str s)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+    char c = s.p[0];
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f')
+        return 1;
+    return ph_str_has_prefix(s, PH_STR("\xc2\xa0")) ? 2 : 0;
+}
+
+/* Soft hyphens, zero-width spaces and joiners of graphemes, which newsletters put by the hundred
+ * behind their first line to keep the rest out of previews. */
+static size_t ghost(ph_str s)
+{
+    static const ph_str ghosts[] = {PH_STR_INIT("\xc2\xad"), PH_STR_INIT("\xcd\x8f"),
+                                    PH_STR_INIT("\xe2\x80\x8b"), PH_STR_INIT("\xef\xbb\xbf")};
+    for (size_t i = 0; i < sizeof ghosts / sizeof ghosts[0]; i++)
+        if (ph_str_has_prefix(s, ghosts[i]))
+            return ghosts[i].n;
+    return 0;
+}
+
+static void add_collapsed(struct view *v, ph_str s)
+{
+    while (s.n && !ph_buf_err(v->out)) {
+        size_t n = 0, len;
+        while (n < s.n && !space(ph_str_skip(s, n)) && !ghost(ph_str_skip(s, n)))
+            n++;
+        visible(v, (ph_str){s.p, n});
+        for (s = ph_str_skip(s, n); s.n && ((len = space(s)) || (n = ghost(s)));
+             s = ph_str_skip(s, len ? len : n))
+            if (len)
+                want(v, GAP_SPACE);
+    }
+}
+
+static void add_preformatted(struct view *v, ph_str s)
+{
+    if (v->pre_begins && s.n && s.p[0] == '\n')
+        s = ph_str_skip(s, 1);
+    v->pre_begins = false;
+    while (s.n && !ph_buf_err(v->out)) {
+        size_t n = 0;
+        while (n < s.n && s.p[n] != '\n')
+            n++;
+        visible(v, (ph_str){s.p, n});
+        s = ph_str_skip(s, n);
+        if (s.n) {
+            close_gap(v);
+            new_line(v);
+            s = ph_str_skip(s, 1);
+        }
+    }
 }
 
 static void on_text(void *ctx, const xmlChar *text, int len)
 {
     struct view *v = ctx;
     ph_str s = {(const char *)text, len > 0 ? (size_t)len : 0};
-    if (v->silent || v->stopped)
+    if (v->silent || v->hidden || v->stopped)
         return;
-    while (s.n && !ph_buf_err(v->out)) {
-        size_t n = 0;
-        if (v->pre && s.p[0] == '\n') {
-            close_gap(v);
-            new_line(v);
-            s = ph_str_skip(s, 1);
-            continue;
-        }
-        while (n < s.n && !(v->pre ? s.p[n] == '\n' : is_space(s.p[n])))
-            n++;
-        visible(v, (ph_str){s.p, n});
-        s = ph_str_skip(s, n);
-        while (!v->pre && s.n && is_space(s.p[0])) {
-            want(v, GAP_SPACE);
-            s = ph_str_skip(s, 1);
-        }
-    }
+    if (v->pre)
+        add_preformatted(v, s);
+    else
+        add_collapsed(v, s);
 }
 
 static const char *attribute(const xmlChar **atts, const char *name)
@@ -198,13 +254,66 @@ static void end_link(struct view *v)
     ph_buf_addc(v->out, '>');
 }
 
+/* style="... display : none ..." */
+static bool is_hidden(const xmlChar **atts)
+{
+    ph_str style = ph_str_c(attribute(atts, "style"));
+    size_t at = ph_str_ifind(style, PH_STR("display"));
+    ph_str rest = at == PH_NPOS ? (ph_str){0} : ph_str_trim(ph_str_skip(style, at + 7));
+    return rest.n && rest.p[0] == ':' &&
+           ph_str_has_iprefix(ph_str_trim(ph_str_skip(rest, 1)), PH_STR("none"));
+}
+
 static void begin_block(struct view *v, unsigned is)
 {
-    want(v, is & PARA ? GAP_EMPTY_LINE : GAP_LINE);
+    bool inner_list = (is & LIST) && v->nlists;
+    want(v, (is & PARA) && !inner_list ? GAP_EMPTY_LINE : GAP_LINE);
     v->pre += (is & PRE) != 0;
+    v->pre_begins = (is & PRE) != 0;
     v->quote += (is & QUOTE) != 0;
     if ((is & LIST) && v->nlists < LISTS_MOST)
         v->lists[v->nlists++] = (struct list){.numbered = (is & NUMBERED) != 0};
+}
+
+/* Cells of a table with a border or with headings are divided by "|": it is one of data. The others
+ * are there for the layout. */
+static void begin_cell(struct view *v, bool heading)
+{
+    v->ruled |= heading;
+    want(v, GAP_SPACE);
+    if (v->cells++ && (v->ruled & 1)) {
+        visible(v, PH_STR("|"));
+        want(v, GAP_SPACE);
+    }
+}
+
+static void begin_table(struct view *v, const xmlChar **atts)
+{
+    ph_str border = ph_str_trim(ph_str_c(attribute(atts, "border")));
+    v->ruled = v->ruled << 1 | (border.n && !ph_str_eq(border, PH_STR("0")));
+}
+
+static void begin_inline(struct view *v, const char *name, const xmlChar **atts)
+{
+    if (strcmp(name, "li") == 0) {
+        begin_item(v);
+    } else if (strcmp(name, "br") == 0) {
+        want(v, v->gap == GAP_LINE ? GAP_EMPTY_LINE : GAP_LINE);
+    } else if (strcmp(name, "hr") == 0) {
+        want(v, GAP_LINE);
+        visible(v, PH_STR("---"));
+        want(v, GAP_LINE);
+    } else if (strcmp(name, "table") == 0) {
+        begin_table(v, atts);
+    } else if (strcmp(name, "tr") == 0) {
+        v->cells = 0;
+    } else if (strcmp(name, "td") == 0 || strcmp(name, "th") == 0) {
+        begin_cell(v, name[1] == 'h');
+    } else if (strcmp(name, "a") == 0) {
+        begin_link(v, atts);
+    } else if (strcmp(name, "img") == 0) {
+        visible(v, ph_str_trim(ph_str_c(attribute(atts, "alt"))));
+    }
 }
 
 static void on_begin(void *ctx, const xmlChar *tag, const xmlChar **atts)
@@ -216,35 +325,42 @@ static void on_begin(void *ctx, const xmlChar *tag, const xmlChar **atts)
         v->stopped = true;
         xmlStopParser(v->parser);
     }
-    if (v->stopped)
+    if (v->stopped || v->hidden)
         return;
     v->silent += (is & SILENT) != 0;
     if (v->silent)
         return;
+    if (is_hidden(atts)) {
+        v->hidden = v->depth;
+        return;
+    }
     if (is & (BLOCK | PARA))
         begin_block(v, is);
-    if (strcmp(name, "li") == 0)
-        begin_item(v);
-    else if (strcmp(name, "br") == 0)
-        v->gap == GAP_LINE ? want(v, GAP_EMPTY_LINE) : want(v, GAP_LINE);
-    else if (strcmp(name, "hr") == 0)
-        want(v, GAP_LINE), visible(v, PH_STR("---")), want(v, GAP_LINE);
-    else if (strcmp(name, "td") == 0 || strcmp(name, "th") == 0)
-        want(v, GAP_SPACE);
-    else if (strcmp(name, "a") == 0)
-        begin_link(v, atts);
-    else if (strcmp(name, "img") == 0)
-        visible(v, ph_str_trim(ph_str_c(attribute(atts, "alt"))));
+    begin_inline(v, name, atts);
+}
+
+static void end_block(struct view *v, unsigned is)
+{
+    bool inner_list = (is & LIST) && v->nlists > 1;
+    if (is & (BLOCK | PARA))
+        want(v, (is & PARA) && !inner_list ? GAP_EMPTY_LINE : GAP_LINE);
+    v->pre -= (is & PRE) && v->pre;
+    v->quote -= (is & QUOTE) && v->quote;
+    v->nlists -= (is & LIST) && v->nlists;
 }
 
 static void on_end(void *ctx, const xmlChar *tag)
 {
     struct view *v = ctx;
     const char *name = (const char *)tag;
-    unsigned is = element(name);
+    unsigned is = element(name), depth = v->depth;
     v->depth -= v->depth > 0;
     if (v->stopped)
         return;
+    if (v->hidden) {
+        v->hidden = depth > v->hidden ? v->hidden : 0;
+        return;
+    }
     if ((is & SILENT) && v->silent) {
         v->silent--;
         return;
@@ -253,11 +369,9 @@ static void on_end(void *ctx, const xmlChar *tag)
         return;
     if (strcmp(name, "a") == 0)
         end_link(v);
-    if (is & (BLOCK | PARA))
-        want(v, is & PARA ? GAP_EMPTY_LINE : GAP_LINE);
-    v->pre -= (is & PRE) && v->pre;
-    v->quote -= (is & QUOTE) && v->quote;
-    v->nlists -= (is & LIST) && v->nlists;
+    else if (strcmp(name, "table") == 0)
+        v->ruled >>= 1;
+    end_block(v, is);
 }
 
 /* Feeds the parser piece by piece; returns how much of the text it has seen. */
