@@ -43,11 +43,11 @@ PH_EXPORT void ph_decoder_end(struct ph_decoder *d, struct ph_buf *out);
 
 /* ---- charsets and HTML ------------------------------------------------------------------- */
 
-/* `in` in the charset named as valid UTF-8, appended; a byte order mark is left out. The names are
- * those that mail really uses, in any spelling; most are read as the set that contains them
- * (iso-8859-1 as windows-1252, gb2312 as GB18030). A label that is certainly wrong is overruled; an
- * unknown one is read as UTF-8 where it is valid, else as windows-1252. Returns the number of bytes
- * that could not be read and became U+FFFD, or an error of `out`. */
+/* `in` in the charset named as valid UTF-8, appended. The names are those that mail really uses, in
+ * any spelling; most are read as the set that contains them (iso-8859-1 as windows-1252, gb2312 as
+ * GB18030). A label that is certainly wrong is overruled, and the byte order mark that told so is
+ * left out; an unknown one is read as UTF-8 where it is valid, else as windows-1252. Returns the
+ * number of bytes that could not be read and became U+FFFD, or an error of `out`. */
 PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out);
 
 /* Loads the converters that mail needs, so that they work after a sandbox has closed the file

@@ -1,5 +1,6 @@
 /* The bodies of a message: decoded, as text, as HTML. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "mime_int.h"
 #include "view.h"
@@ -46,6 +47,10 @@ int ph_part_text(const struct ph_message *m, const struct ph_part *p, struct ph_
         return rc;
     if (out->n > at)
         plain_line_ends(out, at);
+    if (ph_str_has_prefix(ph_str_skip(ph_buf_str(out), at), PH_STR("\xef\xbb\xbf"))) {
+        memmove(out->p + at, out->p + at + 3, out->n - at - 3); /* a byte order mark */
+        out->n -= 3;
+    }
     return 0;
 }
 

@@ -209,7 +209,7 @@ int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
     const struct ph__charset *c = ph__charset_find(charset);
     enum ph__charset_kind kind = c ? c->kind : PH__CHARSET_GUESS;
     if (ph_str_has_prefix(in, PH_STR("\xef\xbb\xbf")))
-        return as_utf8(ph_str_skip(in, 3), out);
+        return as_utf8(kind == PH__CHARSET_UTF8 ? in : ph_str_skip(in, 3), out);
     switch (kind) {
     case PH__CHARSET_MULTI:
         return is_certainly_utf8(kind, in) ? as_utf8(in, out)

@@ -14,7 +14,7 @@ static ph_str cut_line(ph_str *rest)
 {
     ph_str line;
     ph_str_token(rest, '\n', &line);
-    if (line.n && line.p[line.n - 1] == '\r')
+    while (line.n && line.p[line.n - 1] == '\r')
         line.n--;
     return line;
 }
@@ -101,7 +101,8 @@ int ph_flowed_encode(ph_str text, unsigned width, struct ph_buf *out)
         size_t depth = cut_quotes(&line), used = depth < most / 2 ? depth : most / 2;
         if (depth && line.n && line.p[0] == ' ')
             line = ph_str_skip(line, 1);
-        while (!ph_str_eq(line, signature) && line.n && line.p[line.n - 1] == ' ')
+        while (!ph_str_eq(line, signature) && line.n &&
+               (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\r'))
             line.n--;
         do {
             size_t n = fitting(line, most - used - 1);

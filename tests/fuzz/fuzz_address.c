@@ -22,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (groups < 0 || groups > 1)
             abort();
         ph_address_write(&out, a->local, a->host);
+        if (ph_address_text(a, &out) == -PH_ENOMEM || ph_host_ascii(a->host, &out) == -PH_ENOMEM)
+            abort();
     }
     if (count > 0 || groups)
         abort();

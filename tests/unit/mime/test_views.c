@@ -115,6 +115,8 @@ static void views(void **state)
          "<pre>one two\n</pre>\n"},
         {"Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\none \r\ntwo\r\n", "[p][p]", 0,
          "onetwo\n", "<pre>onetwo\n</pre>\n"},
+        {"Content-Type: text/plain; charset=utf-8\r\n\r\n\xef\xbb\xbfmark", "[p][p]", 0, "mark",
+         "<pre>mark</pre>\n"},
         {"\r\n1 < 2 & \"3\" > 2", "[p][p]", 0, "1 < 2 & \"3\" > 2",
          "<pre>1 &lt; 2 &amp; &quot;3&quot; &gt; 2</pre>\n"},
     };
