@@ -76,6 +76,14 @@ static void forget_grant(struct session *s)
     s->grant = 0;
 }
 
+void session_logout(struct session *s)
+{
+    if (s->grant)
+        end_grant(s->access, s->grant);
+    forget_grant(s);
+    s->user[0] = s->auth[0] = '\0';
+}
+
 static void session_free(struct session *s)
 {
     struct access *a = s->access;

@@ -25,7 +25,10 @@ static const uint64_t caps =
     PH_IMAP_CAP(THREAD_ORDEREDSUBJECT) | PH_IMAP_CAP(THREAD_REFERENCES) |           /* imap_thread.c */
     PH_IMAP_CAP(THREAD_REFS) |                                                      /* imap_thread.c */
     PH_IMAP_CAP(BINARY) | PH_IMAP_CAP(PREVIEW) | PH_IMAP_CAP(UIDONLY) |             /* imap_fetch_tell.c */
-    PH_IMAP_CAP(APPENDLIMIT) | PH_IMAP_CAP(UTF8_ACCEPT) | PH_IMAP_CAP(IMAP4REV2);   /* imap_append.c */
+    PH_IMAP_CAP(APPENDLIMIT) | PH_IMAP_CAP(UTF8_ACCEPT) | PH_IMAP_CAP(IMAP4REV2) |  /* imap_append.c */
+    PH_IMAP_CAP(MULTIAPPEND) | PH_IMAP_CAP(REPLACE) |                               /* imap_append.c */
+    PH_IMAP_CAP(UNAUTHENTICATE) |                                                   /* imap_login.c */
+    PH_IMAP_CAP(QUOTA) | PH_IMAP_CAP(QUOTA_STORAGE) | PH_IMAP_CAP(QUOTA_MESSAGE);   /* imap_quota.c */
 
 /* ---- requests
  * ------------------------------------------------------------------------------------------ */
@@ -87,6 +90,9 @@ void imap_end_command(struct imap *im)
         im->job_free(im->job);
     im->job = NULL;
     im->job_free = NULL;
+    if (im->staged && imap_store(im))
+        ipc_send(imap_store(im), MSG_APPEND, -1, .session = im->s->grant, .more = 1);
+    im->staged = false;
     session_unask(im->s, im->ahead);
     im->ahead = 0;
     im->ahead_then = NULL;
@@ -209,6 +215,10 @@ static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_NAMESPACE] = run_namespace,
     [PH_IMAP_STATUS] = imap_run_status,
     [PH_IMAP_APPEND] = imap_run_append,
+    [PH_IMAP_REPLACE] = imap_run_replace,
+    [PH_IMAP_UNAUTHENTICATE] = imap_run_unauthenticate,
+    [PH_IMAP_GETQUOTA] = imap_run_quota,
+    [PH_IMAP_GETQUOTAROOT] = imap_run_quota,
     [PH_IMAP_IDLE] = run_idle,
     [PH_IMAP_CHECK] = run_check,
     [PH_IMAP_CLOSE] = imap_run_close,

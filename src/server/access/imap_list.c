@@ -95,7 +95,8 @@ static void tell_lsub(struct listing *l, const struct ipc_mailbox *m)
 static void tell_status(struct imap *im, const struct ipc_mailbox *m)
 {
     char id[24];
-    struct ph_imap_status st = imap_status(im, m, im->cmd->list.status, id);
+    struct ph_imap_status st = 
+        imap_status(im, m, im->cmd->list.status & ~(unsigned)PH_IMAP_ST_DELETED_STORAGE, id);
     if (im->cmd->list.ret & PH_IMAP_LIST_STATUS && !(m->bits & (IPC_MB_NOSELECT | IPC_MB_NONEXISTENT)))
         ph_imap_server_status(im->e, &st);
 }

@@ -66,3 +66,12 @@ void imap_run_authenticate(struct imap *im)
         imap_sasl_step(im, c->auth.initial, c->auth.has_initial);
 }
 
+
+/* RFC 8437 3: as a new connection, but for TLS and compression. */
+void imap_run_unauthenticate(struct imap *im)
+{
+    imap_close_view(im);
+    session_logout(im->s);
+    im->failures = 0;
+    imap_finish(im, PH_IMAP_OK, NULL, "Logged out.");
+}

@@ -108,6 +108,8 @@ struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbo
                                    .mailboxid = ph_str_c(id)};
 }
 
+static void deleted_known(struct imap *im, uint64_t sum);
+
 static void status_known(struct imap *im, struct ipc_msg *msg)
 {
     struct ipc_mailbox m;
@@ -125,9 +127,30 @@ static void status_known(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, IPC_NOENT, (ph_str){0});
         return;
     }
+    if (im->cmd->status.items & PH_IMAP_ST_DELETED_STORAGE && !im->job && m.deleted) {
+        imap_add_deleted(im, m.id, deleted_known);
+        return;
+    }
     struct ph_imap_status st = imap_status(im, &m, im->cmd->status.items, id);
+    st.deleted_storage = im->deleted_storage;
+    im->deleted_storage = 0;
     ph_imap_server_status(im->e, &st);
     imap_finish(im, PH_IMAP_OK, NULL, "Done.");
+}
+
+static void ask_status(struct imap *im)
+{
+    uint64_t req = imap_ask(im, IPC_MB_LISTED, status_known);
+    if (req)
+        imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session = im->s->grant,
+                               .name = imap_name(im, im->cmd->status.name)));
+}
+
+/* The sum is known: the rest is asked anew. */
+static void deleted_known(struct imap *im, uint64_t sum)
+{
+    im->deleted_storage = sum;
+    ask_status(im);
 }
 
 void imap_run_status(struct imap *im)
@@ -137,8 +160,5 @@ void imap_run_status(struct imap *im)
         imap_finish(im, PH_IMAP_BAD, NULL, "A mailbox has a name.");
         return;
     }
-    uint64_t req = imap_ask(im, IPC_MB_LISTED, status_known);
-    if (req)
-        imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session = im->s->grant,
-                               .name = name));
+    ask_status(im);
 }

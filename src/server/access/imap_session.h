@@ -109,6 +109,8 @@ struct imap {
     struct imap_resync *resync; /* under way: see imap_resync.c */
     uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
     uint32_t saved_n;
+    uint64_t deleted_storage; /* of STATUS */
+    bool staged;   /* the store keeps messages of an APPEND aside that is not complete */
     bool expunged; /* by the command under way: its answer has HIGHESTMODSEQ (RFC 7162 3.2.7) */
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
     bool idling, idle_over;
@@ -192,6 +194,8 @@ imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_
 void imap_on_login(struct session *s, int verdict);
 void imap_sasl_step(struct imap *im, ph_str given, bool has);
 void imap_append_more(struct imap *im);
+/* How many bytes the \\Deleted messages of a mailbox have, to `done`; makes a job. */
+void imap_add_deleted(struct imap *im, uint64_t mailbox, void (*done)(struct imap *im, uint64_t sum));
 unsigned imap_list_bits(const struct ipc_mailbox *m); /* PH_IMAP_MB_ */
 struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m, unsigned items,
                                   char id[24]);

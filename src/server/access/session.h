@@ -93,6 +93,9 @@ struct letter_room *session_room(struct session *s); /* of all letters of this p
 PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user,
                                 ph_str password);
 
+/* The log-in ends, the connection stays: store and keeper forget the session, and it may log in anew. */
+void session_logout(struct session *s);
+
 /* The password may travel without TLS: the setting plaintext_login, and where this connection comes
  * from. Asked once, when the engine is made. */
 bool session_may_plaintext(const struct session *s);

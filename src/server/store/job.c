@@ -95,6 +95,12 @@ struct job *job_free(struct job *j)
 {
     if (!j)
         return NULL;
+    while (j->group) {
+        struct job *one = j->group;
+        j->group = one->group;
+        one->group = NULL;
+        job_free(one);
+    }
     if (j->mapped)
         ph_unmap(j->body);
     if (j->answer.fd >= 0)

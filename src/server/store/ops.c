@@ -255,24 +255,71 @@ static int run_msg_flags(struct job *j, struct store_account *a, struct ph_error
     return r < 0 ? r : 0;
 }
 
-static int run_append(struct job *j, struct store_account *a, struct ph_error *reterr)
+static int put_one(const struct job *j, ph_str mailbox, struct store_account *a,
+                   struct store_put *ret, struct ph_error *reterr)
 {
     const struct ipc_MSG_APPEND *m = &j->ask.MSG_APPEND;
-    struct store_put p;
-    struct store_letter l = {.mailbox = m->name,
+    struct store_letter l = {.mailbox = mailbox,
                              .flags = m->flags,
                              .keywords = m->keywords,
                              .date = m->date,
                              .message_id = m->message_id,
                              .summary = m->summary,
                              .body = j->body};
-    int r = be->put(a, &l, &p, reterr);
-    if (r < 0)
-        return r;
-    j->answer.MSG_APPENDED.uidvalidity = p.uidvalidity;
-    j->answer.MSG_APPENDED.uid = p.uid;
-    touch(j, p.mailbox, p.modseq, true);
+    return j->failed ? ph_fail(reterr, PH_EINVAL, 0, "a message did not arrive whole")
+                     : be->put(a, &l, ret, reterr);
+}
+
+static int no_row(void *ctx, const struct store_message *m)
+{
+    (void)ctx, (void)m;
     return 0;
+}
+
+/* RFC 8508 3: the message that is replaced goes in the same transaction. */
+static int take_away(struct job *j, struct store_account *a, struct ph_error *reterr)
+{
+    const struct ipc_MSG_APPEND *m = &j->ask.MSG_APPEND;
+    struct store_flagging f = {STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX};
+    struct uidset uids = {0}, gone = {0}, modified = {0};
+    uint64_t modseq = 0;
+    int r = uidset_add(&uids, m->replaces, m->replaces);
+    if (r >= 0)
+        r = be->flags(a, m->mailbox, &uids, &f, no_row, NULL, &modified, &modseq, reterr);
+    if (r >= 0)
+        r = be->expunge(a, m->mailbox, &uids, &gone, &modseq, reterr);
+    if (r >= 0 && gone.n == 0)
+        r = ph_fail(reterr, PH_EINVAL, 0, "the message to be replaced is not there any more");
+    if (r >= 0)
+        touch(j, m->mailbox, modseq, true);
+    uidset_done(&uids);
+    uidset_done(&gone);
+    uidset_done(&modified);
+    return r < 0 ? r : 0;
+}
+
+static int run_append(struct job *j, struct store_account *a, struct ph_error *reterr)
+{
+    struct ipc_MSG_APPENDED *out = &j->answer.MSG_APPENDED;
+    struct store_put p = {0};
+    int r = 0;
+    for (struct job *one = j->group; one && r >= 0; one = one->group) {
+        r = put_one(one, j->ask.MSG_APPEND.name, a, &p, reterr);
+        out->first = out->first ? out->first : p.uid;
+    }
+    if (r >= 0)
+        r = put_one(j, j->ask.MSG_APPEND.name, a, &p, reterr);
+    if (r >= 0) {
+        out->uidvalidity = p.uidvalidity;
+        out->uid = p.uid;
+        out->first = out->first ? out->first : p.uid;
+        touch(j, p.mailbox, p.modseq, true);
+    }
+    if (r >= 0 && j->ask.MSG_APPEND.replaces)
+        r = take_away(j, a, reterr);
+    if (r < 0 && (j->group || j->ask.MSG_APPEND.replaces))
+        j->undo = true;
+    return r;
 }
 
 static int run_deliver(struct job *j, struct store_account *a, struct ph_error *reterr)

@@ -21,6 +21,10 @@ struct session {
     unsigned instance;
     bool pop3;
     struct open_box *open;
+    struct job *staged, *staged_last; /* MSG_APPENDs of a group that is not complete */
+    unsigned staged_n;
+    uint64_t staged_bytes;
+    bool staged_over; /* one of the group could not be kept: the group fails */
     unsigned open_n, open_cap;
     size_t folder_n;
     char folder[];
@@ -75,6 +79,33 @@ struct session *session_of(struct sessions *t, uint64_t id, unsigned instance)
     return s && s->instance == instance ? s : NULL;
 }
 
+struct job *session_staged(struct session *s, bool *ret_over)
+{
+    struct job *j = s->staged;
+    if (ret_over)
+        *ret_over = s->staged_over;
+    s->staged_over = false;
+    s->staged = s->staged_last = NULL;
+    s->staged_n = 0;
+    s->staged_bytes = 0;
+    return j;
+}
+
+void session_stage(struct session *s, struct job *j)
+{
+    s->staged_bytes += j->body.n;
+    if (++s->staged_n > STAGED_MAX || s->staged_bytes > STAGED_BYTES) {
+        s->staged_over = true;
+        job_free(j);
+        return;
+    }
+    if (s->staged_last)
+        s->staged_last->group = j;
+    else
+        s->staged = j;
+    s->staged_last = j;
+}
+
 void session_end(struct sessions *t, struct session *s)
 {
     struct session **a = &t->id[bucket(s->id)], **b = &t->account[bucket(s->account)];
@@ -85,6 +116,7 @@ void session_end(struct sessions *t, struct session *s)
     *a = s->by_id;
     *b = s->by_account;
     t->count--;
+    job_free(session_staged(s, NULL));
     free(s->open);
     free(s);
 }

@@ -187,15 +187,18 @@ static void drain(struct proc *p)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static void give(struct house_store *h, struct ipc_chan *from, struct ipc_msg *msg,
-                 uint64_t session, uint64_t account, ph_str folder, int refuse, const char *why)
+static void give_group(struct house_store *h, struct ipc_chan *from, struct ipc_msg *msg,
+                       uint64_t session, uint64_t account, ph_str folder, int refuse,
+                       const char *why, struct job *group)
 {
     struct job *j = job_new(msg, ipc_chan_ends(from), folder);
     if (!j) {
+        job_free(group);
         ph_log(PH_LOG_ERROR, PH_STR(""), "request", "error=out_of_memory type=%s",
                ipc_type_name(msg->type));
         return;
     }
+    j->group = group;
     j->session = session;
     j->account = account;
     j->epoch = *epoch_of(h, j->role, j->instance);
@@ -218,6 +221,12 @@ static void give(struct house_store *h, struct ipc_chan *from, struct ipc_msg *m
         return;
     }
     worker_give(h, j);
+}
+
+static void give(struct house_store *h, struct ipc_chan *from, struct ipc_msg *msg,
+                 uint64_t session, uint64_t account, ph_str folder, int refuse, const char *why)
+{
+    give_group(h, from, msg, session, account, folder, refuse, why, NULL);
 }
 
 static void on_deliver(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
@@ -285,7 +294,26 @@ static void on_request(struct proc *p, struct ipc_chan *from, struct ipc_msg *ms
     }
     if (s && msg->type == IPC_MB_CHANGES)
         session_asked(s, msg->MB_CHANGES.mailbox);
-    give(h, from, msg, id, account, folder, refuse, why);
+    struct job *group = NULL;
+    if (s && msg->type == IPC_MSG_APPEND) {
+        bool over;
+        if (msg->MSG_APPEND.more && msg->MSG_APPEND.size == 0) {
+            job_free(session_staged(s, NULL));
+            return;
+        }
+        if (msg->MSG_APPEND.more) {
+            struct job *j = job_new(msg, ipc_chan_ends(from), folder);
+            if (j)
+                session_stage(s, j);
+            return;
+        }
+        group = session_staged(s, &over);
+        if (over) {
+            refuse = IPC_LIMIT;
+            why = "too many messages at once";
+        }
+    }
+    give_group(h, from, msg, id, account, folder, refuse, why, group);
 }
 
 static void peer_down(struct proc *p, int role, unsigned instance)

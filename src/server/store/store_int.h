@@ -27,7 +27,9 @@ enum {
     SYNC_SHARE = 8,                    /* a round may take one of so many parts of the time */
     TEND_EVERY_US = 2 * 1000 * 1000,   /* idle work */
     IDLE_US = 120 * 1000 * 1000,       /* accounts unused for so long are closed */
-    TOUCHED_MAX = 2
+    TOUCHED_MAX = 2,
+    STAGED_MAX = 1000,                 /* messages of one MULTIAPPEND */
+    STAGED_BYTES = 64 * 1024 * 1024    /* ... and bytes of them */
 };
 
 struct house_store;
@@ -41,6 +43,7 @@ struct touched {
 struct job {
     struct job *next;
     struct job *more, *last; /* further jobs of the same account in this round */
+    struct job *group;       /* MSG_APPENDs that come before this one, all or none */
     struct ipc_msg ask;      /* its strings are in this allocation; ask.fd is -1 */
     ph_str body;             /* of DELIVER, MSG_APPEND: inside, or mapped */
     bool mapped;
@@ -208,6 +211,10 @@ void session_account(const struct session *s, uint64_t *ret_account, ph_str *ret
 /* Claims the account for one POP3 session; false: another has it. */
 bool session_pop3(struct sessions *t, struct session *s);
 void session_pop3_off(struct session *s);
+/* Takes over a MSG_APPEND that is to wait for the last of its group. */
+void session_stage(struct session *s, struct job *j);
+/* Those, as a chain by `group`, the caller's now; NULL: none. over: there were too many for STAGED_MAX or STAGED_BYTES. */
+struct job *session_staged(struct session *s, bool *ret_over);
 int session_opened(struct session *s, uint64_t mailbox, bool pop3);
 void session_closed(struct session *s, uint64_t mailbox);
 void session_asked(struct session *s, uint64_t mailbox); /* MB_CHANGES came */
