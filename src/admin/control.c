@@ -14,7 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 10000, ANSWER_MAX = 2 * 1024 * 1024 };
+enum { ANSWER_MAX = 2 * 1024 * 1024 };
 
 /* By way of /proc: a socket's path may have 107 bytes only. */
 static int connect_to(const char *data)
@@ -45,7 +45,7 @@ static int not_reached(const char *data)
 }
 
 int admin_control_ask(struct admin_control *c, const char *data, const char *verb,
-                      const char *argument)
+                      const char *argument, int ms)
 {
     struct ipc_ends ends = {ROLE_CONTROL, ROLE_PARENT, 0, 0};
     struct ipc_CTL ask = {ph_str_c(verb), ph_str_c(argument)};
@@ -54,7 +54,7 @@ int admin_control_ask(struct admin_control *c, const char *data, const char *ver
     ph_buf_init(&c->buf, NULL, ANSWER_MAX);
     if (c->fd < 0)
         return not_reached(data);
-    int r = ipc_call(c->fd, &ends, IPC_CTL, &ask, &c->buf, &msg, ANSWER_MS);
+    int r = ipc_call(c->fd, &ends, IPC_CTL, &ask, &c->buf, &msg, ms);
     if (r == -PH_ESYNTAX)
         return admin_fail(EX_PROTOCOL,
                           "the running server is of another version than this program; restart it");

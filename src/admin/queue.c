@@ -1,9 +1,10 @@
-/* posthouse queue: the letters under way. list and show read the spool; retry and remove ask the
- * running server. */
-#include "queue.h"
+/* posthouse queue: the letters under way. list, show and stats read the spool; the other verbs ask
+ * the running server, which does it. */
 #include "admin.h"
 #include "control.h"
+#include "dsn.h"
 #include "id.h"
+#include "pick.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,10 +13,18 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum { PAGE = 256, ARENA = 64 * 1024 * 1024, PATH = 4096, HEADER = 64 * 1024 };
+enum {
+    PAGE = 256,
+    ARENA = 64 * 1024 * 1024,
+    PATH = 4096,
+    HEADER = 64 * 1024,
+    ACT_MS = 3600 * 1000,
+    SITES = 50
+};
 
 struct listing {
     struct ph_spool *spool;
+    struct ph_pick pick;
     bool json, full;
     json_t *out;
     uint64_t letters, rcpts;
@@ -60,6 +69,8 @@ static void print_rcpt(const struct ph_spool_rcpt *r, int64_t now)
     admin_print("", r->address);
     if (r->next_try == PH_SPOOL_FRESH)
         fputs("  under way", stdout);
+    else if (r->next_try == PH_SPOOL_HELD)
+        fputs("  held", stdout);
     else if (r->next_try <= now)
         fputs("  due", stdout);
     else
@@ -103,20 +114,37 @@ static json_t *letter_json(const struct ph_spool_letter *l, const struct ph_spoo
     json_object_set_new(o, "owner", text_json(l->owner));
     for (size_t i = 0; i < n; i++) {
         json_t *r = json_object();
-        bool fresh = rcpts[i].next_try == PH_SPOOL_FRESH;
+        int64_t next = rcpts[i].next_try;
+        bool fresh = next == PH_SPOOL_FRESH, held = next == PH_SPOOL_HELD;
         json_object_set_new(r, "address", text_json(rcpts[i].address));
         json_object_set_new(r, "destination", text_json(rcpts[i].dest));
-        json_object_set_new(r, "state", json_string(fresh ? "fresh" : "waiting"));
+        json_object_set_new(r, "state", json_string(fresh ? "fresh" : held ? "held" : "waiting"));
         json_object_set_new(r, "attempts", json_integer(rcpts[i].attempts));
-        json_object_set_new(r, "next_try", fresh ? json_null() : json_integer(rcpts[i].next_try));
+        json_object_set_new(r, "next_try", fresh || held ? json_null() : json_integer(next));
         json_object_set_new(r, "reply", text_json(rcpts[i].reply));
+        if (rcpts[i].reply.n)
+            json_object_set_new(r, "reason",
+                                json_string(ph_dsn_class(rcpts[i].reply, PH_DSN_DELAYED, NULL)));
         json_array_append_new(list, r);
     }
     json_object_set_new(o, "recipients", list);
     return o;
 }
 
-/* 1 shown, 0 not there, or an error. */
+/* Those that are meant, moved to the front; how many. */
+static size_t meant(const struct listing *g, const struct ph_spool_letter *l,
+                    struct ph_spool_rcpt *rcpts, size_t n)
+{
+    size_t kept = 0;
+    if (!ph_pick_letter(&g->pick, l, now_us()))
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        if (ph_pick_rcpt(&g->pick, &rcpts[i]))
+            rcpts[kept++] = rcpts[i];
+    return kept;
+}
+
+/* 1 there, 0 not, or an error. */
 static int show(struct listing *g, uint64_t qid)
 {
     struct ph_arena *a = ph_arena_new(NULL, ARENA);
@@ -124,7 +152,9 @@ static int show(struct listing *g, uint64_t qid)
     struct ph_spool_rcpt *rcpts = NULL;
     size_t n = 0;
     int got = a ? ph_spool_load(g->spool, qid, a, &l, &rcpts, &n) : -PH_ENOMEM;
-    if (got > 0) {
+    if (got > 0)
+        n = meant(g, &l, rcpts, n);
+    if (got > 0 && n) {
         g->letters++;
         g->rcpts += n;
         if (g->json)
@@ -194,21 +224,26 @@ static int show_one(struct listing *g, const char *id)
     return got;
 }
 
-static int look(const struct admin_args *a, const char *id)
+static int open_spool(const struct admin_args *a, struct ph_spool **ret_spool)
 {
     char path[PATH];
     struct ph_error err = {0};
     const struct ph_spool_options opt = {.read_only = true};
-    struct listing g = {.json = a->json, .out = json_array()};
     snprintf(path, sizeof path, "%s/queue/queue.sqlite", a->data);
-    int rc = ph_spool_open(path, &opt, &g.spool, &err);
-    if (rc < 0) {
-        json_decref(g.out);
-        return admin_fail(admin_exit_code(rc), "%s", err.text);
-    }
+    int rc = ph_spool_open(path, &opt, ret_spool, &err);
+    return rc < 0 ? admin_fail(admin_exit_code(rc), "%s", err.text) : EX_OK;
+}
+
+static int look(const struct admin_args *a, const struct ph_pick *pick, const char *id)
+{
+    struct listing g = {.json = a->json, .pick = *pick};
+    int rc = open_spool(a, &g.spool);
+    if (rc)
+        return rc;
+    g.out = json_array();
     rc = id ? show_one(&g, id) : list_all(&g);
     if (rc < 0)
-        rc = admin_fail(admin_exit_code(rc), "%s: %s", path, ph_spool_why(g.spool));
+        rc = admin_fail(admin_exit_code(rc), "the queue: %s", ph_spool_why(g.spool));
     else if (g.letters || !id)
         rc = EX_OK;
     if (!rc && a->json) {
@@ -220,53 +255,156 @@ static int look(const struct admin_args *a, const char *id)
     return rc;
 }
 
-/* As messages.def wants it: an address between brackets. */
-static int ask(const struct admin_args *a, const char *verb, const char *what)
+/* ---- stats ------------------------------------------------------------------------------- */
+
+static void print_site(const struct ph_spool_site *s, int64_t now)
 {
-    char filter[1100];
-    uint64_t qid;
+    char age[32], wait[32];
+    printf("%8" PRIu64 "  %8" PRIu64 "  %-8s  %-9s  ", s->rcpts, s->held,
+           span(now - s->oldest, age, sizeof age),
+           s->next_try <= now             ? "now"
+           : s->next_try >= PH_SPOOL_HELD ? "-"
+                                          : span(s->next_try - now, wait, sizeof wait));
+    admin_print("", s->dest.n ? s->dest : PH_STR("(mailboxes here)"));
+    if (s->reply.n)
+        admin_print(": ", s->reply);
+    putchar('\n');
+}
+
+static int one_site(void *ctx, const struct ph_spool_site *s)
+{
+    struct listing *g = ctx;
+    g->rcpts += s->rcpts;
+    if (!g->json) {
+        print_site(s, now_us());
+        return 0;
+    }
+    json_t *o = json_object();
+    json_object_set_new(o, "destination", text_json(s->dest));
+    json_object_set_new(o, "recipients", json_integer((json_int_t)s->rcpts));
+    json_object_set_new(o, "held", json_integer((json_int_t)s->held));
+    json_object_set_new(o, "oldest", json_integer(s->oldest));
+    json_object_set_new(o, "next_try",
+                        s->next_try >= PH_SPOOL_HELD ? json_null() : json_integer(s->next_try));
+    json_object_set_new(o, "reply", text_json(s->reply));
+    json_array_append_new(g->out, o);
+    return 0;
+}
+
+static int stats(const struct admin_args *a)
+{
+    struct listing g = {.json = a->json};
+    uint64_t letters = 0, rcpts = 0;
+    int rc = open_spool(a, &g.spool);
+    if (rc)
+        return rc;
+    g.out = json_array();
+    if (!a->json)
+        puts("   rcpts      held  oldest    next try   destination: last reply");
+    rc = ph_spool_sites(g.spool, SITES, one_site, &g);
+    if (!rc)
+        rc = ph_spool_count(g.spool, &letters, &rcpts);
+    if (rc < 0) {
+        rc = admin_fail(admin_exit_code(rc), "the queue: %s", ph_spool_why(g.spool));
+    } else if (a->json) {
+        json_dumpf(g.out, stdout, JSON_INDENT(1));
+        putchar('\n');
+    } else {
+        if (rcpts > g.rcpts)
+            printf("%8" PRIu64 "  more at other destinations\n", rcpts - g.rcpts);
+        printf("%" PRIu64 " letters for %" PRIu64 " recipients\n", letters, rcpts);
+    }
+    json_decref(g.out);
+    ph_spool_close(g.spool);
+    return rc;
+}
+
+/* ---- asking the server ----------------------------------------------------------------------- */
+
+static int ask(const struct admin_args *a, const char *verb, const char *done, const char *filter)
+{
     struct admin_control c = {0};
-    bool from = !strncmp(what, "from:", 5);
-    const char *name = from ? what + 5 : what;
-    bool bare = name[0] != '@' && name[0] != '<' && strchr(name, '@');
-    if (!bare && !from && name[0] != '@' && name[0] != '<' && strcmp(name, "all") != 0 &&
-        !ph_id_parse(ph_str_c(name), &qid))
-        return admin_fail(EX_USAGE,
-                          "%s is not a queue id, an address, @domain, from:address or all", what);
-    int n = snprintf(filter, sizeof filter,
-                     from && bare ? "from:<%s>"
-                     : bare       ? "<%s>"
-                     : from       ? "from:%s"
-                                  : "%s",
-                     name);
-    if (n < 0 || (size_t)n >= sizeof filter)
-        return admin_fail(EX_USAGE, "this is too long for an address");
-    int rc = admin_control_ask(&c, a->data, verb, filter);
-    if (!rc && c.text.n)
-        printf("%.*s\n", PH_FMT(c.text));
+    int rc = admin_control_ask(&c, a->data, verb, filter, ACT_MS);
+    if (!rc && a->json)
+        printf("{\"recipients\": %.*s}\n", PH_FMT(c.text));
+    else if (!rc)
+        printf("%.*s recipient%s %s\n", PH_FMT(c.text), ph_str_eq(c.text, PH_STR("1")) ? "" : "s",
+               done);
     admin_control_close(&c);
     return rc;
+}
+
+static const struct {
+    const char *verb, *done;
+} acts[] = {{"retry", "tried again"},
+            {"hold", "held"},
+            {"release", "released"},
+            {"remove", "forgotten"},
+            {"bounce", "returned"}};
+
+/* The words behind the verb as the lines that pick.h reads. */
+static int read_filter(const struct admin_args *a, struct ph_pick *ret_pick, char *text,
+                       size_t size)
+{
+    struct ph_error err = {0};
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, size - 1);
+    for (int i = 1; i < a->count; i++)
+        ph_buf_addf(&b, "%s%s", i > 1 ? "\n" : "", a->args[i]);
+    bool fits = !ph_buf_err(&b);
+    snprintf(text, size, "%.*s", PH_FMT(ph_buf_str(&b)));
+    ph_buf_done(&b);
+    if (!fits)
+        return admin_fail(EX_USAGE, "these conditions are too long");
+    return ph_pick_read(ph_str_c(text), ret_pick, &err) < 0 ? admin_fail(EX_USAGE, "%s", err.text)
+                                                            : 0;
 }
 
 int admin_queue(int argc, char **argv)
 {
     static const char details[] =
-        "list             every letter that is under way\n"
-        "show ID          one of them, with all recipients and its header\n"
-        "retry WHICH      try now\n"
-        "remove WHICH     forget it; nobody is told\n"
-        "WHICH is a queue id, a recipient's address, @domain, from:address, or all.\n";
+        "list [WHICH...]   letters that are under way\n"
+        "show ID           one of them, with all recipients and its header\n"
+        "stats             destinations, the fullest first\n"
+        "retry WHICH...    try now\n"
+        "hold WHICH...     keep it, and do not try until it is released\n"
+        "release WHICH...  the end of hold\n"
+        "remove WHICH...   forget it; nobody is told\n"
+        "bounce WHICH...   return it to its sender\n"
+        "\n"
+        "WHICH: conditions that all have to be true of a recipient:\n"
+        "  ID              a queue id           @b.test         its next hop\n"
+        "  bob@b.test      its address          from:a@a.test   the sender (from:@a.test, or from: "
+        "alone)\n"
+        "  older:2h        in the queue for longer (s, min, h, d); newer:2h\n"
+        "  state:held      or waiting, under-way\n"
+        "  reason:WORDS    in the last reply, or its kind (mailbox-full, greylisted, "
+        "unreachable...)\n"
+        "  all             no condition\n";
     struct admin_args a;
-    int rc = admin_options(argc, argv, NULL, details, 1, 2, &a);
+    struct ph_pick pick = {0};
+    char text[PH_PICK_TEXT];
+    int rc = admin_options(argc, argv, NULL, details, 1, 100, &a);
     if (rc >= 0)
         return rc;
-    const char *verb = a.args[0], *what = a.count > 1 ? a.args[1] : NULL;
-    if (!strcmp(verb, "list") && !what)
-        return look(&a, NULL);
-    if (!strcmp(verb, "show") && what)
-        return look(&a, what);
-    if ((!strcmp(verb, "retry") || !strcmp(verb, "remove")) && what)
-        return ask(&a, verb, what);
-    return admin_fail(
-        EX_USAGE, "queue: list, show ID, retry WHICH or remove WHICH; try posthouse queue --help");
+    const char *verb = a.args[0];
+    rc = read_filter(&a, &pick, text, sizeof text);
+    if (rc)
+        return rc;
+    if (!strcmp(verb, "list"))
+        return look(&a, &pick, NULL);
+    if (!strcmp(verb, "show") && a.count == 2)
+        return look(&a, &pick, a.args[1]);
+    if (!strcmp(verb, "stats") && a.count == 1)
+        return stats(&a);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        if (strcmp(verb, acts[i].verb) != 0)
+            continue;
+        return ph_pick_is_empty(&pick)
+                   ? admin_fail(EX_USAGE,
+                                "queue %s: which letters? all, or see posthouse queue --help", verb)
+                   : ask(&a, verb, acts[i].done, text);
+    }
+    return admin_fail(EX_USAGE, "queue: list, show ID, stats, retry, hold, release, remove or "
+                                "bounce; try posthouse queue --help");
 }

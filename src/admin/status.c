@@ -98,7 +98,7 @@ int admin_status(int argc, char **argv)
                              0, 0, &a);
     if (left >= 0)
         return left;
-    int code = admin_control_ask(&c, a.data, "status", "");
+    int code = admin_control_ask(&c, a.data, "status", "", ADMIN_ANSWER_MS);
     if (!code && a.json) {
         printf("%.*s\n", PH_FMT(c.text));
     } else if (!code) {
@@ -122,7 +122,7 @@ int admin_stop(int argc, char **argv)
         0, 0, &a);
     if (left >= 0)
         return left;
-    int code = admin_control_ask(&c, a.data, "stop", "");
+    int code = admin_control_ask(&c, a.data, "stop", "", ADMIN_ANSWER_MS);
     if (!code && !admin_control_wait_end(&c, STOP_MS))
         code = admin_fail(EX_TEMPFAIL, "the server still runs after %d s", STOP_MS / 1000);
     admin_control_close(&c);
@@ -139,7 +139,7 @@ int admin_reload(int argc, char **argv)
                              0, 0, &a);
     if (left >= 0)
         return left;
-    int code = admin_control_ask(&c, a.data, "reload", "");
+    int code = admin_control_ask(&c, a.data, "reload", "", ADMIN_ANSWER_MS);
     if (!code)
         printf("%.*s\n", PH_FMT(c.text));
     admin_control_close(&c);

@@ -53,7 +53,7 @@ struct ph_spool_rcpt {
     ph_str reply; /* the last one, as "450 4.2.0 text", or a sentence of ours */
 };
 #define PH_SPOOL_FRESH INT64_MIN
-#define PH_SPOOL_HELD INT64_MAX /* until an administrator says otherwise */
+#define PH_SPOOL_HELD (INT64_MAX - 1) /* until an administrator says otherwise */
 
 struct ph_spool_letter {
     uint64_t qid;
@@ -143,13 +143,6 @@ size_t ph_spool_changes(const struct ph_spool *s); /* how many wait for a commit
  * later. */
 int ph_spool_checkpoint(struct ph_spool *s, int pages);
 
-/* Which recipients an administrator means: all, a letter, a destination, an address, or a sender.
- */
-enum ph_spool_pick { PH_SPOOL_ALL, PH_SPOOL_QID, PH_SPOOL_DEST, PH_SPOOL_ADDRESS, PH_SPOOL_SENDER };
-/* Those that wait are due at `now`. The count, or an error as begin. */
-PH_MUST_CHECK int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid,
-                                     ph_str text, int64_t now);
-
 /* ---- reading: sees puts and changes, committed or not --------------------------------------- */
 
 /* What start-up does: every FRESH recipient becomes waiting, due now. The count, or an error. One
@@ -188,6 +181,16 @@ struct ph_spool_age {
 };
 PH_MUST_CHECK int ph_spool_ages(struct ph_spool *s, uint64_t after, struct ph_spool_age *ret,
                                 size_t n);
+/* Where recipients wait, the fullest destination first, at most n; linear in the recipients. */
+struct ph_spool_site {
+    ph_str dest; /* empty: the mailboxes of this house */
+    uint64_t rcpts, held;
+    int64_t oldest;   /* when the oldest of its letters came */
+    int64_t next_try; /* the earliest */
+    ph_str reply;     /* one of the last replies, or empty */
+};
+PH_MUST_CHECK int ph_spool_sites(struct ph_spool *s, size_t n,
+                                 int (*each)(void *ctx, const struct ph_spool_site *site), void *ctx);
 /* Letters and recipients in the file, counted (linear). */
 PH_MUST_CHECK int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint64_t *ret_rcpts);
 

@@ -215,6 +215,26 @@ int ph_spool_ages(struct ph_spool *s, uint64_t after, struct ph_spool_age *ret, 
     return ended(s, st, rc, (int)got);
 }
 
+int ph_spool_sites(struct ph_spool *s, size_t n,
+                   int (*each)(void *ctx, const struct ph_spool_site *site), void *ctx)
+{
+    sqlite3_stmt *st;
+    int err = begin_read(s, SQL_SITES, &st);
+    if (err)
+        return err;
+    sqlite3_bind_int64(st, 1, (int64_t)n);
+    int rc = SQLITE_DONE, stop = 0;
+    while (!stop && (rc = sqlite3_step(st)) == SQLITE_ROW)
+        stop = each(ctx, &(struct ph_spool_site){
+                             .dest = ph__column(st, 0),
+                             .rcpts = (uint64_t)sqlite3_column_int64(st, 1),
+                             .held = (uint64_t)sqlite3_column_int64(st, 2),
+                             .oldest = sqlite3_column_int64(st, 3), /* ids begin with the time */
+                             .next_try = sqlite3_column_int64(st, 4),
+                             .reply = ph__column(st, 5)});
+    return ended(s, st, rc, stop);
+}
+
 int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint64_t *ret_rcpts)
 {
     sqlite3_stmt *st;

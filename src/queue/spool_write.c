@@ -325,25 +325,6 @@ size_t ph_spool_changes(const struct ph_spool *s)
     return s->changes;
 }
 
-int64_t ph_spool_hurry(struct ph_spool *s, enum ph_spool_pick pick, uint64_t qid, ph_str text,
-                       int64_t now)
-{
-    int err = ph_spool_begin(s);
-    if (!err)
-        err = ph__spool_apply(s);
-    if (err)
-        return err;
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_HURRY);
-    if (st) {
-        sqlite3_bind_int(st, 1, (int)pick);
-        sqlite3_bind_int64(st, 2, (int64_t)qid);
-        ph__bind_str(st, 3, text);
-        sqlite3_bind_int64(st, 4, now);
-    }
-    err = ph__spool_run(s, st);
-    return err ? ph__spool_failed(s, err) : sqlite3_changes64(s->db);
-}
-
 /* ---- applying them ----------------------------------------------------------------------- */
 
 static int apply_done(struct ph_spool *s, const struct spool_change *c)

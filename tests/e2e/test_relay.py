@@ -303,6 +303,30 @@ class Relay(Harness):
         self.assertNotEqual(self.house.admin("queue", "show", first, check=False).returncode, 0)
         self.assertNotEqual(self.house.admin("queue", "retry", "nonsense", check=False).returncode, 0)
 
+    def test_hold_release_bounce(self):
+        self.house.settings["queue_lifetime"] = "1h"
+        self.house.stop()
+        self.house.start()
+        self.send(b"held", "a@dead.test", "ok@sink.test")
+        self.send(b"free", "b@dead.test")
+        self.until(lambda: "2 letters" in self.house.admin("queue", "list") and "under way" not in self.house.admin("queue", "list"))
+        self.assertEqual(self.house.admin("queue", "hold", "from:" + self.alice, "ok@sink.test").strip(), "1 recipient held")
+        self.assertIn("  held", self.house.admin("queue", "list", "state:held"))
+        self.assertNotIn("dead.test", self.house.admin("queue", "list", "state:held"))
+        sink = self.sink()
+        self.house.stop()  # it stays held, and is not tried
+        self.house.start()
+        self.assertIn("0 recipients tried again", self.house.admin("queue", "retry", "@sink.test"))
+        self.assertEqual(sink.connections, 0)
+        self.assertIn("sink.test", self.house.admin("queue", "stats"))
+        self.assertEqual(self.house.admin("queue", "release", "ok@sink.test").strip(), "1 recipient released")
+        self.until(lambda: sink.letters)
+        self.until(lambda: "2 recipients" in self.house.admin("queue", "list", "reason:unreachable") or
+                   "2 recipients returned" in self.house.admin("queue", "bounce", "@dead.test", "older:1s"))
+        self.house.admin("queue", "bounce", "@dead.test")
+        self.reports(2)
+        self.until(lambda: self.house.admin("queue", "list", "--json").strip() == "[]")
+
 
 if __name__ == "__main__":
     unittest.main()

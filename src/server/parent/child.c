@@ -225,6 +225,9 @@ static void on_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
         if (msg->STATS.req == c->p->stats_req && c->asked)
             keep_counters(c, &msg->STATS);
         return;
+    case IPC_QUEUE_ACTED:
+        control_acted(c->p, &msg->QUEUE_ACTED);
+        return;
     default:
         child_kill(c);
     }

@@ -82,28 +82,48 @@ static void do_stop(struct control *c, ph_str argument)
     house_stop(c->p, EX_OK);
 }
 
-static void do_retry(struct control *c, ph_str argument)
+/* The queue answers when it is through with it: control_acted. */
+static void act(struct control *c, int action, ph_str filter)
 {
     struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
-    int r = queue && child_is_ready(queue) ? ipc_send(queue->chan, QUEUE_RETRY, -1, argument)
-                                                 : -PH_EAGAIN;
-    answer(c, r ? IPC_TEMP : IPC_OK,
-           r ? PH_STR("the queue process is not running") : PH_STR("the queue tries again now"));
+    c->act = ++c->p->act_req;
+    if (queue && child_is_ready(queue) &&
+        !ipc_send(queue->chan, QUEUE_ACT, -1, c->act, (uint8_t)action, filter))
+        return;
+    c->act = 0;
+    answer(c, IPC_TEMP, PH_STR("the queue process is not running"));
 }
 
-static void do_remove(struct control *c, ph_str argument)
+void control_acted(struct parent *p, const struct ipc_QUEUE_ACTED *m)
 {
-    struct child *queue = house_find(c->p, ROLE_QUEUE, 0);
-    int r = queue && child_is_ready(queue) ? ipc_send(queue->chan, QUEUE_REMOVE, -1, argument)
-                                                 : -PH_EAGAIN;
-    answer(c, r ? IPC_TEMP : IPC_OK,
-           r ? PH_STR("the queue process is not running") : PH_STR("the queue forgets them now"));
+    char text[64];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)m->count);
+    for (size_t i = 0; i < CONTROLS_MAX; i++) {
+        struct control *c = &p->controls[i];
+        if (!c->chan || !c->act || (m->req && c->act != m->req))
+            continue;
+        c->act = 0;
+        answer(c, m->verdict, m->verdict == IPC_OK ? ph_str_c(text) : m->text);
+    }
 }
+
+#define ACT(name, action)                                                                          \
+    static void do_##name(struct control *c, ph_str argument)                                      \
+    {                                                                                              \
+        act(c, action, argument);                                                                  \
+    }
+ACT(retry, IPC_ACT_RETRY)
+ACT(hold, IPC_ACT_HOLD)
+ACT(release, IPC_ACT_RELEASE)
+ACT(remove, IPC_ACT_REMOVE)
+ACT(bounce, IPC_ACT_BOUNCE)
 
 static const struct {
     const char *verb;
     void (*run)(struct control *c, ph_str argument);
-} verbs[] = {{"status", do_status}, {"reload", do_reload}, {"stop", do_stop}, {"retry", do_retry}, {"remove", do_remove}};
+} verbs[] = {{"status", do_status}, {"reload", do_reload}, {"stop", do_stop},
+             {"retry", do_retry},   {"hold", do_hold},     {"release", do_release},
+             {"remove", do_remove}, {"bounce", do_bounce}};
 
 static void on_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
 {
@@ -125,6 +145,7 @@ static void on_gone(void *ctx, struct ipc_chan *chan, const char *why)
         ph_log(PH_LOG_WARN, (ph_str){0}, "control-broken", "why=%s", why);
     c->chan = NULL;
     c->status = false;
+    c->act = 0;
     ipc_chan_free(chan);
 }
 

@@ -201,6 +201,10 @@ void house_ended(struct child *c)
     int64_t most = c->state == CHILD_STARTING ? AGAIN_MOST_MS : AGAIN_SERVED_MS;
     c->state = CHILD_DOWN;
     c->asked = false;
+    if (c->role == ROLE_QUEUE)
+        control_acted(p,
+                      &(struct ipc_QUEUE_ACTED){.verdict = IPC_TEMP,
+                                                .text = PH_STR("the queue process was restarted")});
     if (p->phase == STOPPING) {
         next_stage(p);
         return;

@@ -51,7 +51,8 @@ struct listener {
 struct control {
     struct parent *p;
     struct ipc_chan *chan;
-    bool status; /* waits for the counters */
+    bool status;  /* waits for the counters */
+    uint64_t act; /* waits for the queue's QUEUE_ACTED with this req; 0: not */
 };
 
 enum phase { STARTING, SERVING, STOPPING };
@@ -75,7 +76,7 @@ struct parent {
     struct ph_timer *ticket_timer;
     struct ph_timer *limit;  /* of stopping, of one collection of counters */
     struct ph_timer *stats_limit;
-    uint64_t stats_req;
+    uint64_t stats_req, act_req;
     int control_fd;
     struct ph_io *control_io;
     struct control controls[CONTROLS_MAX];
@@ -123,6 +124,8 @@ struct child *house_find(struct parent *p, int role, unsigned instance);
 /* control.c */
 int control_open(struct parent *p);
 void control_close(struct parent *p);
+/* The queue is through with a wish; req 0: it died, all are answered. */
+void control_acted(struct parent *p, const struct ipc_QUEUE_ACTED *m);
 void control_counted(struct parent *p); /* all counters have come, or time is up */
 void status_json(struct parent *p, struct ph_buf *out);
 

@@ -1,6 +1,4 @@
-/* fill.c - what waits on disk: finding destinations, what is due for them, what is too old; and an
- * administrator's wishes. */
-#include "id.h"
+/* fill.c - what waits on disk: finding destinations, what is due for them, what is too old. */
 #include "work.h"
 
 #include <string.h>
@@ -40,8 +38,9 @@ static void scan(struct work *w, int64_t now)
             got = -PH_ELIMIT;
             break;
         }
-        if (!d->seen_qid)
+        if (!d->seen_qid && when != PH_SPOOL_HELD)
             ph_sched_on_disk(w->sched, d, when);
+        ph_sched_tidy(w->sched, d);
         w->scan_first = false;
         ph_buf_clear(&w->scan);
         ph_buf_add(&w->scan, ph_buf_str(&found));
@@ -60,7 +59,8 @@ static void scan(struct work *w, int64_t now)
 /* A time so far off was written before the clock went back. */
 static bool is_due(const struct work *w, int64_t when, int64_t now)
 {
-    return when <= now || when > now + 2 * w->p->conf->retry_most * 1000;
+    return when <= now ||
+           (when != PH_SPOOL_HELD && when > now + 2 * w->p->conf->retry_most * 1000);
 }
 
 static void fill_row(struct work *w, struct ph_dest *d, const struct ph_spool_due *row, int64_t now)
@@ -93,7 +93,7 @@ static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
         ph_sched_on_disk(w->sched, d, now + 1000000);
     } else if (i < n || n < FILL_PAGE) { /* all that is due was seen; the rest is in the future */
         d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
-        if (i < n)
+        if (i < n && rows[i].next_try != PH_SPOOL_HELD)
             ph_sched_on_disk(w->sched, d, rows[i].next_try);
     } else {
         d->seen_when = rows[n - 1].next_try, d->seen_qid = rows[n - 1].qid,
@@ -144,7 +144,7 @@ static void expire(struct work *w, uint64_t qid)
         return;
     for (size_t i = 0; i < l->n; i++) {
         if (l->jobs[i] || l->rcpts[i].next_try == PH_SPOOL_FRESH ||
-            l->rcpts[i].next_try == PH_SPOOL_HELD)
+            l->rcpts[i].next_try >= PH_SPOOL_HELD)
             continue;
         if (!report)
             report = report_new(w, l);
@@ -215,114 +215,4 @@ int64_t fill_when(const struct work *w, int64_t now)
     if (w->sweep_at < when)
         when = w->sweep_at;
     return w->prune_at < when ? w->prune_at : when;
-}
-
-/* ---- an administrator's wishes --------------------------------------------------------------- */
-
-static bool pick_of(ph_str filter, enum ph_spool_pick *ret_pick, uint64_t *ret_qid,
-                    ph_str *ret_text)
-{
-    *ret_text = (ph_str){0};
-    *ret_qid = 0;
-    if (ph_str_eq(filter, PH_STR("all")) || !filter.n) {
-        *ret_pick = PH_SPOOL_ALL;
-    } else if (ph_id_parse(filter, ret_qid)) {
-        *ret_pick = PH_SPOOL_QID;
-    } else if (filter.p[0] == '@') {
-        *ret_pick = PH_SPOOL_DEST;
-        *ret_text = ph_str_skip(filter, 1);
-    } else if (ph_str_has_prefix(filter, PH_STR("from:<")) &&
-               ph_str_has_suffix(filter, PH_STR(">"))) {
-        *ret_pick = PH_SPOOL_SENDER;
-        *ret_text = ph_str_sub(filter, 6, filter.n - 7);
-    } else if (filter.p[0] == '<' && ph_str_has_suffix(filter, PH_STR(">"))) {
-        *ret_pick = PH_SPOOL_ADDRESS;
-        *ret_text = ph_str_sub(filter, 1, filter.n - 2);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static void forget_cursor(void *ctx, struct ph_dest *d)
-{
-    (void)ctx;
-    d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
-}
-
-void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
-{
-    struct work *w = p->state;
-    enum ph_spool_pick pick;
-    uint64_t qid;
-    ph_str text;
-    (void)from;
-    if (!pick_of(msg->QUEUE_RETRY.filter, &pick, &qid, &text))
-        return;
-    int64_t now = ph_wall_us();
-    int64_t n = ph_spool_hurry(w->spool, pick, qid, text, now);
-    ph_log(PH_LOG_INFO, (ph_str){0}, "retry", "filter=%.*s recipients=%lld",
-           PH_FMT(msg->QUEUE_RETRY.filter), (long long)n);
-    ph_sched_each(w->sched, forget_cursor, NULL);
-    ph_sched_release(w->sched, pick == PH_SPOOL_DEST ? &text : NULL);
-    fill_start(w);
-    work_soon(w);
-}
-
-static bool picked(const struct letter *l, size_t i, enum ph_spool_pick pick, uint64_t qid,
-                   ph_str text)
-{
-    const struct ph_spool_rcpt *r = &l->rcpts[i];
-    return pick == PH_SPOOL_ALL || (pick == PH_SPOOL_QID && l->l.qid == qid) ||
-           (pick == PH_SPOOL_DEST && ph_str_eq(r->dest, text)) ||
-           (pick == PH_SPOOL_ADDRESS && ph_str_eq(r->address, text)) ||
-           (pick == PH_SPOOL_SENDER && ph_str_eq(l->l.sender, text));
-}
-
-static void remove_letter(struct work *w, uint64_t qid, enum ph_spool_pick pick, ph_str text,
-                          int64_t *count)
-{
-    struct letter *l = letter_find(w, qid);
-    if (l)
-        letter_hold(w, l);
-    else if (!(l = letter_load(w, qid)))
-        return;
-    for (size_t i = 0; i < l->n; i++) {
-        if (!picked(l, i, pick, qid, text) || (l->jobs[i] && l->jobs[i]->state != JOB_READY))
-            continue; /* on its way: too late */
-        trace_event(w, l,
-                    (struct ph_spool_event){.kind = EV_EXPIRED,
-                                            .rcpt = l->rcpts[i].address,
-                                            .note = PH_STR("removed by an administrator")});
-        work_done(w, l, (uint32_t)i);
-        ++*count;
-    }
-    letter_drop(w, l);
-}
-
-void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
-{
-    struct work *w = p->state;
-    enum ph_spool_pick pick;
-    struct ph_spool_age ages[SWEEP_PAGE];
-    uint64_t qid;
-    ph_str text;
-    int64_t count = 0;
-    int n;
-    (void)from;
-    if (!pick_of(msg->QUEUE_REMOVE.filter, &pick, &qid, &text))
-        return;
-    if (pick == PH_SPOOL_QID) {
-        remove_letter(w, qid, pick, text, &count);
-    } else {
-        for (uint64_t after = 0; (n = ph_spool_ages(w->spool, after, ages, SWEEP_PAGE)) > 0;
-             after = ages[n - 1].qid) {
-            for (int i = 0; i < n; i++)
-                remove_letter(w, ages[i].qid, pick, text, &count);
-            work_commit(w);
-        }
-    }
-    ph_log(PH_LOG_INFO, (ph_str){0}, "remove", "filter=%.*s recipients=%lld",
-           PH_FMT(msg->QUEUE_REMOVE.filter), (long long)count);
-    work_soon(w);
 }

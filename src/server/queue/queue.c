@@ -108,6 +108,8 @@ static void turn(void *ctx)
     int64_t now = ph_wall_us();
     fill_run(w, now);
     fill_sweep(w, now);
+    if (act_run(w))
+        work_soon(w);
     report_again(w);
     work_dispatch(w);
     if (ph_spool_checkpoint(w->spool, committed ? LOG_PAGES : LOG_PAGES_IDLE) < 0)
@@ -226,8 +228,7 @@ static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_QUEUE_PUT] = put_letter,        [IPC_DELIVERED] = work_delivered,
     [IPC_SYNCED] = work_synced,          [IPC_RELAY_TRIED] = work_relayed,
     [IPC_TRACE_GET] = trace_get,         [IPC_JOURNAL] = trace_journal,
-    [IPC_RCPT_CHECKED] = report_checked, [IPC_QUEUE_RETRY] = fill_retry,
-    [IPC_QUEUE_REMOVE] = fill_remove,
+    [IPC_RCPT_CHECKED] = report_checked, [IPC_QUEUE_ACT] = act_begin,
 };
 
 const struct proc_def proc_queue = {

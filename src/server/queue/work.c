@@ -75,14 +75,16 @@ void work_wait(struct work *w, struct letter *l, uint32_t i, int64_t when, ph_st
         ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu",
                (unsigned long long)l->l.qid);
     struct ph_dest *d = ph_sched_dest(w->sched, r->dest);
-    if (d)
+    if (d && when != PH_SPOOL_HELD)
         ph_sched_on_disk(w->sched, d, when);
+    if (d)
+        ph_sched_tidy(w->sched, d);
     work_soon(w);
 }
 
 void work_done(struct work *w, struct letter *l, uint32_t i)
 {
-    l->rcpts[i].next_try = PH_SPOOL_HELD; /* the letter may stay in memory: not picked up again */
+    l->rcpts[i].next_try = LETTER_RCPT_GONE; /* the letter may stay in memory */
     if (ph_spool_done(w->spool, l->l.qid, l->rcpts[i].idx) < 0)
         ph_log(PH_LOG_ERROR, l->l.message_id, "change-lost", "qid=%llu",
                (unsigned long long)l->l.qid);

@@ -82,6 +82,9 @@ struct put {
 };
 
 struct report;
+struct acts;
+
+#define LETTER_RCPT_GONE INT64_MAX /* next_try in memory: it is done */
 
 struct counters {
     uint64_t queued, refused, delivered, relayed, deferred, bounced, expired, commits;
@@ -114,6 +117,7 @@ struct work {
     int64_t drain_at;            /* monotonic ms */
     bool store_full, relay_full; /* their channel is full: try a little later */
     struct report *reports;
+    struct acts *acts; /* NULL before the first */
     struct counters count;
 };
 
@@ -162,8 +166,11 @@ int64_t fill_when(const struct work *w,
                   int64_t now); /* the next wall time at which one of these has work */
 /* Writes the ready jobs of a held destination back to disk. */
 void fill_shed(struct work *w, struct ph_dest *d, int64_t now);
-void fill_retry(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
-void fill_remove(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
+
+/* ---- acts.c ------------------------------------------------------------------------------ */
+void act_begin(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
+/* A page of the first wish; false: there is none. */
+bool act_run(struct work *w);
 
 /* ---- report.c ---------------------------------------------------------------------------- */
 /* What is told to the sender: failures, delays, and where it was asked for, success. All recipients

@@ -154,7 +154,7 @@ static void over(struct session *s, const struct ph_error *why,
     if (s->phase < IDLE) {
         uint32_t code = farewell ? (uint32_t)farewell->code : 0;
         fail_host(s, code, farewell ? farewell->esc : PH_STR("4.4.1"),
-                  farewell ? farewell->text : text, s->phase == SECURING);
+                  farewell ? farewell->text : text, s->phase == STARTTLS || s->phase == SECURING);
         return;
     }
     if (s->letters && !s->spoke) {

@@ -199,6 +199,18 @@ static void rollback_keeps_changes(void **state)
     ph_spool_close(s);
 }
 
+struct site_list {
+    struct ph_spool_site *sites;
+    size_t n;
+};
+
+static int add_site(void *ctx, const struct ph_spool_site *site)
+{
+    struct site_list *l = ctx;
+    l->sites[l->n++] = *site;
+    return 0;
+}
+
 static void due_in_pages(void **state)
 {
     (void)state;
@@ -226,7 +238,14 @@ static void due_in_pages(void **state)
     assert_int_equal(ph_spool_dest_next(s, (ph_str){0}, false, &name, &when), 1);
     assert_string_equal(ph_buf_cstr(&name), "x.test");
     ph_buf_done(&name);
-    assert_int_equal(ph_spool_hurry(s, PH_SPOOL_DEST, 0, PH_STR("x.test"), NOW), 60);
+    struct ph_spool_site sites[3] = {0};
+    struct site_list list = {sites, 0};
+    assert_int_equal(ph_spool_wait(s, qid, 0, 1, PH_SPOOL_HELD, PH_STR("450 later")), 0);
+    assert_int_equal(ph_spool_sites(s, 3, add_site, &list), 0);
+    assert_int_equal(list.n, 3); /* both, and the mailboxes here */
+    assert_int_equal(sites[0].rcpts + sites[1].rcpts + sites[2].rcpts, 200);
+    assert_true(sites[0].rcpts >= sites[1].rcpts && sites[1].rcpts >= sites[2].rcpts);
+    assert_int_equal(sites[0].held + sites[1].held + sites[2].held, 1);
     ph_spool_close(s);
 }
 

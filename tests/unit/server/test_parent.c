@@ -54,6 +54,11 @@ void child_send_tickets(struct child *c)
     (void)c;
 }
 
+void control_acted(struct parent *p, const struct ipc_QUEUE_ACTED *m)
+{
+    (void)p, (void)m;
+}
+
 int parent_conf(const struct parent_options *opt, struct ph_conf **ret)
 {
     (void)opt, (void)ret;
