@@ -19,8 +19,10 @@ static void show_part(struct ph_arena *a, const struct ph_part *p)
            (unsigned long long)p->header.n, (unsigned long long)p->body.at,
            (unsigned long long)p->body.n);
     post_print(stdout, p->encoding_name);
-    if (p->disposition.n)
-        printf("  %.*s", PH_FMT(p->disposition));
+    if (p->disposition.n) {
+        printf("  ");
+        post_print(stdout, p->disposition);
+    }
     if (name.n) {
         printf("  \"");
         post_print(stdout, name);
@@ -43,22 +45,40 @@ static void json_part(const struct ph_part *p)
            (unsigned long long)p->lines);
 }
 
-static void show(struct ph_arena *a, const struct ph_message *m)
+/* The next file that uuencode has put into a text: it is in no tree. */
+static const struct ph_attachment *uuencoded(const struct ph_message *m,
+                                             const struct ph_attachment *list)
+{
+    while (list && (list->part->parent || list->part == m->root))
+        list = list->next;
+    return list;
+}
+
+static void show(struct ph_arena *a, const struct ph_message *m, const struct ph_attachment *files)
 {
     for (const struct ph_part *p = m->root; p; p = ph_part_next(p))
         show_part(a, p);
+    for (; (files = uuencoded(m, files)); files = files->next)
+        show_part(a, files->part);
     for (const struct ph_defect *d = m->defects; d; d = d->next)
         printf("%s at %llu: %s (%s)\n", d->level == PH_DEFECT_IS_RISK ? "RISK" : "note",
                (unsigned long long)d->at, ph_defect_text(d->kind), ph_defect_name(d->kind));
 }
 
-static void show_json(const struct ph_message *m)
+static void show_json(const struct ph_message *m, const struct ph_attachment *files)
 {
     printf("{\"parts\":[");
     for (const struct ph_part *p = m->root; p; p = ph_part_next(p)) {
         if (p != m->root)
             putchar(',');
         json_part(p);
+    }
+    printf("],\"uuencoded\":[");
+    for (const char *comma = ""; (files = uuencoded(m, files)); files = files->next, comma = ",") {
+        printf("%s{\"name\":", comma);
+        post_json_string(stdout, files->name);
+        printf(",\"at\":[%llu,%llu]}", (unsigned long long)files->part->body.at,
+               (unsigned long long)files->part->body.n);
     }
     printf("],\"defects\":[");
     for (const struct ph_defect *d = m->defects; d; d = d->next)
@@ -72,11 +92,16 @@ int post_show_tree(ph_str bytes, bool json)
 {
     struct ph_arena *a = ph_arena_new(NULL, ARENA_MAX);
     struct ph_message *m;
-    int rc = a && ph_mime_parse(a, bytes, NULL, &m) == 0 ? 0 : post_fail(EX_OSERR, "out of memory");
+    struct ph_attachment *files = NULL;
+    int rc = 0;
+    if (!a || ph_mime_parse(a, bytes, NULL, &m) || ph_message_attachments(a, m, &files) < 0)
+        rc = post_fail(EX_OSERR, "out of memory");
+    else
+        ph_mime_check(a, m);
     if (rc == 0 && json)
-        show_json(m);
+        show_json(m, files);
     else if (rc == 0)
-        show(a, m);
+        show(a, m, files);
     ph_arena_free(a);
     return rc;
 }

@@ -10,7 +10,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from house import BUILD, CORPUS, ROOT
+from house import BUILD, CORPUS, POST, ROOT
 
 TREES = ROOT / "tests/mime/trees"
 DUMP, CUTS = BUILD / "tests/unit/mime/mime_dump", BUILD / "tests/unit/mime/mime_cuts"
@@ -61,6 +61,14 @@ class Trees(unittest.TestCase):
         for letter in letters:
             with self.subTest(letter.name):
                 self.assertEqual(seen(letter), json.loads(letter.with_suffix(".json").read_text()))
+
+    def test_post_tree(self):
+        """The program shows the same defects, and the files that are in no tree."""
+        for name, files in (("base64-rubbish", []), ("nested", []), ("uuencode-in-text", ["cat.txt", "dog"])):
+            told = json.loads(subprocess.run([POST, "tree", "--json", TREES / f"{name}.eml"], capture_output=True, check=True).stdout)
+            wanted = json.loads((TREES / f"{name}.json").read_text())["defects"]
+            self.assertEqual([[d["name"], d["at"], "RISK" if d["risk"] else "NOTE"] for d in told["defects"]], wanted)
+            self.assertEqual([f["name"] for f in told["uuencoded"]], files)
 
     def test_in_pieces(self):
         self.assertEqual(cuts(sorted(TREES.glob("*.eml")), 1), "")
