@@ -117,6 +117,7 @@ struct ph_smtp_server_options {
     bool binary;     /* announce BINARYMIME: the caller takes NUL, bare CR and LF in such a body */
     bool requiretls; /* announce it under TLS: the whole path behind keeps that promise */
     bool xtrace;     /* announce XTRACE after AUTH */
+    bool trusted;    /* announce XCLIENT and XFORWARD */
     bool keep_bare;  /* a message with bare CR or LF is passed on as it is instead of refused
                         (550 5.6.0).     Never does a bare one end a line that counts: only CRLF.CRLF
                         ends a message */
@@ -151,7 +152,8 @@ enum ph_smtp_server_ev {
                         reply a      recipient, in order */
     PH_SMTP_S_RESET, /* the transaction ended without EOM (RSET, EHLO, refused or too large data,
                         end of session):    drop what was collected */
-    PH_SMTP_S_COMMAND, /* * XTRACE; data: its argument */
+    PH_SMTP_S_COMMAND, /* * name: XTRACE, XCLIENT (reply 220: the session begins anew) or XFORWARD;
+                          data: its argument */
     PH_SMTP_S_QUIT,    /* answered; the engine wants CLOSE after out */
     PH_SMTP_S_BROKEN   /* the session is over: closed by the peer, a limit, a time-out. error says
                           which.    Given once; only free is legal after `out` is sent */
@@ -215,6 +217,12 @@ struct ph_smtp_server_info {
 };
 PH_EXPORT void ph_smtp_server_info(const struct ph_smtp_server *s,
                                    struct ph_smtp_server_info *ret_info);
+
+/* Cuts the next "NAME=xtext" of an argument of XCLIENT or XFORWARD off *rest; the value is decoded
+ * into scratch, which holds one at a time. False at the end. What is not an attribute has an empty
+ * name. */
+PH_EXPORT bool ph_smtp_attribute_next(ph_str *rest, struct ph_buf *scratch, ph_str *ret_name,
+                                      ph_str *ret_value);
 
 /* ---- client ------------------------------------------------------------------------------ */
 

@@ -90,6 +90,8 @@ static const struct {
     {"hostname", host_name, NULL},
     {"listen_", address, NULL},
     {"limits_exempt", range, NULL},
+    {"proxy_from", range, NULL},
+    {"xclient_from", range, NULL},
     {"log", one_of, "auto|human|json"},
     {"log_level", one_of, "debug|info|warn|error"},
     {"relay_source", ip, NULL},

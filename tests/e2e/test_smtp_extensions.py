@@ -153,6 +153,38 @@ class Limits(unittest.TestCase):
         self.assertEqual((answer[0], answer[1][:5]), (421, "4.7.0"))
         self.assertEqual(h.imap_letters("alice@a.test"), [])  # another process counts for itself
 
+    def test_who_speaks_for_others(self):
+        """A balancer with the PROXY protocol, then trusted programs with XCLIENT and XFORWARD."""
+        h = self.house(proxy_from=["127.0.0.0/8"])
+        for version, words in (("1", ()), ("2", ("--tls",))):
+            subprocess.run(["swaks", "--server", h.ip, "--port", str(PORTS["mx"]), "--from", "x@other.test", "--to", "alice@a.test", "--proxy-version", version,
+                            "--proxy-family", "TCP4" if version == "1" else "AF_INET", "--proxy-source", f"203.0.113.{version}", "--proxy-source-port", "4242",
+                            "--proxy-dest", "192.0.2.9", "--proxy-dest-port", "25", *(("--proxy-protocol", "STREAM", "--proxy-command", "PROXY") if version == "2" else ()),
+                            *words], check=True, capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
+        w = self.wire(h, False)
+        w.send("EHLO no.header\r\n")
+        try:
+            self.assertEqual(w.reply(), (0, ""))
+        except ConnectionResetError:
+            pass
+        h.stop()
+        h.settings.update(proxy_from=[], xclient_from=["127.0.0.0/8"])
+        h.start()
+        w = self.wire(h)
+        self.assertEqual(w.code("XCLIENT ADDR=203.0.113.3 PORT=77 NAME=client.test HELO=ignored"), 220)
+        self.assertEqual(w.code("MAIL FROM:<>"), 503)
+        self.assertIn("XFORWARD NAME ADDR", w.say("EHLO third.test")[1])
+        self.assertEqual(w.code("XFORWARD NAME=origin.test ADDR=198.51.100.7"), 250)
+        self.assertEqual([w.code("MAIL FROM:<>"), w.code("RCPT TO:<alice@a.test>"), w.code("DATA")], [250, 250, 354])
+        text = w.say("Subject: third\r\n\r\nx\r\n.")[1]
+        steps = str(h.steps(text.split()[-1], "delivered"))
+        self.assertIn("third.test [203.0.113.3:77]", steps)
+        self.assertIn("forwarded for NAME=origin.test ADDR=198.51.100.7", steps)
+        h.wait_for("alice@a.test", 3)
+        letters = b"".join(h.imap_letters("alice@a.test"))
+        for n in (1, 2, 3):
+            self.assertIn(b"([203.0.113.%d])" % n, letters)
+
     def test_stages(self):
         h = self.house(greeting_delay="1s")
         w = self.wire(h, False)

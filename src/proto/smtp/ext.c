@@ -16,7 +16,8 @@ enum condition {
     IF_TLS_POSSIBLE,
     IF_REQUIRETLS_POSSIBLE,
     IF_AUTH_POSSIBLE,
-    IF_TRACE_POSSIBLE
+    IF_TRACE_POSSIBLE,
+    IF_TRUSTED
 };
 
 static const struct {
@@ -45,6 +46,8 @@ static bool holds(enum condition c, const struct ph__smtp_situation *now)
         return now->requiretls && now->tls;
     case IF_AUTH_POSSIBLE:
         return now->auth_offered && (now->tls || now->plaintext) && !now->authenticated;
+    case IF_TRUSTED:
+        return now->trusted;
     case IF_TRACE_POSSIBLE:
         return now->xtrace && now->authenticated;
     }
@@ -76,6 +79,8 @@ void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figu
             ph_buf_add(out, PH_STR(" RCPTMAX="));
             ph_buf_addu(out, figures->recipients);
         }
+        if (i == EXT_XCLIENT || i == EXT_XFORWARD)
+            ph_buf_add(out, PH_STR(" NAME ADDR PORT PROTO HELO"));
         if (i == EXT_AUTH) {
             ph_buf_addc(out, ' ');
             ph_buf_add(out, figures->mechanisms);

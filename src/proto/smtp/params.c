@@ -51,6 +51,22 @@ void ph__smtp_xtext_write(struct ph_buf *out, ph_str text)
     }
 }
 
+bool ph_smtp_attribute_next(ph_str *rest, struct ph_buf *scratch, ph_str *ret_name,
+                            ph_str *ret_value)
+{
+    ph_str one;
+    do {
+        if (!ph_str_token(rest, ' ', &one))
+            return false;
+    } while (!one.n);
+    size_t eq = ph_str_chr(one, '=');
+    *ret_name = ph_str_sub(one, 0, eq);
+    ph_buf_clear(scratch);
+    if (eq == PH_NPOS || !ph__smtp_xtext_read(ph_str_skip(one, eq + 1), scratch, ret_value))
+        *ret_name = (ph_str){0};
+    return true;
+}
+
 /* ---- reader ------------------------------------------------------------------------------- */
 
 static bool read_size(const struct reading *r)

@@ -251,6 +251,14 @@ void ph__smtp_server_settle(struct ph_smtp_server *s)
     }
 }
 
+/* What the client said and was told holds no more: RFC 3207 4.2, and XCLIENT. */
+static void start_anew(struct ph_smtp_server *s)
+{
+    s->esmtp = s->authenticated = false;
+    s->state = STATE_START;
+    ph_buf_clear(&s->helo);
+}
+
 /* What the caller's answer does, by who waited for it. */
 static void answered(struct ph_smtp_server *s, int code)
 {
@@ -276,6 +284,8 @@ static void answered(struct ph_smtp_server *s, int code)
         else
             ph__smtp_server_drop(s);
         s->chunk.quiet = code != 354;
+    } else if (s->verb == VERB_XCLIENT && good) {
+        start_anew(s);
     } else if (s->verb == VERB_RCPT) {
         s->recipients += good;
     }
@@ -343,10 +353,8 @@ void ph_smtp_server_tls_started(struct ph_smtp_server *s)
     if (s->phase == PHASE_TLS)
         s->phase = PHASE_LINE;
     s->tls = true;
-    s->esmtp = s->authenticated = false;
-    s->state = STATE_START;
     s->last = s->now;
-    ph_buf_clear(&s->helo);
+    start_anew(s);
 }
 
 /* ---- what the session is ----------------------------------------------------------------- */
@@ -363,6 +371,7 @@ unsigned ph__smtp_server_announced(const struct ph_smtp_server *s)
         .binary = s->o.binary,
         .requiretls = s->o.requiretls,
         .xtrace = s->o.xtrace,
+        .trusted = s->o.trusted,
     };
     return s->esmtp ? ph__smtp_announced(&now) : 0;
 }

@@ -180,6 +180,15 @@ static int do_xtrace(struct ph_smtp_server *s, const struct ph__smtp_command *c)
     return ask(s, VERB_XTRACE, PH_SMTP_S_COMMAND);
 }
 
+static int do_trusted(struct ph_smtp_server *s, const struct ph__smtp_command *c)
+{
+    if (!s->o.trusted) {
+        SAY(s, 550, "5.7.0", "This command is for trusted programs");
+        return after(s);
+    }
+    return ask(s, c->verb, PH_SMTP_S_COMMAND);
+}
+
 /* Decodes base64 into scratch; false: not base64, and answered. */
 static bool decode(struct ph_smtp_server *s, ph_str b64)
 {
@@ -211,14 +220,12 @@ static int do_auth(struct ph_smtp_server *s, const struct ph__smtp_command *c)
 
 typedef int command_fn(struct ph_smtp_server *s, const struct ph__smtp_command *c);
 static command_fn *const commands[VERB_COUNT] = {
-    [VERB_EHLO] = do_hello,    [VERB_HELO] = do_hello,
-    [VERB_LHLO] = do_hello,    [VERB_STARTTLS] = do_starttls,
-    [VERB_AUTH] = do_auth,     [VERB_MAIL] = do_mail,
-    [VERB_RCPT] = do_rcpt,     [VERB_DATA] = do_data,
-    [VERB_RSET] = do_rset,     [VERB_NOOP] = do_noop,
-    [VERB_VRFY] = do_vrfy,     [VERB_HELP] = do_help,
-    [VERB_XTRACE] = do_xtrace, [VERB_QUIT] = do_quit,
-    [VERB_EXPN] = do_expn,     [VERB_BDAT] = ph__smtp_server_bdat,
+    [VERB_EHLO] = do_hello,        [VERB_HELO] = do_hello,       [VERB_LHLO] = do_hello,
+    [VERB_STARTTLS] = do_starttls, [VERB_AUTH] = do_auth,        [VERB_MAIL] = do_mail,
+    [VERB_RCPT] = do_rcpt,         [VERB_DATA] = do_data,        [VERB_RSET] = do_rset,
+    [VERB_NOOP] = do_noop,         [VERB_VRFY] = do_vrfy,        [VERB_HELP] = do_help,
+    [VERB_XTRACE] = do_xtrace,     [VERB_QUIT] = do_quit,        [VERB_EXPN] = do_expn,
+    [VERB_XCLIENT] = do_trusted,   [VERB_XFORWARD] = do_trusted, [VERB_BDAT] = ph__smtp_server_bdat,
 };
 
 /* ---- refusals ---------------------------------------------------------------------------- */
@@ -320,6 +327,7 @@ static int run_command(struct ph_smtp_server *s, const struct ph__smtp_command *
     }
     ev->mailbox = c->mailbox;
     ev->params = c->params;
+    ev->name = row->verb;
     ev->data = c->text;
     int r = commands[c->verb](s, c);
     if (r == PH_SMTP_S_AUTH) {

@@ -80,7 +80,7 @@ extern const struct ph__smtp_param_row ph__smtp_params[PARAM_COUNT];
  * '\n' (without the greeting line). */
 struct ph__smtp_situation {
     bool tls_available, tls, plaintext, auth_offered, authenticated, utf8, binary, requiretls,
-        xtrace;
+        xtrace, trusted;
 };
 unsigned ph__smtp_announced(const struct ph__smtp_situation *now);
 struct ph__smtp_figures {

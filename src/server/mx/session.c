@@ -48,6 +48,67 @@ static void session_free(struct mx_session *s)
         proc_done(mx->proc);
 }
 
+/* ---- trusted programs --------------------------------------------------------------------- */
+
+enum { ATTRIBUTES_MAX = 4096 };
+
+/* "[UNAVAILABLE]" and "[TEMPUNAVAIL]" say that it does not know either. */
+static bool is_known(ph_str value)
+{
+    return value.n && value.p[0] != '[';
+}
+
+/* XCLIENT: from now on the session is that client's. */
+static void on_xclient(struct mx_session *s, ph_str argument)
+{
+    struct ph_buf scratch;
+    struct ph_addr addr;
+    ph_str name, value;
+    uint64_t port = 0;
+    char ip[64] = "";
+    bool good = true;
+    ph_buf_init(&scratch, NULL, ATTRIBUTES_MAX);
+    while (ph_smtp_attribute_next(&argument, &scratch, &name, &value)) {
+        if (ph_str_ieq(name, PH_STR("ADDR")) && is_known(value))
+            snprintf(
+                ip, sizeof ip, "%.*s",
+                PH_FMT(ph_str_has_iprefix(value, PH_STR("IPV6:")) ? ph_str_skip(value, 5) : value));
+        else if (ph_str_ieq(name, PH_STR("PORT")) && is_known(value))
+            good = good && ph_str_u64(value, 65535, &port);
+        good = good && name.n;
+    }
+    ph_buf_done(&scratch);
+    good = good && (!*ip || ph_addr_make(ph_str_c(ip), (unsigned)port, &addr) == 0);
+    if (!good) {
+        ph_smtp_server_reply(s->engine, 501, "5.5.4", "These are no attributes of a client");
+        return;
+    }
+    if (*ip)
+        front_move(s->mx->front, &s->peer, &addr);
+    LOG(s, PH_LOG_INFO, "xclient", "room=%d", (int)s->peer.room);
+    struct stage_verdict v = stage_run(&s->intake, STAGE_CONNECT, NULL);
+    if (v.act >= STAGE_DEFER)
+        ph_smtp_server_reply(s->engine, v.code, v.esc, "%s", v.reply);
+    else
+        ph_smtp_server_reply(s->engine, 220, "", "%.*s ESMTP Posthouse",
+                             PH_FMT(intake_hostname(s->mx->proc)));
+}
+
+/* XFORWARD: where the letter came from before, for the journey. */
+static void on_xforward(struct mx_session *s, ph_str argument)
+{
+    struct ph_buf scratch;
+    ph_str name, value;
+    ph_buf_init(&scratch, NULL, ATTRIBUTES_MAX);
+    while (ph_smtp_attribute_next(&argument, &scratch, &name, &value))
+        if (name.n && is_known(value))
+            ph_buf_addf(&s->intake.forwarded, "%s%.*s=%.*s", s->intake.forwarded.n ? " " : "",
+                        PH_FMT(name), PH_FMT(value));
+    ph_buf_done(&scratch);
+    s->intake.forwarded.err = 0; /* what has no room is left out */
+    ph_smtp_server_reply(s->engine, 250, "2.0.0", "Ok");
+}
+
 /* ---- what the pump says ------------------------------------------------------------------- */
 
 static void on_events(void *ctx)
@@ -56,7 +117,9 @@ static void on_events(void *ctx)
     struct ph_smtp_server_event ev;
     enum ph_smtp_server_ev kind;
     while ((kind = ph_smtp_server_next(s->engine, &ev)) != PH_SMTP_S_NEED) {
-        if (!intake_event(&s->intake, kind, &ev) && kind == PH_SMTP_S_BROKEN)
+        if (kind == PH_SMTP_S_COMMAND)
+            (ph_str_eq(ev.name, PH_STR("XCLIENT")) ? on_xclient : on_xforward)(s, ev.data);
+        else if (!intake_event(&s->intake, kind, &ev) && kind == PH_SMTP_S_BROKEN)
             LOG(s, ev.error.code == PH_ECLOSED ? PH_LOG_DEBUG : PH_LOG_INFO, "session-broken",
                 "why=%s", ev.error.text);
     }
@@ -86,6 +149,7 @@ static struct ph_smtp_server *engine_for(struct mx_session *s)
     if (v.act >= STAGE_DEFER)
         return ph_smtp_server_new_refusing(NULL, v.code, ph_str_c(v.esc), ph_str_c(v.reply));
     intake_options(s->mx->proc, &o);
+    o.trusted = front_in(&s->mx->proc->conf->xclient_from, &s->peer.addr);
     o.greeting_delay_ms = s->peer.exempt ? 0 : s->mx->proc->conf->greeting_delay;
     return ph_smtp_server_new(NULL, &o);
 }

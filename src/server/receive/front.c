@@ -4,10 +4,12 @@
 #include "conf.h"
 #include "id.h"
 #include "loop.h"
+#include "proxy.h"
 #include "random.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { BUCKETS = 1024 };
@@ -26,11 +28,24 @@ struct door {
     int service, fd;
 };
 
+/* A connection of a balancer that has not yet said whom it is for. */
+struct waiting {
+    struct waiting *next, **at;
+    struct front *front;
+    struct ph_io *io;
+    struct ph_timer *timer;
+    struct ph_addr balancer;
+    int service, fd;
+    ssize_t seen; /* octets of the header, so far */
+};
+
 struct front {
     struct ph_loop *loop;
     void (*arrived)(void *ctx, const struct front_guest *g);
     void *ctx;
     struct door *doors;
+    struct waiting *waiting;
+    size_t waiting_n;
     struct ph_timer *pause;
     struct front_ticket *buckets[BUCKETS];
     uint64_t seed, last_id;
@@ -71,8 +86,29 @@ struct front *front_new(struct ph_loop *loop, unsigned instance,
     return f->pause && f->guard ? f : front_free(f);
 }
 
+/* Ends the wait; the descriptor stays open. */
+static void stop_waiting(struct waiting *w)
+{
+    *w->at = w->next;
+    if (w->next)
+        w->next->at = w->at;
+    w->front->waiting_n--;
+    ph_io_free(w->io);
+    ph_timer_free(w->timer);
+    free(w);
+}
+
+static void give_up(void *ctx)
+{
+    struct waiting *w = ctx;
+    close(w->fd);
+    stop_waiting(w);
+}
+
 void front_close(struct front *f)
 {
+    while (f->waiting)
+        give_up(f->waiting);
     while (f->doors) {
         struct door *d = f->doors;
         f->doors = d->next;
@@ -134,15 +170,21 @@ static uint64_t hash(const struct front *f, const char *ip)
     return h ^ h >> 29;
 }
 
+bool front_in(const struct ph_conf_list *ranges, const struct ph_addr *addr)
+{
+    struct ph_ip_range r;
+    for (size_t i = 0; i < ranges->n; i++)
+        if (ph_ip_range_parse(ranges->v[i], &r) == 0 && ph_ip_range_has(&r, addr))
+            return true;
+    return false;
+}
+
 /* Who holds one IPv6 address holds the /64 around it. */
 static void describe(const struct front *f, struct front_guest *g)
 {
-    struct ph_ip_range r;
     ph_ip_range_around(&g->addr, 32, 64, g->address, sizeof g->address);
     ph_ip_range_around(&g->addr, 24, 48, g->network, sizeof g->network);
-    for (size_t i = 0; f->conf && i < f->conf->limits_exempt.n; i++)
-        g->exempt |=
-            ph_ip_range_parse(f->conf->limits_exempt.v[i], &r) == 0 && ph_ip_range_has(&r, &g->addr);
+    g->exempt = f->conf && front_in(&f->conf->limits_exempt, &g->addr);
 }
 
 static struct front_ticket *ticket_for(struct front *f, const char *ip)
@@ -225,31 +267,98 @@ static enum front_room room(struct front *f, const struct front_ticket *t, struc
     return why ? refuse(g, FRONT_TOO_FAST, why) : FRONT_OK;
 }
 
+/* Fills in who it is and whether there is room for it; it is counted. False: not even the words why
+ * can be said. */
+static bool admit(struct front *f, struct front_guest *g, const struct ph_addr *addr)
+{
+    g->addr = *addr;
+    ph_addr_ip(addr, g->ip, sizeof g->ip);
+    ph_addr_text(addr, g->text, sizeof g->text);
+    describe(f, g);
+    g->ticket = ticket_for(f, g->address);
+    if (!g->ticket)
+        return false;
+    g->room = room(f, g->ticket, g);
+    f->refused += g->room != FRONT_OK;
+    g->ticket->count++;
+    f->inside++;
+    return (int64_t)f->inside <= f->most + FRONT_REFUSED &&
+           (int64_t)g->ticket->count <= f->most_per_address + FRONT_REFUSED;
+}
+
+void front_move(struct front *f, struct front_guest *g, const struct ph_addr *addr)
+{
+    front_left(f, g->ticket);
+    if (!admit(f, g, addr) && g->room == FRONT_OK)
+        g->room = refuse(g, FRONT_FULL, "Too many connections, try again later");
+}
+
 static void come_in(struct front *f, int service, int fd, const struct ph_addr *addr)
 {
-    struct front_guest g = {.service = service, .fd = fd, .addr = *addr};
-    ph_addr_ip(addr, g.ip, sizeof g.ip);
-    ph_addr_text(addr, g.text, sizeof g.text);
-    describe(f, &g);
-    struct front_ticket *t = ticket_for(f, g.address);
+    struct front_guest g = {.service = service, .fd = fd};
     f->total++;
-    if (!t) {
-        close(fd);
-        return;
-    }
-    g.room = room(f, t, &g);
-    g.ticket = t;
-    f->refused += g.room != FRONT_OK;
-    t->count++;
-    f->inside++;
-    if ((int64_t)f->inside > f->most + FRONT_REFUSED ||
-        (int64_t)t->count > f->most_per_address + FRONT_REFUSED) {
-        front_left(f, t);
+    if (!admit(f, &g, addr)) {
+        front_left(f, g.ticket);
         close(fd);
         return;
     }
     name_session(f, g.id);
     f->arrived(f->ctx, &g);
+}
+
+/* Looks without taking: what is behind the header belongs to the session, or to TLS. */
+static void on_header(void *ctx, unsigned ready)
+{
+    struct waiting *w = ctx;
+    struct front *f = w->front;
+    struct ph_addr client;
+    char head[PROXY_MOST];
+    size_t n;
+    (void)ready;
+    ssize_t got = recv(w->fd, head, sizeof head, MSG_PEEK);
+    if (got < 0)
+        return;
+    int r = got ? proxy_parse((ph_str){head, (size_t)got}, &client, &n) : -PH_ESYNTAX;
+    int more =
+        r == 0 ? (int)got + 1 : 1; /* octets that have not been looked at: else we would spin */
+    (void)setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
+    bool grows = got > w->seen; /* else it was the end of the connection that woke us */
+    w->seen = got;
+    if (r == 0 && grows && (size_t)got < sizeof head)
+        return;
+    if (r <= 0 || recv(w->fd, head, n, 0) != (ssize_t)n) {
+        give_up(w);
+        return;
+    }
+    struct ph_addr from = client.len ? client : w->balancer;
+    int service = w->service, fd = w->fd;
+    stop_waiting(w);
+    come_in(f, service, fd, &from);
+}
+
+static void await_header(struct front *f, int service, int fd, const struct ph_addr *balancer)
+{
+    struct waiting *w = f->waiting_n < PROXY_WAITING ? calloc(1, sizeof *w) : NULL;
+    if (!w) {
+        close(fd);
+        return;
+    }
+    *w = (struct waiting){.next = f->waiting,
+                          .at = &f->waiting,
+                          .front = f,
+                          .balancer = *balancer,
+                          .service = service,
+                          .fd = fd};
+    if (w->next)
+        w->next->at = &w->next;
+    f->waiting = w;
+    f->waiting_n++;
+    w->io = ph_io_new(f->loop, fd, PH_READ, on_header, w);
+    w->timer = ph_timer_new(f->loop, give_up, w);
+    if (w->io && w->timer)
+        ph_timer_set(w->timer, PROXY_PATIENCE_MS);
+    else
+        give_up(w);
 }
 
 static void on_door(void *ctx, unsigned ready)
@@ -266,7 +375,10 @@ static void on_door(void *ctx, unsigned ready)
         }
         if (fd < 0)
             return;
-        come_in(f, d->service, fd, &addr);
+        if (f->conf && front_in(&f->conf->proxy_from, &addr))
+            await_header(f, d->service, fd, &addr);
+        else
+            come_in(f, d->service, fd, &addr);
     }
 }
 

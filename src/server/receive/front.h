@@ -43,11 +43,17 @@ struct front *front_new(struct ph_loop *loop, unsigned instance,
 struct front *front_free(struct front *f);
 /* max_connections and its kin, limits_exempt, rates. conf must live until the next call or free. */
 void front_settings(struct front *f, const struct ph_conf *conf);
+/* Whether one of the ranges ("192.0.2.0/24") holds the address. */
+struct ph_conf_list;
+bool front_in(const struct ph_conf_list *ranges, const struct ph_addr *addr);
 struct guard *front_guard(struct front *f);
 /* The scopes of a guest: nothing where it is exempt. */
 struct guard_who front_who(const struct front_guest *g);
 /* Takes over fd. 0 or -PH_ENOMEM (fd is closed). */
 int front_listen(struct front *f, int service, int fd);
+/* The guest turns out to be someone else (XCLIENT): addresses, ticket, room and why are made anew.
+ */
+void front_move(struct front *f, struct front_guest *g, const struct ph_addr *addr);
 void front_left(struct front *f, struct front_ticket *ticket);
 void front_close(struct front *f);         /* accepts no more */
 size_t front_count(const struct front *f); /* inside now */

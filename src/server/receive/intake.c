@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 65536, NOTES_MAX = 1024, AUTHORS_MAX = 8192, AUTHORS_ARENA = 4 << 20 };
+enum {
+    EVENTS_MAX = 65536,
+    NOTES_MAX = 1024,
+    FORWARDED_MAX = 300,
+    AUTHORS_MAX = 8192,
+    AUTHORS_ARENA = 4 << 20
+};
 
 static void reply(struct intake *in, int code, const char *esc, const char *text)
 {
@@ -90,6 +96,7 @@ void intake_init(struct intake *in)
     letter_init(&in->letter, in->room);
     ph_buf_init(&in->authors, NULL, AUTHORS_MAX);
     ph_buf_init(&in->notes, NULL, NOTES_MAX);
+    ph_buf_init(&in->forwarded, NULL, FORWARDED_MAX);
 }
 
 void intake_done(struct intake *in)
@@ -97,6 +104,7 @@ void intake_done(struct intake *in)
     letter_clear(&in->letter);
     ph_buf_done(&in->authors);
     ph_buf_done(&in->notes);
+    ph_buf_done(&in->forwarded);
 }
 
 struct guard_who intake_who(const struct intake *in)
@@ -175,6 +183,9 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
     struct ipc_chan *keeper;
     letter_clear(&in->letter);
     ph_buf_clear(&in->notes);
+    if (in->forwarded.n)
+        ph_buf_addf(&in->notes, "; forwarded for %.*s", PH_FMT(ph_buf_str(&in->forwarded)));
+    ph_buf_clear(&in->forwarded);
     in->quarantine = false;
     if (in->standing.code) {
         reply(in, in->standing.code, in->standing.esc, in->standing.text);

@@ -47,7 +47,8 @@ struct intake {
     char given[LETTER_ADDRESS + 1]; /* the recipient being checked */
     char orcpt[INTAKE_ORCPT + 1];
     uint8_t notify;
-    struct ph_buf notes; /* what stages said of this letter, for its journey */
+    struct ph_buf notes;     /* what stages said of this letter, for its journey */
+    struct ph_buf forwarded; /* by XFORWARD: for the next letter's journey */
     bool quarantine;
     struct intake_standing { /* a verdict of HELO, told at MAIL; code 0: none */
         int code;

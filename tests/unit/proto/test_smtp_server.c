@@ -27,7 +27,8 @@ enum {
     TRACE = 128,
     PLAINTEXT = 256,
     BINARY = 512,
-    REQUIRETLS = 1024
+    REQUIRETLS = 1024,
+    TRUSTED = 2048
 };
 
 /* C: lines are sent, S: lines are expected; \r\n is added. C~ is sent without it, with C escapes as
@@ -136,7 +137,8 @@ static const struct script scripts[] = {
      HELLO "C:VRFY x\nS:252 2.5.2 Not verified here; send a letter and see\nC:VRFY\nS:501 5.5.4 An "
            "address is expected\nC:EXPN x\nS:252 2.5.2 Not expanded here\nC:EXPN\nS:501 5.5.4 The "
            "name of a list is expected\nC:HELP\nS:214 2.0.0 Commands: EHLO HELO LHLO STARTTLS AUTH "
-           "MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP XTRACE QUIT\nC:DATA x\nS:501 5.5.4 this "
+           "MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP XTRACE XCLIENT XFORWARD QUIT\nC:DATA "
+           "x\nS:501 5.5.4 this "
            "command has no argument\nC:noop  x y\nS:250 2.0.0 Ok\nC:AUTH PLAIN\nS:502 5.5.1 AUTH "
            "is not offered here\nC:STARTTLS\nS:502 5.5.1 STARTTLS is not offered here\nC:XTRACE "
            "x\nS:502 5.5.1 XTRACE is for logged-in users of submission\nC:\nS:500 5.5.2 not a "
@@ -272,6 +274,15 @@ static const struct script scripts[] = {
      HELLO "C:MAIL FROM:<a@b.test> REQUIRETLS=1\nS:501 5.5.4 parameter REQUIRETLS has no legal "
            "value or comes twice\nC:MAIL FROM:<a@b.test> REQUIRETLS\nS:250 2.1.0 Ok\n",
      "HELO c.test;MAIL a@b.test requiretls;RESET;"},
+    {"XCLIENT begins anew", TRUSTED,
+     "S:220 mx.test ESMTP Posthouse\nC:XCLIENT ADDR=192.0.2.1 PORT=5\nS:220 Anew\nC:MAIL "
+     "FROM:<>\nS:503 Say EHLO first\nC:EHLO c.test\nS:250 EHLO\nC:XFORWARD NAME=x\nS:250-2.0.0 "
+     "one\nS:250 2.0.0 two\nC:MAIL FROM:<a@b.test>\nS:250 2.1.0 Ok\nC:XCLIENT "
+     "ADDR=192.0.2.2\nS:503 5.5.1 Not allowed in a transaction\n",
+     "XCLIENT ADDR=192.0.2.1 PORT=5;HELO c.test;XFORWARD NAME=x;MAIL a@b.test;RESET;"},
+    {"XCLIENT is for the trusted", 0,
+     HELLO "C:XCLIENT ADDR=192.0.2.1\nS:550 5.7.0 This command is for trusted programs\n",
+     "HELO c.test;"},
     {"REQUIRETLS not in clear", TLS | REQUIRETLS,
      HELLO "C:MAIL FROM:<a@b.test> REQUIRETLS\nS:555 5.5.4 unknown parameter REQUIRETLS\n",
      "HELO c.test;"},
@@ -391,8 +402,11 @@ static void on_event(struct caller *c, enum ph_smtp_server_ev kind,
         ph_buf_addf(&c->got, *in_body ? "]RESET;" : "RESET;");
         break;
     case PH_SMTP_S_COMMAND:
-        ph_buf_addf(&c->got, "XTRACE %.*s;", PH_FMT(ev->data));
-        reply(c, 250, "2.0.0", "one\ntwo");
+        ph_buf_addf(&c->got, "%.*s %.*s;", PH_FMT(ev->name), PH_FMT(ev->data));
+        if (ph_str_eq(ev->name, PH_STR("XCLIENT")))
+            reply(c, 220, "", "Anew");
+        else
+            reply(c, 250, "2.0.0", "one\ntwo");
         break;
     case PH_SMTP_S_QUIT:
         ph_buf_addf(&c->got, "QUIT;");
@@ -471,6 +485,7 @@ static struct ph_smtp_server *server_for(unsigned options, const struct ph_alloc
     o.xtrace = options & TRACE;
     o.binary = options & BINARY;
     o.requiretls = options & REQUIRETLS;
+    o.trusted = options & TRUSTED;
     return ph_smtp_server_new(al, &o);
 }
 
@@ -597,6 +612,9 @@ static void announced(void **state)
         {REQUIRETLS | TLS_ON | TLS | SUBMISSION | TRACE,
          "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"
          "REQUIRETLS;AUTH PLAIN LOGIN;"},
+        {TRUSTED,
+         "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"
+         "XCLIENT NAME ADDR PORT PROTO HELO;XFORWARD NAME ADDR PORT PROTO HELO;"},
         {SUBMISSION | TLS,
          "PIPELINING;SIZE 1000;8BITMIME;CHUNKING;ENHANCEDSTATUSCODES;DSN;LIMITS RCPTMAX=1000;"
          "STARTTLS;"},

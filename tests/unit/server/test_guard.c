@@ -8,8 +8,10 @@
 
 #include "conf.h"
 #include "guard.h"
+#include "proxy.h"
 #include "sock.h"
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t minute = 60 * 1000;
 
@@ -147,9 +149,56 @@ static void networks(void **state)
     assert_string_equal(ph_ip_range_around(&a, 24, 64, text, sizeof text), "2001:db8:1:2::/64");
 }
 
+/* Every beginning of a header asks for more; the whole one says who it is. */
+static void proxies(void **state)
+{
+    (void)state;
+#define V2 "\r\n\r\n\0\r\nQUIT\n"
+    static const struct {
+        ph_str head;
+        const char *client; /* NULL: not a header; "": the balancer itself */
+    } rows[] = {
+        {PH_STR_INIT("PROXY TCP4 192.0.2.1 192.0.2.2 56324 25\r\n"), "192.0.2.1:56324"},
+        {PH_STR_INIT("PROXY TCP6 2001:db8::1 ::1 1 25\r\n"), "[2001:db8::1]:1"},
+        {PH_STR_INIT("PROXY UNKNOWN\r\n"), ""},
+        {PH_STR_INIT("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n"), ""},
+        {PH_STR_INIT("PROXY TCP4 2001:db8::1 ::1 1 25\r\n"), NULL},
+        {PH_STR_INIT("PROXY TCP4 192.0.2.1 192.0.2.2 56324\r\n"), NULL},
+        {PH_STR_INIT("PROXY TCP4 192.0.2.1 192.0.2.2 66000 25\r\n"), NULL},
+        {PH_STR_INIT("PROXY TCP4 192.0.2.1 192.0.2.2 56324 25 26\r\n"), NULL},
+        {PH_STR_INIT("EHLO x\r\n"), NULL},
+        {PH_STR_INIT(V2 "\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\xdc\4\0\x19"), "192.0.2.1:56324"},
+        {PH_STR_INIT(V2 "\x21\x11\0\x0f\xc0\0\2\1\xc0\0\2\2\xdc\4\0\x19TLV"), "192.0.2.1:56324"},
+        {PH_STR_INIT(V2 "\x20\0\0\0"), ""},
+        {PH_STR_INIT(V2 "\x21\x31\0\2xx"), ""},
+        {PH_STR_INIT(V2 "\x21\x11\0\4\xc0\0\2\1"), NULL},
+        {PH_STR_INIT(V2 "\x31\x11\0\4\xc0\0\2\1"), NULL},
+        {PH_STR_INIT(V2 "\x21\x11\xff\xff\xc0\0\2\1"), NULL},
+    };
+    struct ph_addr a;
+    size_t n;
+    char text[80];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char bytes[200];
+        memcpy(bytes, rows[i].head.p, rows[i].head.n);
+        memcpy(bytes + rows[i].head.n, "EHLO", 4); /* what follows is not looked at */
+        int r = proxy_parse((ph_str){bytes, rows[i].head.n + 4}, &a, &n);
+        assert_int_equal(r, rows[i].client ? 1 : -PH_ESYNTAX);
+        if (!rows[i].client)
+            continue;
+        assert_int_equal(n, rows[i].head.n);
+        assert_string_equal(a.len ? ph_addr_text(&a, text, sizeof text) : "", rows[i].client);
+        for (size_t part = 1; part < rows[i].head.n; part++)
+            assert_int_equal(proxy_parse(ph_str_sub(rows[i].head, 0, part), &a, &n), 0);
+    }
+    memset(text, 'x', sizeof text);
+    assert_int_equal(proxy_parse((ph_str){text, sizeof text}, &a, &n), -PH_ESYNTAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rates), cmocka_unit_test(bans),
-                                       cmocka_unit_test(crowds), cmocka_unit_test(networks)};
+                                       cmocka_unit_test(crowds), cmocka_unit_test(networks),
+                                       cmocka_unit_test(proxies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
