@@ -52,15 +52,14 @@ static int find_mailbox(struct post_source *s, const char *asked, struct ph_buf 
         if (ph_str_ieq(k.asked, ph_str_c(purposes[i].word)))
             k.bit = purposes[i].bit;
     int rc = post_imap_await(s, ph_imap_client_list(s->engine, PH_STR(""), PH_STR("*"), false),
-                             "LIST", on_list, &k);
+                             on_list, &k);
     bool inbox = ph_str_ieq(k.asked, PH_STR("INBOX"));
     ph_buf_add(name, inbox                   ? PH_STR("INBOX")
                      : !k.exact && special.n ? ph_buf_str(&special)
                                              : k.asked);
     if (rc == 0 && k.bit && !k.exact && special.n == 0)
         rc = post_imap_await(
-            s, ph_imap_client_mailbox(s->engine, PH_IMAP_CREATE, k.asked, (ph_str){0}), "CREATE",
-            NULL, NULL);
+            s, ph_imap_client_mailbox(s->engine, PH_IMAP_CREATE, k.asked, (ph_str){0}), NULL, NULL);
     ph_buf_done(&special);
     return rc < 0 ? post_source_fail(s) : 0;
 }
@@ -113,7 +112,7 @@ static int transfer(struct change *c, const char *to, const char *done)
 {
     struct post_source *s = &c->source;
     int rc = find_mailbox(s, to, &c->mailbox);
-    if (rc == 0 && post_imap_each_set(s, copy, c->move ? "the move" : "the copy", on_copied, c) < 0)
+    if (rc == 0 && post_imap_each_set(s, copy, on_copied, c) < 0)
         rc = post_source_fail(s);
     if (rc == 0 && c->move && !(ph_imap_client_caps(s->engine) & PH_IMAP_CAP(MOVE)))
         rc = post_source_remove(s);
@@ -176,7 +175,7 @@ static int set_flags(struct change *c, const struct words *w, char op)
     ph_buf_init(&keywords, NULL, 64 * 1024);
     c->op = op;
     read_flags(w, &c->flags, &keywords);
-    if (post_imap_each_set(&c->source, store, "the flags", NULL, c) < 0)
+    if (post_imap_each_set(&c->source, store, NULL, c) < 0)
         rc = post_source_fail(&c->source);
     ph_buf_done(&keywords);
     return rc;

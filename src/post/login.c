@@ -145,16 +145,6 @@ void post_login_done(struct post_login *l)
 
 /* ---- the dialogue ------------------------------------------------------------------------ */
 
-void post_dialogue(void *ctx, char who, ph_str line)
-{
-    const struct post_login *l = ctx;
-    if (!l->debug)
-        return;
-    fprintf(stderr, "%6lld ms %c: ", (long long)((ph_mono_us() - l->begun_us) / 1000), who);
-    post_print(stderr, line);
-    fputc('\n', stderr);
-}
-
 static void on_line(void *ctx, int64_t at_ms, char who, ph_str line)
 {
     (void)ctx;
@@ -166,16 +156,4 @@ static void on_line(void *ctx, int64_t at_ms, char who, ph_str line)
 struct ph_transcript post_transcript(struct post_login *l)
 {
     return (struct ph_transcript){l->debug ? 2 : 0, on_line, l};
-}
-
-void post_dialogue_tls(struct post_login *l, const struct ph_conn_info *info)
-{
-    if (!l->debug)
-        return;
-    fprintf(stderr, "%6lld ms *: %s", (long long)((ph_mono_us() - l->begun_us) / 1000), info->peer);
-    fprintf(stderr, ", %s", info->tls[0] ? info->tls : "no TLS");
-    if (info->tls[0])
-        fprintf(stderr, info->verified ? ", certificate verified" : ", not verified: %s",
-                info->why);
-    fputc('\n', stderr);
 }

@@ -81,11 +81,11 @@ static int ask(struct post_source *s, struct mailboxes *m)
     const unsigned items =
         PH_IMAP_ST_MESSAGES | PH_IMAP_ST_UNSEEN | PH_IMAP_ST_UIDNEXT | PH_IMAP_ST_UIDVALIDITY;
     int rc = post_imap_await(s, ph_imap_client_list(s->engine, PH_STR(""), PH_STR("*"), false),
-                             "LIST", on_event, m);
+                             on_event, m);
     for (size_t i = 0; rc == 0 && i < m->n; i++)
         if (!(m->v[i].bits & (PH_IMAP_MB_NOSELECT | PH_IMAP_MB_NONEXISTENT)))
-            rc = post_imap_await(s, ph_imap_client_status(s->engine, m->v[i].name, items), "STATUS",
-                                 on_event, m);
+            rc = post_imap_await(s, ph_imap_client_status(s->engine, m->v[i].name, items), on_event,
+                                 m);
     return rc < 0 ? post_source_fail(s) : m->failed ? post_fail(EX_OSERR, "out of memory") : 0;
 }
 

@@ -60,10 +60,8 @@ int post_login_sender(struct post_login *l);
 int post_login_password(struct post_login *l); /* the part of it that finds the password */
 void post_login_done(struct post_login *l); /* wipes the password */
 
-/* --debug: one line of the dialogue on stderr. ctx: struct post_login. Does nothing without --debug. */
-void post_dialogue(void *ctx, char who, ph_str line);
-struct ph_transcript post_transcript(struct post_login *l); /* the same for the library's sessions */
-void post_dialogue_tls(struct post_login *l, const struct ph_conn_info *info);
+/* --debug: the dialogue on stderr. Nothing without --debug. */
+struct ph_transcript post_transcript(struct post_login *l);
 
 /* ---- output ------------------------------------------------------------------------------ */
 

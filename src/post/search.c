@@ -138,7 +138,7 @@ static int search(const struct post_source_args *a, struct post_login *login, st
                         ph_imap_client_search(s.engine, true,
                                               q->utf8 ? PH_STR("UTF-8") : (ph_str){0},
                                               ph_buf_str(&q->criteria)),
-                        "SEARCH", on_found, q) < 0)
+                        on_found, q) < 0)
         rc = post_source_fail(&s);
     if (rc == 0 && ph_buf_err(&q->found))
         rc = post_fail(EX_OSERR, "out of memory");

@@ -45,6 +45,7 @@ int post_source_open(struct post_source *s, const struct post_source_args *a,
     *s = (struct post_source){.ops = pop3 ? &post_source_pop3 : &post_source_imap,
                               .login = login,
                               .mailbox = a->mailbox ? a->mailbox : "INBOX"};
+    login->account.transcript = post_transcript(login);
     if (s->ops->open(s, !a->no_mailbox) == 0)
         return 0;
     rc = post_source_fail(s);
@@ -54,7 +55,7 @@ int post_source_open(struct post_source *s, const struct post_source_args *a,
 
 int post_source_fail(const struct post_source *s)
 {
-    return post_fail_error(&s->error);
+    return post_fail_trouble(&s->trouble);
 }
 
 int post_source_close(struct post_source *s, bool commit)
@@ -62,10 +63,8 @@ int post_source_close(struct post_source *s, bool commit)
     int rc = 0;
     if (!s->ops)
         return 0;
-    if (commit && s->ops->close(s) < 0)
+    if (s->ops->close(s, commit) < 0 && commit)
         rc = post_source_fail(s);
-    ph_conn_close(s->conn);
-    s->ops->free(s);
     free(s->items);
     *s = (struct post_source){0};
     return rc;
@@ -142,7 +141,7 @@ struct post_item *post_source_add(struct post_source *s)
         size_t cap = s->item_cap ? s->item_cap * 2 : 64;
         struct post_item *more = cap <= ITEMS_MAX ? realloc(s->items, cap * sizeof *more) : NULL;
         if (!more) {
-            ph_fail(&s->error, PH_ENOMEM, 0, "out of memory for a mailbox of this size");
+            ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory for a mailbox of this size");
             return NULL;
         }
         s->items = more;
@@ -180,17 +179,4 @@ struct post_item *post_source_find(const struct post_source *s, uint32_t number)
 {
     const struct post_item key = {.number = number};
     return s->item_n ? bsearch(&key, s->items, s->item_n, sizeof key, by_number) : NULL;
-}
-
-int post_source_step(struct post_source *s, void (*secured)(void *engine))
-{
-    int rc = ph_conn_step_until(s->conn, s->until ? s->until : PH_NEVER, -1, &s->error);
-    if (rc == PH_CONN_SECURED) {
-        secured(s->engine);
-        post_dialogue_tls(s->login, ph_conn_info(s->conn));
-    }
-    if (rc == PH_CONN_DONE)
-        return ph_fail(&s->error, PH_ECLOSED, 0, "%s closed the connection",
-                       ph_conn_info(s->conn)->peer);
-    return rc < 0 ? rc : 0;
 }

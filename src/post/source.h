@@ -25,27 +25,24 @@ struct post_source {
     struct post_login *login;
     const char *mailbox; /* IMAP */
     uint64_t validity;   /* IMAP: UIDVALIDITY */
-    struct ph_conn *conn;
-    int64_t until; /* a step ends then though nothing moved (ph_conn_now); 0: never */
-    void *engine;             /* of the protocol */
+    void *engine;              /* of IMAP */
     struct post_item *items;  /* in the order of their numbers */
     size_t item_n, item_cap;
-    struct ph_error error; /* of the call that failed */
+    struct ph_trouble trouble; /* of the call that failed */
     void *state;
 };
 
 /* A letter or its header; bytes are borrowed until it returns. A result other than 0 ends the fetching and is returned. */
 typedef int post_take(void *ctx, struct post_item *item, ph_str bytes);
 
-/* All: 0, a positive result of `take`, or negative with source->error. */
+/* All: 0, a positive result of `take`, or negative with source->trouble. */
 struct post_source_ops {
     int (*open)(struct post_source *s, bool select); /* logs in; opens the mailbox */
     int (*scan)(struct post_source *s, ph_str set);  /* fills items; set: of UIDs, for IMAP alone */
     /* The items picked, in their order as a rule. head_only: the header alone. */
     int (*get)(struct post_source *s, bool head_only, post_take *take, void *ctx);
     int (*remove)(struct post_source *s); /* the items picked */
-    int (*close)(struct post_source *s);  /* removals take effect */
-    void (*free)(struct post_source *s);
+    int (*close)(struct post_source *s, bool commit); /* removals take effect with commit; frees in any case */
 };
 
 extern const struct post_source_ops post_source_pop3, post_source_imap;
@@ -69,13 +66,11 @@ int post_source_get(struct post_source *s, bool head_only, post_take *take, void
 int post_source_remove(struct post_source *s);
 /* commit: end the session in order, so that removals count. 0, or an exit code. */
 int post_source_close(struct post_source *s, bool commit);
-int post_source_fail(const struct post_source *s); /* tells s->error */
+int post_source_fail(const struct post_source *s); /* tells s->trouble */
 
 /* For the sources. */
 struct post_item *post_source_add(struct post_source *s); /* a zeroed item; NULL: out of memory or more than the limit */
 void post_source_sort(struct post_source *s);             /* by number; of doubles the last stays */
 /* The place of a number in items; NULL: not there. */
 struct post_item *post_source_find(const struct post_source *s, uint32_t number);
-/* Drives the connection once. secured: told when TLS is up. 0, or negative with s->error. */
-int post_source_step(struct post_source *s, void (*secured)(void *engine));
 #endif
