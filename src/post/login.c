@@ -72,20 +72,32 @@ static void read_account(struct post_login *l, enum post_protocol protocol)
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
+static const char *const tls_words[] = {
+    [PH_TLS_STARTTLS] = "starttls", [PH_TLS_ON] = "tls", [PH_TLS_OFF] = "none"};
+
+const char *post_tls_word(int mode)
+{
+    return tls_words[mode];
+}
+
+int post_tls_mode(const char *word)
+{
+    for (int mode = 0; mode < 3; mode++)
+        if (strcmp(tls_words[mode], word) == 0)
+            return mode;
+    return -1;
+}
+
 static int choose_tls(struct post_login *l, enum post_protocol protocol)
 {
-    static const char *const names[] = {
-        [PH_TLS_STARTTLS] = "starttls", [PH_TLS_ON] = "tls", [PH_TLS_OFF] = "none"};
     static const unsigned ports[][3] = {[POST_SMTP] = {587, 465, 587},
                                         [POST_POP3] = {110, 995, 110},
                                         [POST_IMAP] = {143, 993, 143}};
     uint64_t port = 0;
     l->account.tls = protocol == POST_SMTP ? PH_TLS_STARTTLS : PH_TLS_ON;
     if (l->tls) {
-        int mode = 0;
-        while (mode < 3 && strcmp(names[mode], l->tls) != 0)
-            mode++;
-        if (mode == 3)
+        int mode = post_tls_mode(l->tls);
+        if (mode < 0)
             return post_fail(EX_USAGE, "--tls is starttls, tls or none, not \"%s\"", l->tls);
         l->account.tls = (enum ph_tls_mode)mode;
     }

@@ -57,6 +57,9 @@ void post_login_options(struct post_login *l, struct post_option *rows);
 int post_login_complete(struct post_login *l, enum post_protocol protocol);
 /* Finds out l->from alone, for a letter that goes nowhere. */
 int post_login_sender(struct post_login *l);
+/* "starttls", "tls", "none": the ph_tls_mode and back; -1: none of them. */
+int post_tls_mode(const char *word);
+const char *post_tls_word(int mode);
 int post_login_password(struct post_login *l); /* the part of it that finds the password */
 void post_login_done(struct post_login *l); /* wipes the password */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { TEXT_MAX = 64 * 1024, CONNECT_MS = 10000 };
+enum { TEXT_MAX = 64 * 1024, CONNECT_MS = 10000, REPLY_MS = 20000 };
 
 enum kind { SMTP, IMAP, POP3 };
 
@@ -154,7 +154,9 @@ static void show(const struct place *p, const struct heard *h, const struct ph_c
         row("", ph_str_c(t->means));
         row("", ph_str_c(t->remedy));
     }
-    row("greeting", ph_buf_str(&h->greeting));
+    ph_str greeting = ph_buf_str(&h->greeting);
+    size_t caps = ph_str_find(greeting, PH_STR("[CAPABILITY ")); /* they have a line of their own */
+    row("greeting", ph_str_sub(greeting, 0, caps));
     row("in the open", ph_buf_str(&h->before));
     if (info && info->tls[0]) {
         row("TLS", ph_str_c(info->tls));
@@ -212,6 +214,7 @@ static int probe_one(const struct place *p, const struct post_login *login, bool
                                true, /* no password is sent; whether it is verified is told */
                            .ca_file = login->ca,
                            .connect_ms = CONNECT_MS,
+                           .timeout_ms = REPLY_MS,
                            .transcript = {2, on_line, &h}};
     struct ph_conn_info info;
     struct ph_trouble t = {0};
@@ -237,15 +240,12 @@ static int probe_one(const struct place *p, const struct post_login *login, bool
 /* --port with the protocol that is spoken there. */
 static int one_place(const char *protocol, const char *port, const char *tls, struct place *ret)
 {
-    static const char *const kinds[] = {"smtp", "imap", "pop3"}, *const modes[] = {"starttls",
-                                                                                   "tls", "none"};
+    static const char *const kinds[] = {"smtp", "imap", "pop3"};
     uint64_t n = 0;
-    int kind = 0, mode = 0;
+    int kind = 0, mode = post_tls_mode(tls ? tls : "starttls");
     while (kind < 3 && strcmp(kinds[kind], protocol ? protocol : "smtp") != 0)
         kind++;
-    while (mode < 3 && strcmp(modes[mode], tls ? tls : "starttls") != 0)
-        mode++;
-    if (kind == 3 || mode == 3 || !ph_str_u64(ph_str_c(port), 65535, &n) || n == 0)
+    if (kind == 3 || mode < 0 || !ph_str_u64(ph_str_c(port), 65535, &n) || n == 0)
         return post_fail(EX_USAGE, "--port N goes with --protocol smtp, imap or pop3 and --tls "
                                    "starttls, tls or none");
     *ret = (struct place){kinds[kind], (enum kind)kind, (unsigned)n, (enum ph_tls_mode)mode};

@@ -30,8 +30,6 @@ static const struct {
 } services[PH_SERVICE_COUNT] = {[PH_SERVICE_SMTP] = {"smtp", "sends by", {587, 465, 587}},
                                 [PH_SERVICE_IMAP] = {"imap", "reads by", {143, 993, 143}},
                                 [PH_SERVICE_POP3] = {"pop3", "reads by", {110, 995, 110}}};
-static const char *const modes[] = {
-    [PH_TLS_STARTTLS] = "starttls", [PH_TLS_ON] = "tls", [PH_TLS_OFF] = "none"};
 
 /* ---- where ------------------------------------------------------------------------------- */
 
@@ -43,9 +41,9 @@ static int read_spec(const char *spec, int service, struct ph_server *to)
     uint64_t port = 0;
     int mode = service == PH_SERVICE_SMTP ? PH_TLS_STARTTLS : PH_TLS_ON;
     if (scheme != PH_NPOS) {
-        ph_str word = ph_str_sub(rest, 0, scheme);
-        for (mode = 0; mode < 3 && !ph_str_eq(word, ph_str_c(modes[mode])); mode++)
-            ;
+        char word[16];
+        snprintf(word, sizeof word, "%.*s", PH_FMT(ph_str_sub(rest, 0, scheme)));
+        mode = post_tls_mode(word);
         rest = ph_str_skip(rest, scheme + 3);
     }
     size_t colon = ph_str_rchr(rest, ':');
@@ -54,7 +52,7 @@ static int read_spec(const char *spec, int service, struct ph_server *to)
     ph_str host = has_port ? ph_str_sub(rest, 0, colon) : rest;
     if (host.n > 2 && host.p[0] == '[')
         host = ph_str_sub(host, 1, host.n - 2);
-    if (mode == 3 || host.n == 0 || host.n >= sizeof to->host ||
+    if (mode < 0 || host.n == 0 || host.n >= sizeof to->host ||
         (has_port && (!ph_str_u64(ph_str_skip(rest, colon + 1), 65535, &port) || port == 0)))
         return post_fail(EX_USAGE, "--%s is [tls://|starttls://|none://]HOST[:PORT], not \"%s\"",
                          services[service].prefix, spec);
@@ -88,7 +86,7 @@ static void show_servers(const struct setup *s)
         const struct ph_server *v = &s->found.service[i];
         if (v->known)
             printf("%-9s %s  %s:%u  %s\n", services[i].what, services[i].prefix, v->host, v->port,
-                   modes[v->tls]);
+                   post_tls_word(v->tls));
     }
     if (s->found.provider && s->found.provider->hint[0])
         printf("%s: %s\n", s->found.provider->name, s->found.provider->hint);
@@ -206,7 +204,7 @@ static int save(struct setup *s)
         snprintf(port, sizeof port, "%u", v->port);
         setting(&b, services[i].prefix, "server", v->host);
         setting(&b, services[i].prefix, "port", port);
-        setting(&b, services[i].prefix, "tls", modes[v->tls]);
+        setting(&b, services[i].prefix, "tls", post_tls_word(v->tls));
     }
     int rc = save_password(s, &b);
     if (rc == 0)

@@ -177,6 +177,32 @@ class Tutorial(unittest.TestCase):
         self.assertEqual(len(json.loads(self.post("search --account bob Heuhaufen --json").stdout)), 4)
         self.post("search --account bob", code=64)
 
+    def test_setup(self):
+        """The login is tried before anything is saved; the password is in a file of its own."""
+        env = {**self.environment(), "XDG_CONFIG_HOME": str(self.where / "fresh")}
+        words = [house.POST, "setup", self.bob, "--display", "Bob", "--smtp", f"starttls://{self.house.ip}:{PORTS['submission']}", "--imap", f"tls://{self.house.ip}:{PORTS['imaps']}",
+                 "--insecure", "--password-file", "-"]
+        for password, code in (("wrong", 77), ("correct horse battery", 0)):
+            done = subprocess.run(words, env=env, input=password + "\n", capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            self.assertEqual((self.where / "fresh").exists(), code == 0)
+        secret = self.where / "fresh" / "post" / f"{self.bob}.password"
+        self.assertEqual(secret.stat().st_mode & 0o777, 0o600)
+        listed = subprocess.run([house.POST, "list", "--json"], env=env, capture_output=True, text=True, timeout=120)
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        json.loads(listed.stdout)
+        found = subprocess.run([house.POST, "setup", "me@gmail.com", "--no-lookup", "--no-test", "--password-env", "PASS"], env=env, capture_output=True, text=True, timeout=120)
+        self.assertIn("imap.gmail.com:993", found.stdout)
+        self.assertIn("app password", found.stdout)
+
+    def test_probe(self):
+        for protocol, port, tls, offers in (("smtp", "submission", "starttls", "AUTH"), ("imap", "imaps", "tls", "AUTH=PLAIN"), ("pop3", "pop3", "starttls", "UIDL")):
+            page = json.loads(self.post(f"probe {self.house.ip} --port {PORTS[port]} --protocol {protocol} --tls {tls} --json").stdout)[0]
+            self.assertTrue(any(o.startswith(offers) for o in page["offers"]), page)
+            self.assertTrue(page["tls"].startswith("TLSv1."), page)
+            self.assertFalse(page["verified"])
+        self.assertIn("STARTTLS", self.post(f"probe {self.house.ip} --port {PORTS['submission']} --protocol smtp").stdout)
+
     def test_watch(self):
         watching = subprocess.Popen([house.POST, "watch", "--account", "bob", "--count", "1", "--run", 'printf "ran for %s\\n" "$POST_SUBJECT"'],
                                     env=self.environment(), stdout=subprocess.PIPE, text=True)
