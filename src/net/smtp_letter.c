@@ -191,7 +191,7 @@ static void finish(struct sending *w, int result)
 }
 
 /* The next letter that can be asked for is. Those that cannot be are told of at once. */
-static int queue_next(struct sending *w)
+static int queue_next(struct sending *w, struct ph_trouble *rett)
 {
     while (w->queued < w->count) {
         struct ph_trouble t = {0};
@@ -200,8 +200,11 @@ static int queue_next(struct sending *w)
             w->queued++;
             return 0;
         }
-        if (w->queued != w->at || w->s->over)
-            return rc; /* its turn to be told of has not come */
+        if (w->queued != w->at || w->s->over) { /* its turn to be told of has not come */
+            if (rett)
+                *rett = t;
+            return rc;
+        }
         w->queued++;
         w->first = t;
         finish(w, rc);
@@ -215,7 +218,7 @@ static int on_data(struct sending *w, const struct ph_smtp_client_event *ev,
     struct ph_smtp_client_event ignored;
     if (ev->reply.code == 354) {
         if (w->count > 1)
-            (void)queue_next(w);
+            (void)queue_next(w, NULL);
         return give(w, rett);
     }
     keep_first(w, PH_STAGE_LETTER, ev, "the letter");
@@ -277,7 +280,7 @@ static int drive(struct sending *w, struct ph_trouble *rett)
 {
     struct ph_smtp_client_event ev;
     while (w->at < w->count) {
-        int rc = w->queued == w->at ? queue_next(w) : 0;
+        int rc = w->queued == w->at ? queue_next(w, rett) : 0;
         if (rc < 0)
             return rc;
         if (w->at == w->count)

@@ -208,6 +208,21 @@ void ph__smtp_client_push(struct ph_smtp_client *c)
         ph__smtp_client_break(c, -ph_buf_err(&c->out), "out of memory");
 }
 
+/* Forgets what is answered, so that a queue that never runs empty does not grow for ever. */
+static void compact(struct ph_smtp_client *c)
+{
+    const struct request *first = ph__smtp_client_request(c, c->head);
+    size_t gone = first->off;
+    ph_wipe(c->text.p, gone);
+    ph_buf_drop(&c->text, gone);
+    ph_buf_drop(&c->queue, c->head * sizeof(struct request));
+    c->sent -= c->head;
+    c->head = 0;
+    struct request *r;
+    for (size_t i = 0; (r = ph__smtp_client_request(c, i)); i++)
+        r->off -= gone;
+}
+
 void ph__smtp_client_answered(struct ph_smtp_client *c)
 {
     c->head++;
@@ -222,6 +237,8 @@ void ph__smtp_client_answered(struct ph_smtp_client *c)
         ph_buf_clear(&c->text);
         ph_buf_clear(&c->queue);
         c->head = c->sent = 0;
+    } else if (c->head >= CLIENT_COMPACT) {
+        compact(c);
     }
     ph__smtp_client_push(c);
 }

@@ -10,6 +10,7 @@ enum {
     CLIENT_OUT_HIGH = 64 * 1024,       /* above this neither commands nor body are put into out */
     CLIENT_BODY_STEP = 32 * 1024,      /* body encoded at once: twice this fits above HIGH */
     CLIENT_TEXT_MAX = 8 * 1024 * 1024, /* lines of the requests that wait */
+    CLIENT_COMPACT = 256, /* answered requests that are kept before they are forgotten */
     CLIENT_SECRET_MAX = 4096
 };
 

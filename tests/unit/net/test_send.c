@@ -271,6 +271,48 @@ static void letters(void **state)
     }
 }
 
+struct tally {
+    size_t taken, refused, next;
+};
+
+static void count(void *ctx, size_t index, int result, const struct ph_trouble *t)
+{
+    struct tally *n = ctx;
+    assert_int_equal(index, n->next++); /* told in order */
+    assert_true((result < 0) == (t != NULL));
+    n->taken += result == 0;
+    n->refused += result < 0;
+}
+
+/* More letters than requests fit into the engine at once, some of which go nowhere. */
+static void very_many(void **state)
+{
+    (void)state;
+    enum { MANY = 1500, BAD = 300 }; /* below the errors that a server bears */
+    static const ph_str good = PH_STR_INIT("b@a.test"), bad = PH_STR_INIT("nobody@a.test"),
+                        no = PH_STR_INIT("x");
+    struct ph_smtp_letter *all = calloc(MANY, sizeof *all);
+    struct ph_account a = account(PH_TLS_OFF);
+    struct ph_smtp_session *s;
+    struct ph_trouble t = {0};
+    struct tally n = {0};
+    a.user.n = 0;
+    for (size_t i = 0; i < MANY; i++)
+        all[i] = (struct ph_smtp_letter){.struct_size = sizeof *all,
+                                         .sender = good,
+                                         .recipients = i % BAD == 7   ? &bad
+                                                       : i % BAD == 9 ? &no
+                                                                      : &good,
+                                         .count = 1,
+                                         .message = letter};
+    assert_int_equal(ph_smtp_open(&a, &s, &t), 0);
+    assert_int_equal(ph_smtp_sendmany(s, all, MANY, count, &n, &t), MANY - 2 * (MANY / BAD));
+    assert_int_equal(n.refused, 2 * (MANY / BAD));
+    assert_int_equal(ph_smtp_noop(s, &t), 250);
+    ph_smtp_close(s);
+    free(all);
+}
+
 static void a_large_one(void **state)
 {
     (void)state;
@@ -334,7 +376,7 @@ static void mistakes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(a_large_one),
-                                       cmocka_unit_test(mistakes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(very_many),
+                                       cmocka_unit_test(a_large_one), cmocka_unit_test(mistakes)};
     return cmocka_run_group_tests(tests, make, drop);
 }
