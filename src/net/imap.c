@@ -103,12 +103,32 @@ int ph__imap_next(struct ph_imap_session *s, struct ph_imap_client_event *ret_ev
     }
 }
 
+/* How many numbers are in a set without "*": "2:3,7" has three. */
+static uint64_t count_of(ph_str set)
+{
+    ph_str part, low;
+    uint64_t n = 0, from, to;
+    while (ph_str_token(&set, ',', &part)) {
+        ph_str_token(&part, ':', &low);
+        if (!ph_str_u64(low, UINT32_MAX, &from))
+            continue;
+        if (!ph_str_u64(part, UINT32_MAX, &to))
+            to = from;
+        n += (to > from ? to - from : from - to) + 1;
+    }
+    return n;
+}
+
 static void keep_box(struct ph_imap_box *b, const struct ph_imap_client_event *ev)
 {
     if (ev->kind == PH_IMAP_EXISTS)
         b->exists = ev->n;
     if (ev->kind == PH_IMAP_EXPUNGED && b->exists)
         b->exists--;
+    if (ev->kind == PH_IMAP_VANISHED && !ev->earlier) {
+        uint64_t gone = count_of(ev->text);
+        b->exists = gone < b->exists ? b->exists - (uint32_t)gone : 0;
+    }
     switch (ev->code.kind) {
     case PH_IMAP_CODE_UIDVALIDITY:
         b->uidvalidity = (uint32_t)ev->code.n;

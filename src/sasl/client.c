@@ -37,7 +37,7 @@ struct ph_sasl_client {
     const struct mechanism *m;
     Gsasl *context;
     Gsasl_session *session;
-    char *spoken;         /* the library's last output; no zero ends it */
+    char *spoken; /* the library's last output; no zero ends it */
     size_t spoken_n;
     struct ph_buf answer; /* of an own mechanism; then said: what the server replied */
     struct ph_buf said;
@@ -100,9 +100,8 @@ static bool is_usable(ph_str s, size_t max)
     return s.n <= max && ph_str_chr(s, '\0') == PH_NPOS;
 }
 
-static int start(struct ph_sasl_client *c, const struct ph_sasl_login *l, ph_str offered)
+static int start(struct ph_sasl_client *c, const struct ph_sasl_login *l)
 {
-    char plus[40];
     if (c->m->flags & OWN) {
         ph__sasl_bearer_write(&c->answer, l, ph_str_eq(c->m->name, PH_STR("XOAUTH2")));
         return ph_buf_err(&c->answer);
@@ -115,12 +114,9 @@ static int start(struct ph_sasl_client *c, const struct ph_sasl_login *l, ph_str
         r = ph__sasl_set(c->session, GSASL_PASSWORD, l->password);
     if (r == 0 && l->authzid.n)
         r = ph__sasl_set(c->session, GSASL_AUTHZID, l->authzid);
-    /* A channel that is told without -PLUS means "you do not offer it" (RFC 5802 6), which must
-     * then be true. */
-    size_t n = c->m->name.n;
-    memcpy(plus, c->m->name.p, n);
-    memcpy(plus + n, "-PLUS", 6);
-    if (r == 0 && (c->m->flags & MUTUAL) && !has_word(offered, ph_str_c(plus)))
+    /* Without -PLUS the library cannot be told of a channel that there is (the "y" of RFC 5802 6).
+     */
+    if (r == 0 && (c->m->flags & NEEDS_CHANNEL))
         r = ph__sasl_bind(c->session, &l->channel);
     return r;
 }
@@ -142,7 +138,7 @@ int ph_sasl_client_new(const struct ph_sasl_login *login, ph_str offered,
         c->m = m;
         ph_buf_init(&c->answer, NULL, ANSWER_MAX);
         ph_buf_init(&c->said, NULL, ANSWER_MAX);
-        r = start(c, login, offered);
+        r = start(c, login);
     }
     if (!c || r < 0) {
         ph_sasl_client_free(c);

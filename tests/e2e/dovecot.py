@@ -59,6 +59,15 @@ service imap {{
   process_limit = 2000
   {imap}
 }}
+{more}
+"""
+# SASL for a Postfix beside it: a socket that everybody may ask.
+AUTH_SOCKET = """
+service auth {{
+  unix_listener {where}/auth {{
+    mode = 0666
+  }}
+}}
 """
 HIGH_PERFORMANCE = dict(login="service_count = 0\n  process_min_avail = 2\n  client_limit = 20000", imap="")
 
@@ -70,14 +79,14 @@ def missing():
 
 
 class Dovecot:
-    def __init__(self, ip, certificate, key, login="", imap=""):
+    def __init__(self, ip, certificate, key, login="", imap="", more=""):
         self.ip = ip
         self.where = house.folder() / "dovecot"
         (self.where / "mail").mkdir(parents=True)
         user = pwd.getpwnam("nobody")
         os.chown(self.where / "mail", user.pw_uid, user.pw_gid)
         conf = self.where / "dovecot.conf"
-        conf.write_text(CONF.format(where=self.where, ip=ip, cert=certificate, key=key, user=user.pw_uid, login=login, imap=imap).replace(f"gid = {user.pw_uid}", f"gid = {user.pw_gid}"))
+        conf.write_text(CONF.format(where=self.where, ip=ip, cert=certificate, key=key, user=user.pw_uid, login=login, imap=imap, more=more.replace("{where}", str(self.where)).replace("{{", "{").replace("}}", "}")).replace(f"gid = {user.pw_uid}", f"gid = {user.pw_gid}"))
         self.process = subprocess.Popen(["dovecot", "-F", "-c", conf], stdin=subprocess.DEVNULL)
         atexit.register(self.stop)
         for _ in range(200):

@@ -76,7 +76,7 @@ def missing():
 class Postfix:
     """routes: {domain: (ip, port)} to hand mail to; everything for `domain` lands in a Maildir."""
 
-    def __init__(self, domain, ip, routes=None, port=2525, where=None, more=""):
+    def __init__(self, domain, ip, routes=None, port=2525, where=None, more="", services=""):
         self.domain, self.ip, self.port = domain, ip, port
         self.where = Path(where) if where else house.folder() / "postfix"
         user = pwd.getpwnam("nobody")
@@ -87,7 +87,7 @@ class Postfix:
         transport = ", ".join(f"{{ {d} = smtp:[{i}]:{p} }}" for d, (i, p) in (routes or {}).items()) or "{ none.invalid = smtp: }"
         (self.where / "etc" / "main.cf").write_text(MAIN.format(where=self.where, ip=ip, domain=domain, uid=user.pw_uid, gid=grp.getgrnam("nogroup").gr_gid,
                                                                 transport=transport, more=more))
-        (self.where / "etc" / "master.cf").write_text(MASTER.format(ip=ip, port=port))
+        (self.where / "etc" / "master.cf").write_text(MASTER.format(ip=ip, port=port) + services)
         self.run("start")
         atexit.register(self.stop)
         for _ in range(200):

@@ -133,6 +133,9 @@ static void both_sides(void **state)
             run(&p);
             assert_int_equal(p.server, PH_SASL_DONE);
             assert_int_equal(p.proof, passwords[i].proof);
+            p.with_channel = true; /* which the others leave alone */
+            run(&p);
+            assert_int_equal(p.server, PH_SASL_DONE);
             p.right = "another";
             run(&p);
             assert_int_equal(p.server, -PH_EAUTH);

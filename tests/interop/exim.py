@@ -1,0 +1,109 @@
+"""An Exim from Debian: run from its package, which need not (and beside Postfix can not) be installed. Needs root."""
+import atexit
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+
+import house
+
+CONF = """
+exim_path = {exe}
+queue_only
+primary_hostname = mx.exim.test
+spool_directory = {where}/spool
+log_file_path = {where}/%slog
+pid_file_path = {where}/pid
+exim_user = nobody
+exim_group = nogroup
+never_users =
+daemon_smtp_ports = 2525 : 2465
+tls_on_connect_ports = 2465
+local_interfaces = {ip}
+tls_advertise_hosts = *
+tls_certificate = {cert}
+tls_privatekey = {key}
+host_lookup =
+rfc1413_query_timeout = 0s
+auth_advertise_hosts = *
+acl_smtp_rcpt = check
+acl_smtp_data = ok
+acl_smtp_vrfy = ok
+smtp_accept_max_nonmail = 100
+begin acl
+check:
+  accept local_parts = alice
+  deny message = No such user
+ok:
+  accept
+begin routers
+all:
+  driver = accept
+  transport = box
+begin transports
+box:
+  driver = appendfile
+  directory = {where}/mail
+  maildir_format
+  user = nobody
+  group = nogroup
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = ${{if eq{{$auth3}}{{secret}}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = <| Username: | Password:
+  server_condition = ${{if eq{{$auth2}}{{secret}}}}
+  server_set_id = $auth1
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = secret
+  server_set_id = $auth1
+"""
+
+
+def program():
+    """The exim4 that is installed, or one from its package; None when there is no way to it."""
+    if shutil.which("exim4"):
+        return "exim4"
+    where = house.folder()
+    if subprocess.run(["apt-get", "download", "exim4-daemon-light"], cwd=where, capture_output=True).returncode:
+        return None
+    subprocess.run(["dpkg", "-x", *where.glob("*.deb"), where], check=True)
+    return str(where / "usr" / "sbin" / "exim4")
+
+
+class Exim:
+    def __init__(self, exe, ip, certificate, key):
+        self.where = house.folder() / "exim"
+        nobody, group = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
+        for part in ("", "spool", "mail"):
+            (self.where / part).mkdir(parents=True)
+            os.chown(self.where / part, nobody, group)
+        conf = self.where / "conf"
+        own = self.where / "key"
+        own.write_bytes(open(key, "rb").read())
+        os.chown(own, nobody, group)
+        conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=certificate, key=own))
+        self.process = subprocess.Popen([exe, "-C", conf, "-bdf", "-q1h"], stdin=subprocess.DEVNULL, stderr=open(self.where / "stderr", "wb"))
+        atexit.register(self.stop)
+        for _ in range(200):
+            try:
+                socket.create_connection((ip, 2525), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("exim did not start: " + "".join(f.read_text() for f in self.where.glob("*log")))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
