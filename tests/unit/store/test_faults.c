@@ -1,11 +1,9 @@
-/* Every write, read and flush of a delivery, an append, a move and an expunge fails once, and for ever; and kill -9. */
+/* Every write, read and flush of a delivery, an append, a move and an expunge fails once, and for ever. */
 #include "fault_vfs.h"
 #include "store_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 enum { MOST_CALLS = 400 };
 
@@ -248,65 +246,9 @@ static void repairs(void **state)
     test_dir_remove(dir);
 }
 
-/* ---- kill -9 ------------------------------------------------------------------------------ */
-
-/* Delivers, moves and expunges until it is killed; what is on disk is said on the pipe. */
-static void victim(const char *dir, int out, uint64_t first)
-{
-    struct store *s = NULL;
-    struct ph_error e = {0};
-    struct store_account *a = fresh(&s, dir, NULL);
-    for (qid = first;;) {
-        if (do_deliver(a, &e) < 0 || do_deliver(a, &e) < 0 || do_move(a, &e) < 0 || (qid % 5 == 0 && do_append(a, &e) < 0) || do_expunge(a, &e) < 0)
-            _exit(3);
-        struct store_sync *y;
-        if (ops->mark(a, &y) > 0 && ops->sync(y, true) < 0)
-            _exit(4);
-        if (write(out, &qid, sizeof qid) < 0)
-            _exit(0);
-    }
-}
-
-static void killed(void **state)
-{
-    (void)state;
-    char *dir = test_dir();
-    uint64_t last = 0;
-    for (int turn = 0; turn < 25; turn++) {
-        int fds[2];
-        assert_int_equal(pipe(fds), 0);
-        pid_t pid = fork();
-        if (pid == 0)
-            victim(dir, fds[1], last + 1000);
-        close(fds[1]);
-        usleep((useconds_t)(5000 + turn * 1700 % 40000));
-        kill(pid, SIGKILL);
-        int status;
-        waitpid(pid, &status, 0);
-        assert_true(WIFSIGNALED(status));
-        for (uint64_t q; read(fds[0], &q, sizeof q) == sizeof q;)
-            last = q;
-        close(fds[0]);
-        struct store *s = NULL;
-        struct store_account *a = fresh(&s, dir, NULL);
-        struct ph_error e = {0};
-        int found = ops->check(a, true, finding, NULL, &e); /* at most files of no email */
-        assert_true(found >= 0 && found <= 1);
-        must_be_clean(a);
-        struct store_put p;
-        for (uint64_t q = last > 5 ? last - 5 : 1; q <= last; q++) {
-            OK(ops->put(a, &(struct store_letter){.qid = q, .address = PH_STR("a@b"), .mailbox = PH_STR("INBOX"), .body = PH_STR("hello")}, &p, &err));
-            assert_true(p.again);
-        }
-        ops->free(s);
-    }
-    printf("killed 25 times, %llu letters\n", (unsigned long long)last);
-    test_dir_remove(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(io_faults), cmocka_unit_test(flush_fails), cmocka_unit_test(damaged_file),
-                                       cmocka_unit_test(repairs), cmocka_unit_test(killed)};
+                                       cmocka_unit_test(repairs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

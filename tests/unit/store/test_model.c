@@ -1,7 +1,12 @@
-/* Random operations against a small model in memory: after each step both must show the same. */
+/*
+ * Random operations against a small model in memory: after each step both must show the same, to each of eight sessions, which
+ * learn of changes at different times and from `changes` alone. `test_model STEPS` takes so many steps, of one long run.
+ */
 #include "store_test.h"
 
-enum { BOXES = 9, MESSAGES = 4000, STEPS = 2500 };
+enum { BOXES = 9, MESSAGES = 4000, SESSIONS = 8, STEPS = 2500, CROWDED = 700 };
+
+static unsigned long steps;
 
 static const char *const pool[BOXES] = {"INBOX", "a", "a/b", "a/c", "d", "d/e/f", "Trash", "Sent", "z"};
 static const char *const words[4] = {"", "one", "two", "one two"};
@@ -21,7 +26,7 @@ struct model {
     uint32_t validity[BOXES]; /* the last one this name had */
 };
 
-/* A client's copy of one mailbox, kept up to date by `changes` alone. */
+/* A session's copy of one mailbox, kept up to date by `changes` alone. */
 struct replica {
     uint64_t mailbox, modseq;
     uint32_t n;
@@ -29,7 +34,7 @@ struct replica {
 };
 
 static struct model now, before;
-static struct replica seen[BOXES];
+static struct replica seen[SESSIONS][BOXES];
 static uint64_t rng;
 
 static uint32_t dice(uint32_t n)
@@ -177,12 +182,13 @@ static void compare_box(struct store_account *a, int k, bool body)
     struct compare c = {b, 0, body};
     OK(ops->list(a, s.mailbox.id, &uids, body ? STORE_F_BODY : STORE_F_FLAGS, 0, same_message, &c, &err));
     assert_int_equal(c.i, b->n);
-    if (seen[k].mailbox != s.mailbox.id) {
-        seen[k].n = 0;
-        seen[k].modseq = 0;
-        seen[k].mailbox = s.mailbox.id;
+    struct replica *session = &seen[dice(SESSIONS)][k];
+    if (session->mailbox != s.mailbox.id) {
+        session->n = 0;
+        session->modseq = 0;
+        session->mailbox = s.mailbox.id;
     }
-    catch_up(a, &seen[k], b);
+    catch_up(a, session, b);
     uidset_done(&uids);
 }
 
@@ -309,6 +315,42 @@ static void step_expunge(struct store_account *a, int k)
     uidset_done(&u), uidset_done(&gone);
 }
 
+/* A crowded mailbox loses half of what it has, so that a long run does not end in one. */
+static void step_thin(struct store_account *a, int k)
+{
+    struct box *b = &now.box[k];
+    struct uidset u = {0}, mod = {0}, gone = {0};
+    uint64_t modseq, id = id_of(a, k);
+    if (!id || b->n < CROWDED)
+        return;
+    struct store_flagging f = {STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX};
+    for (uint32_t i = 0; i < b->n; i++)
+        if (i % 5)
+            assert_int_equal(uidset_add(&u, b->v[i].uid, b->v[i].uid), 0);
+    OK(ops->flags(a, id, &u, &f, nothing, NULL, &mod, &modseq, &err));
+    OK(ops->expunge(a, id, &u, &gone, &modseq, &err));
+    assert_int_equal(uidset_count(&gone), uidset_count(&u));
+    for (uint32_t i = b->n; i-- > 0;)
+        if (uidset_has(&u, b->v[i].uid))
+            model_del(b, b->v[i].uid);
+    uidset_done(&u), uidset_done(&mod), uidset_done(&gone);
+}
+
+/* RENAME of a mailbox that has no inferiors, to a name that is free: ids and messages stay. */
+static void step_rename(struct store_account *a, int k, int to)
+{
+    struct ph_error e;
+    uint64_t id = id_of(a, k);
+    if (k == 0 || to == 0 || k == to || !now.box[k].live || now.box[to].live || strchr(pool[to], '/') || !strcmp(pool[k], "a") || !strcmp(pool[k], "d"))
+        return;
+    if (ops->change(a, STORE_RENAME, ph_str_c(pool[k]), ph_str_c(pool[to]), PH_STR(""), NULL, &e) < 0)
+        return; /* a name that was left for its inferiors */
+    now.box[to] = now.box[k];
+    now.box[k] = (struct box){.live = false};
+    assert_int_equal(id_of(a, to), id);
+    now.validity[to] = now.validity[to] > now.box[to].uidvalidity ? now.validity[to] : now.box[to].uidvalidity;
+}
+
 static void fresh_box(struct box *b)
 {
     *b = (struct box){.live = true, .uidnext = 1};
@@ -369,8 +411,11 @@ static void step(struct store_account *a)
         step_expunge(a, k);
     else if (kind < 97)
         step_names(a, k);
-    else
+    else if (kind < 98)
         step_rename_inbox(a, k);
+    else
+        step_rename(a, k, (int)dice(BOXES));
+    step_thin(a, k);
 }
 
 static void start_model(struct store_account *a)
@@ -391,7 +436,7 @@ static struct store *reopen(struct store *s, char *dir)
     return s;
 }
 
-static void run(uint64_t seed)
+static void run(uint64_t seed, unsigned long most)
 {
     char *dir = test_dir();
     struct store *s = NULL;
@@ -400,7 +445,7 @@ static void run(uint64_t seed)
     printf("seed %llu\n", (unsigned long long)seed);
     rng = seed;
     start_model(a);
-    for (int i = 0; i < STEPS; i++) {
+    for (unsigned long i = 0; i < most; i++) {
         bool txn = dice(4) == 0, keep = dice(4) != 0;
         before = now;
         if (txn) {
@@ -413,8 +458,8 @@ static void run(uint64_t seed)
         } else {
             step(a);
         }
-        compare_box(a, (int)dice(BOXES), dice(8) == 0);
-        if (dice(200) == 0) {
+        compare_box(a, (int)dice(BOXES), dice(steps ? 200 : 8) == 0);
+        if (dice(steps ? 2000 : 200) == 0) {
             s = reopen(s, dir);
             a = test_account(s, 1);
         }
@@ -430,12 +475,16 @@ static void run(uint64_t seed)
 static void model(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++)
-        run(seed * 0x9e3779b97f4a7c15u);
+    for (uint64_t seed = 1; !steps && seed <= 3; seed++)
+        run(seed * 0x9e3779b97f4a7c15u, STEPS);
+    if (steps)
+        run(0x9e3779b97f4a7c15u, steps);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(model)};
+    if (argc > 1)
+        steps = strtoul(argv[1], NULL, 10);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
