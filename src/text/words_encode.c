@@ -52,18 +52,22 @@ bool ph_words_needed(ph_str s)
     return false;
 }
 
-/* How many bytes of whole characters fit into `room` characters of encoded text. */
+/* How many bytes of whole characters fit into `room` characters of encoded text. What goes on in
+ * another B word ends without padding where it can: some readers join the words before they
+ * decode, and stop at the first '='. */
 static size_t fitting(ph_str s, bool b, size_t room)
 {
-    size_t at = 0, used = 0;
+    size_t at = 0, used = 0, whole = 0;
     while (at < s.n) {
         size_t len = ph_utf8_step(ph_str_skip(s, at));
         if (len == 0)
             len = 1;
         used = b ? b_len(at + len) : used + q_len_all((ph_str){s.p + at, len});
         if (used > room)
-            break;
+            return b && whole ? whole : at;
         at += len;
+        if (at % 3 == 0)
+            whole = at;
     }
     return at;
 }

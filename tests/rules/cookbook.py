@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "docs" / "cookbook"
 LINES_MOST = 39
+LARGE = int(os.environ.get("POSTHOUSE_LARGE", 128 << 20))  # bytes of the file that is attached; 2 GiB and more for who has the time
+MEMORY_MORE = 16 * 1024  # KiB
 
 LETTER = """From: =?utf-8?Q?J=C3=BCrgen?= <j@a.test>
 To: me@example.org, c@d.test
@@ -124,6 +126,23 @@ class Cookbook:
         m = parsed(self.run("attach", file))
         part = next(m.iter_attachments())
         assert part.get_filename() == "ä.bin" and part.get_content() == file.read_bytes()
+        small, large = (self.peak(size) for size in (1 << 20, LARGE))
+        assert large < small + MEMORY_MORE, f"{LARGE} bytes attached in {large} KiB, a megabyte in {small} KiB"
+        print(f"counted: {LARGE >> 20} MiB attached in {large} KiB of memory, 1 MiB in {small} KiB")
+
+    def peak(self, size):
+        """KiB of memory at most, while a sparse file of that size is attached."""
+        file = self.top / "sparse"
+        with open(file, "wb") as f:
+            f.truncate(size)
+        child = subprocess.Popen([self.top / "attach", file], env=self.env, stdout=subprocess.PIPE)
+        count = 0
+        while block := child.stdout.read(1 << 20):
+            count += len(block)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = status
+        assert status == 0 and count > size // 57 * 78, (status, count)
+        return used.ru_maxrss
 
     def pictures(self):
         m = parsed(self.run("pictures"))
