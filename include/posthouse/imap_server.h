@@ -34,6 +34,7 @@ struct ph_imap_server_options {
     uint64_t caps;
     bool secure;              /* TLS from the first byte */
     bool starttls;            /* there is a certificate */
+    bool compress;            /* the owner can compress (proto.h, WANT_DEFLATE): COMPRESS=DEFLATE */
     bool plaintext;           /* logins also without TLS; else LOGINDISABLED */
     ph_str greeting;          /* the sentence of the greeting; copied */
     ph_str product, version;  /* the answer to ID; copied */
@@ -51,6 +52,7 @@ PH_EXPORT struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
 PH_EXPORT struct ph_imap_server *ph_imap_server_free(struct ph_imap_server *s);
 PH_EXPORT extern const struct ph_proto_ops ph_imap_server_ops;
 PH_EXPORT void ph_imap_server_tls_started(struct ph_imap_server *s); /* after WANT_TLS */
+PH_EXPORT void ph_imap_server_compressed(struct ph_imap_server *s);  /* after WANT_DEFLATE */
 PH_EXPORT enum ph_imap_state ph_imap_server_state(const struct ph_imap_server *s);
 /* What the client has enabled (RFC 5161), as PH_IMAP_CAP bits. QRESYNC includes CONDSTORE, which is also enabled by the first command
  * that uses it (RFC 7162 3.1); IMAP4rev2 and UTF8=ACCEPT make mailbox names UTF-8. */

@@ -181,7 +181,7 @@ int ph_conn_compress(struct ph_conn *c, ph_str unread)
 {
     if (c->deflate)
         return -PH_EORDER;
-    c->deflate = ph__deflate_new();
+    c->deflate = ph__deflate_new(false);
     c->info.compressed = c->deflate != NULL;
     ph_buf_add(&c->unpacked, unread);
     ph_buf_add(&c->unpacked, ph_buf_str(&c->stash));

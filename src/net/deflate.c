@@ -1,6 +1,6 @@
 /* Both directions of one compressed connection (RFC 4978 3): raw deflate, each write ended so that
  * the peer has all of it. */
-#include "net_int.h"
+#include "deflate.h"
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -10,13 +10,13 @@ struct ph__deflate {
     z_stream in, out;
 };
 
-struct ph__deflate *ph__deflate_new(void)
+struct ph__deflate *ph__deflate_new(bool small)
 {
     struct ph__deflate *d = calloc(1, sizeof *d);
     if (!d)
         return NULL;
     if (inflateInit2(&d->in, -MAX_WBITS) != Z_OK ||
-        deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8,
+        deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, small ? -13 : -MAX_WBITS, small ? 6 : 8,
                      Z_DEFAULT_STRATEGY) != Z_OK)
         return ph__deflate_free(d);
     return d;

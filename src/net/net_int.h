@@ -1,6 +1,7 @@
 /* net_int.h - what the files of this room share. */
 #ifndef PH_NET_INT_H
 #define PH_NET_INT_H
+#include "deflate.h"
 #include <posthouse/net.h>
 
 /* ---- trouble.c ------------------------------------------------------------------------------- */
@@ -47,16 +48,6 @@ struct ph__proxy {
 };
 int ph__proxy_parse(ph_str url, struct ph__proxy *ret_proxy, struct ph_error *reterr);
 int ph__proxy_connect(const struct ph__proxy *p, int fd, const char *host, unsigned port, int64_t until, struct ph_error *reterr);
-
-/* ---- deflate.c: RFC 4978 ----------------------------------------------------------------------- */
-
-struct ph__deflate;
-struct ph__deflate *ph__deflate_new(void); /* NULL: out of memory */
-struct ph__deflate *ph__deflate_free(struct ph__deflate *d);
-/* Deflates all of `in`, to the end of a block, so that the other side can read it at once; appended to out. */
-int ph__deflate_put(struct ph__deflate *d, ph_str in, struct ph_buf *out);
-/* Inflates from *in (which it shortens) at most max octets. The number, 0: more input is needed; -PH_ESYNTAX. */
-int64_t ph__deflate_take(struct ph__deflate *d, ph_str *in, char *to, size_t max);
 
 /* ---- conn.c ---------------------------------------------------------------------------------- */
 

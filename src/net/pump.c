@@ -13,6 +13,7 @@
  * the turn.
  */
 #include "pump.h"
+#include "deflate.h"
 #include "file.h"
 #include "loop.h"
 #include "tls.h"
@@ -35,6 +36,9 @@ struct ph_pump {
     struct ph_timer *timer;
     struct ph_later later;
     struct ph_buf stash; /* what the engine did not take yet; empty but for moments */
+    struct ph__deflate *deflate;       /* NULL: nothing is compressed */
+    struct ph_buf packed_in, packed_out; /* compressed: not yet unpacked; not yet sent */
+    bool unpack;                       /* there may be more inside, without more input */
     int64_t armed;       /* when the timer fires; it may fire early, never late */
     int64_t close_by;    /* PH_NEVER until closing begins */
     size_t thrown;       /* bytes dropped while lingering */
@@ -48,6 +52,7 @@ struct ph_pump {
 
 /* One for all connections of a thread, which has one loop. */
 static _Thread_local char shared[PH_PUMP_READ];
+static _Thread_local char unpacked[PH_PUMP_READ]; /* what one piece of compressed input unpacks to */
 
 /* ---- ends -------------------------------------------------------------------------------- */
 
@@ -134,21 +139,54 @@ static int64_t write_some(struct ph_pump *p, ph_str out)
     return -PH_ECLOSED;
 }
 
+static void gone_memory(struct ph_pump *p)
+{
+    struct ph_error why = {0};
+    ph_fail(&why, PH_ENOMEM, 0, "out of memory");
+    gone(p, &why);
+}
+
+static bool all_sent(const struct ph_pump *p)
+{
+    return p->ops->out(p->engine).n == 0 && p->packed_out.n == 0;
+}
+
+/* What goes to the socket next: the engine's own bytes, or a piece of them compressed. */
+static ph_str next_out(struct ph_pump *p)
+{
+    ph_str out = p->ops->out(p->engine);
+    if (!p->deflate || is_over(p))
+        return out;
+    if (p->packed_out.n == 0 && out.n) {
+        out = ph_str_sub(out, 0, PH_PUMP_READ);
+        if (ph__deflate_put(p->deflate, out, &p->packed_out) < 0) {
+            gone_memory(p);
+            return (ph_str){0};
+        }
+        p->ops->sent(p->engine, out.n);
+    }
+    return ph_buf_str(&p->packed_out);
+}
+
 /* Sends what the engine has. True when something was sent. */
 static bool flush(struct ph_pump *p)
 {
     bool moved = false;
     p->write_needs = 0;
     for (;;) {
-        ph_str out = p->ops->out(p->engine);
+        ph_str out = next_out(p);
         if (out.n == 0)
             break;
         int64_t n = write_some(p, out);
         if (n <= 0)
             return moved;
-        p->ops->sent(p->engine, (size_t)n);
+        if (p->deflate)
+            ph_buf_drop(&p->packed_out, (size_t)n);
+        else
+            p->ops->sent(p->engine, (size_t)n);
         moved = true;
     }
+    ph_buf_shrink(&p->packed_out);
     if (moved)
         events(p); /* a body may have been waiting for this */
     return moved;
@@ -167,13 +205,31 @@ static void feed(struct ph_pump *p, ph_str in)
     } else if (rest.n) {
         ph_buf_add(&p->stash, rest);
         if (ph_buf_err(&p->stash) < 0) {
-            struct ph_error why = {0};
-            ph_fail(&why, PH_ENOMEM, 0, "out of memory");
-            gone(p, &why);
+            gone_memory(p);
             return;
         }
     }
     events(p);
+}
+
+/* Unpacks and feeds one piece: as much as one buffer holds, however small it came in. */
+static bool take_packed(struct ph_pump *p)
+{
+    ph_str in = ph_buf_str(&p->packed_in);
+    size_t had = in.n;
+    int64_t n = ph__deflate_take(p->deflate, &in, unpacked, sizeof unpacked);
+    if (n < 0) {
+        struct ph_error why = {0};
+        ph_fail(&why, (int)-n, 0, "the compressed stream is damaged");
+        gone(p, &why);
+        return false;
+    }
+    ph_buf_drop(&p->packed_in, had - in.n);
+    ph_buf_shrink(&p->packed_in);
+    p->unpack = (size_t)n == sizeof unpacked || p->packed_in.n > 0;
+    if (n > 0)
+        feed(p, (ph_str){unpacked, (size_t)n});
+    return n > 0 || had > in.n;
 }
 
 /* Reads and feeds once. True when something moved. */
@@ -184,6 +240,8 @@ static bool take(struct ph_pump *p)
         feed(p, ph_buf_str(&p->stash));
         return is_over(p) || p->stash.n != before;
     }
+    if (p->deflate && p->unpack)
+        return take_packed(p);
     if (p->eof || !(p->readable || (p->tls && ph_tls_pending(p->tls))))
         return false;
     int64_t n = read_some(p);
@@ -201,8 +259,15 @@ static bool take(struct ph_pump *p)
     /* A short read emptied the socket; if more has come since, the loop will say so. */
     if (!p->tls && (size_t)n < sizeof shared)
         p->readable = false;
-    feed(p, (ph_str){shared, (size_t)n});
-    return true;
+    if (!p->deflate) {
+        feed(p, (ph_str){shared, (size_t)n});
+        return true;
+    }
+    ph_buf_add(&p->packed_in, (ph_str){shared, (size_t)n});
+    p->unpack = true;
+    if (ph_buf_err(&p->packed_in) < 0)
+        gone_memory(p);
+    return !is_over(p);
 }
 
 /* ---- phases: each step is true when something moved ---------------------------------------------
@@ -247,6 +312,20 @@ static void start_tls(struct ph_pump *p)
         gone(p, &why);
     else
         p->phase = HANDSHAKE;
+}
+
+static bool start_deflate(struct ph_pump *p)
+{
+    p->deflate = p->stash.n ? NULL : ph__deflate_new(true);
+    if (!p->deflate) {
+        gone_memory(p);
+        return false;
+    }
+    ph_buf_init(&p->packed_in, NULL, 2 * PH_PUMP_READ);
+    ph_buf_init(&p->packed_out, NULL, 4 * PH_PUMP_READ);
+    p->handler.compressed(p->handler.ctx);
+    events(p);
+    return true;
 }
 
 static bool step_handshake(struct ph_pump *p)
@@ -316,9 +395,11 @@ static bool step_open(struct ph_pump *p)
         return false;
     unsigned want = p->ops->want(p->engine);
     bool closing = p->closing || (want & PH_WANT_CLOSE);
-    if (p->ops->out(p->engine).n == 0) {
+    if (all_sent(p)) {
         if (closing)
             return begin_end(p);
+        if (want & PH_WANT_DEFLATE && !p->deflate)
+            return start_deflate(p);
         if (want & PH_WANT_TLS) {
             start_tls(p);
             return true;
@@ -370,7 +451,8 @@ static unsigned interest(const struct ph_pump *p)
         return PH_READ;
     default:
         want = p->write_needs;
-        if ((p->ops->want(p->engine) & PH_WANT_READ) && !p->eof && !p->stash.n && !p->closing)
+        if ((p->ops->want(p->engine) & PH_WANT_READ) && !p->eof && !p->stash.n && !p->unpack &&
+            !p->closing)
             want |= p->read_needs ? p->read_needs : PH_READ;
         return want;
     }
@@ -393,6 +475,9 @@ static void arm(struct ph_pump *p)
 static void really_free(struct ph_pump *p)
 {
     ph_buf_done(&p->stash);
+    ph_buf_done(&p->packed_in);
+    ph_buf_done(&p->packed_out);
+    ph__deflate_free(p->deflate);
     free(p);
 }
 

@@ -5,7 +5,7 @@
  *   socket readable -> feed(engine) -> handler.events -> out(engine) -> socket writable -> sent(engine)
  *
  * It reads only while the engine wants to read (back-pressure), keeps the deadline, does the TLS
- * handshake when the engine asks for it, and frees nothing that it does not own. An idle connection holds no buffer: all
+ * handshake and compresses when the engine asks for it, and frees nothing that it does not own. An idle connection holds no buffer: all
  * read into one, of the thread.
  */
 #ifndef PH_PUMP_H
@@ -34,6 +34,8 @@ struct ph_pump_handler {
     /* Handshake done after WANT_TLS; tell the engine (ph_x_tls_started). Called before `events`. */
     void (*secured)(void *ctx, const struct ph_tls_info *info);
     void *ctx;
+    /* Compressing after WANT_DEFLATE; tell the engine (ph_x_compressed). Called before `events`. May be NULL where no engine asks. */
+    void (*compressed)(void *ctx);
 };
 
 struct ph_pump_options {

@@ -10,6 +10,7 @@ and has selected $M, unless `login no` or `select no` is said. Lines:
     S+ pattern     as S:, but several of them in any order
     <x:regex> remembers what it matched; $x is that, in later lines
     S! pattern     no response since the last C: of that session was like this
+    compress       from here on the session is compressed
     wait pattern   a response like this comes, if not now then after NOOPs (as long as patience lasts)
 
 A response is one line, with the bytes of its literals inside. Matching is of the whole response; case does not matter.
@@ -18,6 +19,7 @@ import os
 import re
 import socket
 import time
+import zlib
 from pathlib import Path
 
 PATIENCE = float(os.environ.get("PATIENCE", 90))
@@ -77,7 +79,6 @@ class Session:
 
     def send(self, data):
         if self.deflate:
-            import zlib
             data = self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
         self.sock.sendall(data)
 
@@ -126,6 +127,8 @@ def load(path):
             found[-1].letters = int(line.split()[1])
         elif line in ("login no", "select no"):
             setattr(found[-1], line.split()[0], False)
+        elif line == "compress":
+            found[-1].steps.append((number, 1, "compress", ""))
         elif line.strip() and not line.startswith("#"):
             step = re.match(r"(\d?)(C|S):(?: (.*))?$|(\d?)(S[?+!]|C~|wait) (.*)$", line)
             if not step:
@@ -189,6 +192,9 @@ class Player:
         if what in ("C", "C~"):
             s.since.clear()
             s.send(unescape(text) + (b"\r\n" if what == "C" else b""))
+            return None
+        if what == "compress":
+            s.inflate, s.deflate = zlib.decompressobj(-15), zlib.compressobj(9, zlib.DEFLATED, -15)
             return None
         want = pattern(text)
         if what in ("S", "S?"):

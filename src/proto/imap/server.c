@@ -9,6 +9,7 @@
  *      +--LITERAL of an APPEND--> COMMAND, ASKING --accept()--> APPENDING --append_end()--> HANDLER
  *                                     ^   \--done(NO)--> READING  | MORE
  *                                     +---------------------------+
+ *   COMPRESS --> PACKING --compressed()--> READING
  *   any --bye(), LOGOUT, time-out, no memory--> CLOSING        STARTTLS --> SECURING
  * --tls_started()--> READING
  *
@@ -47,7 +48,7 @@ static uint64_t special_caps(const struct ph_imap_server *s)
 {
     uint64_t caps = 0;
     if (s->state != PH_IMAP_NOT_AUTH)
-        return caps;
+        return s->opt.compress ? PH_IMAP_CAP(COMPRESS) : 0;
     caps |= !s->secure && s->opt.starttls ? PH_IMAP_CAP(STARTTLS) : 0;
     return caps | (s->secure || s->opt.plaintext ? PH_IMAP_CAP(AUTH_PLAIN) : PH_IMAP_CAP(LOGINDISABLED));
 }
@@ -71,6 +72,8 @@ uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
 static void put_caps(struct ph_imap_server *s)
 {
     uint64_t caps = ph__imap_server_caps(s), limit = PH_IMAP_CAP(APPENDLIMIT);
+    if (s->compressed)
+        caps &= ~PH_IMAP_CAP(COMPRESS); /* not twice (RFC 4978 3) */
     ph__imap_caps_write(&s->out, caps & ~limit);
     if (caps & limit)
         ph_buf_addf(&s->out, " APPENDLIMIT=%llu", (unsigned long long)s->opt.append_max);
@@ -406,7 +409,8 @@ enum ph_imap_server_ev ph_imap_server_next(struct ph_imap_server *s,
     }
     while (s->phase != CLOSING) {
         bool stuck = s->in_at == s->in.n && (s->frame.mode == IMAP_IN_LINE || s->frame.left > 0);
-        if (stuck || s->phase == HANDLER || s->phase == ASKING || s->phase == SECURING)
+        if (stuck || s->phase == HANDLER || s->phase == ASKING || s->phase == SECURING ||
+            s->phase == PACKING)
             return ret_ev->kind = need(s);
         enum ph_imap_server_ev ev = advance(s, ret_ev);
         if (ev != PH_IMAP_SRV_NEED)
@@ -472,6 +476,8 @@ static unsigned server_want(const void *engine)
         return want | PH_WANT_CLOSE;
     if (s->phase == SECURING)
         return want | PH_WANT_TLS;
+    if (s->phase == PACKING)
+        return want | PH_WANT_DEFLATE;
     return s->in.n - s->in_at < IN_SOFT ? want | PH_WANT_READ : want;
 }
 

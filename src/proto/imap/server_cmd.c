@@ -39,6 +39,30 @@ void ph_imap_server_tls_started(struct ph_imap_server *s)
     }
 }
 
+/* RFC 4978 3. What came before the answer was read would be compressed or not: nobody knows. */
+static void do_compress(struct ph_imap_server *s)
+{
+    if (s->compressed) {
+        ph__imap_server_tagged(s, PH_IMAP_NO,
+                               &(struct ph_imap_code){.kind = PH_IMAP_CODE_COMPRESSIONACTIVE},
+                               "Compression is active already.");
+    } else if (s->in_at < s->in.n) {
+        ph_imap_server_bye(s, PH_IMAP_CODE_CLIENTBUG,
+                           "Nothing may follow COMPRESS before its answer.");
+    } else {
+        ph__imap_server_tagged(s, PH_IMAP_OK, NULL, "From here on compressed.");
+        ph__imap_server_next_command(s);
+        s->phase = PACKING;
+    }
+}
+
+void ph_imap_server_compressed(struct ph_imap_server *s)
+{
+    s->compressed = true;
+    if (s->phase == PACKING)
+        s->phase = READING;
+}
+
 /* RFC 5161 3.1: what is offered and was asked for. IMAP4rev2 includes what makes names UTF-8, QRESYNC includes CONDSTORE. */
 static void do_enable(struct ph_imap_server *s)
 {
@@ -75,6 +99,9 @@ static bool own_command(struct ph_imap_server *s)
         break;
     case PH_IMAP_STARTTLS:
         do_starttls(s);
+        return true;
+    case PH_IMAP_COMPRESS:
+        do_compress(s);
         return true;
     case PH_IMAP_LOGOUT:
         put(s, PH_STR("* BYE Logging out.\r\n"));

@@ -9,7 +9,7 @@ enum {
     SKIP_MAX = 256 * 1024 * 1024, /* of one command that is thrown away, after login */
     APPENDS_MAX = 1000            /* messages of one APPEND */
 };
-enum phase { READING, HANDLER, ASKING, APPENDING, AUTH, IDLING, SECURING, CLOSING };
+enum phase { READING, HANDLER, ASKING, APPENDING, AUTH, IDLING, SECURING, PACKING, CLOSING };
 
 struct ph_imap_server {
     const struct ph_alloc *al;
@@ -26,6 +26,7 @@ struct ph_imap_server {
     unsigned bad;
     uint64_t enabled; /* RFC 5161 */
     unsigned appended; /* messages of the APPEND under way that are complete */
+    bool compressed;
     bool secure, discard, first, told_closed, timed;
     bool drain_asked;
     size_t drain_low;

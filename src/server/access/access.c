@@ -127,6 +127,12 @@ static void on_secured(void *ctx, const struct ph_tls_info *info)
     s->kind->secured(s, info);
 }
 
+static void on_compressed(void *ctx)
+{
+    struct session *s = ctx;
+    s->kind->compressed(s);
+}
+
 /* After something was told to the engine from outside of its pump. */
 static void go_on(struct session *s)
 {
@@ -168,7 +174,8 @@ static void arrived(void *ctx, const struct front_guest *g)
                                               .engine = s->engine,
                                               .tls = a->proc->tls_server,
                                               .tls_now = is_implicit_tls(g->service),
-                                              .handler = {on_events, on_closed, on_secured, s}});
+                                              .handler = {on_events, on_closed, on_secured, s,
+                                                          on_compressed}});
     session_log(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
     if (!s->pump)
         session_free(s);

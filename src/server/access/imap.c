@@ -311,6 +311,7 @@ static int on_begin(struct session *s)
         .caps = caps,
         .secure = s->service == IPC_IMAPS,
         .starttls = s->service == IPC_IMAP,
+        .compress = true,
         .plaintext = session_may_plaintext(s),
         .greeting = ph_str_c(greeting),
         .product = PH_STR("Posthouse"),
@@ -334,6 +335,11 @@ static void on_secured(struct session *s, const struct ph_tls_info *info)
 {
     (void)info;
     ph_imap_server_tls_started(s->engine);
+}
+
+static void on_compressed(struct session *s)
+{
+    ph_imap_server_compressed(s->engine);
 }
 
 static void on_gone(struct session *s, const char *why)
@@ -367,6 +373,7 @@ const struct session_kind imap_session = {
     .refuse = on_refuse,
     .events = on_events,
     .secured = on_secured,
+    .compressed = on_compressed,
     .login = imap_on_login,
     .answer = on_answer,
     .pushed = on_pushed,

@@ -56,6 +56,8 @@ struct session_kind {
     void (*events)(struct session *s);
     /* TLS is up: tell the engine. s->tls and s->tls_text are set. */
     void (*secured)(struct session *s, const struct ph_tls_info *info);
+    /* Compression is on, as the engine asked: tell it. May be NULL. */
+    void (*compressed)(struct session *s);
     /* The answer to session_login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or
      * password, waited for already), IPC_TEMP, IPC_LIMIT... */
     void (*login)(struct session *s, int verdict);

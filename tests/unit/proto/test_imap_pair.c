@@ -345,7 +345,7 @@ static const struct {
     {"",
      "* OK hi\r\n* 3 EXISTS\r\n* SEARCH\r\n* SEARCH 1 2 \r\n* VANISHED 3\r\n* 2 XFOO "
      "(\"\\\"\")\r\n* 4 EXPUNGE\r\n",
-     "greeting OK\nexists 3\nfound 0\nfound 2\nother VANISHED 3\nother 2 XFOO (\"\\\"\")\nexpunged "
+     "greeting OK\nexists 3\nfound 0\nfound 2\nvanished 3\nother 2 XFOO (\"\\\"\")\nexpunged "
      "4\n"},
     {"",
      "* OK hi\r\n* LIST (\\Marked \\HasNoChildren) NIL inbox\r\n* LSUB () \"\\\\\" {3}\r\na\\b\r\n",
