@@ -28,9 +28,11 @@ def brief(part):
     return told
 
 
-def seen(path):
-    found = json.loads(subprocess.run([DUMP, path], capture_output=True, check=True).stdout)
-    return {"tree": brief(found["root"]), "defects": found["defects"], "attachments": found["attachments"]}
+def seen(paths):
+    """What comes out of each letter."""
+    for line in subprocess.run([DUMP, *paths], capture_output=True, check=True).stdout.split(b"\n")[:len(paths)]:
+        found = json.loads(line)
+        yield {"tree": brief(found["root"]), "defects": found["defects"], "attachments": found["attachments"]}
 
 
 def written(found):
@@ -58,9 +60,9 @@ class Trees(unittest.TestCase):
     def test_expected(self):
         letters = sorted(TREES.glob("*.eml"))
         self.assertGreater(len(letters), 60)
-        for letter in letters:
+        for letter, found in zip(letters, seen(letters), strict=True):
             with self.subTest(letter.name):
-                self.assertEqual(seen(letter), json.loads(letter.with_suffix(".json").read_text()))
+                self.assertEqual(found, json.loads(letter.with_suffix(".json").read_text()))
 
     def test_post_tree(self):
         """The program shows the same defects, and the files that are in no tree."""
@@ -84,8 +86,8 @@ class Trees(unittest.TestCase):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--write"]:
-        for name in sys.argv[2:]:
-            path = TREES / f"{Path(name).stem}.eml"
-            path.with_suffix(".json").write_text(written(seen(path)))
+        paths = [TREES / f"{Path(name).stem}.eml" for name in sys.argv[2:]]
+        for path, found in zip(paths, seen(paths)):
+            path.with_suffix(".json").write_text(written(found))
     else:
         unittest.main()
