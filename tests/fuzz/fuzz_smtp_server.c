@@ -20,7 +20,7 @@ static void answer(struct ph_smtp_server *s, enum ph_smtp_server_ev kind)
     else if (kind == PH_SMTP_S_DATA)
         ph_smtp_server_reply(s, code == 250 ? 354 : code, "", "data");
     else if (kind == PH_SMTP_S_COMMAND)
-        ph_smtp_server_reply_long(s, 250, PH_STR("2.0.0"), PH_STR("one\ntwo"));
+        ph_smtp_server_reply_long(s, turn % 2 ? 250 : 220, PH_STR("2.0.0"), PH_STR("one\ntwo"));
     else if (kind == PH_SMTP_S_MAIL || kind == PH_SMTP_S_RCPT || kind == PH_SMTP_S_EOM)
         ph_smtp_server_reply(s, code, "2.0.0", "text\nmore");
 }
@@ -30,6 +30,13 @@ static void drain(struct ph_smtp_server *s)
     struct ph_smtp_server_event ev;
     enum ph_smtp_server_ev kind;
     while ((kind = ph_smtp_server_next(s, &ev)) != PH_SMTP_S_NEED) {
+        /* No parameter may carry what would begin a line of a report or a command. */
+        for (size_t i = 0; i < ev.params.envid.n; i++)
+            if ((unsigned char)ev.params.envid.p[i] < 32)
+                abort();
+        for (size_t i = 0; i < ev.params.orcpt.n; i++)
+            if ((unsigned char)ev.params.orcpt.p[i] < 32)
+                abort();
         /* A mailbox that was read is read again as itself. */
         struct ph_smtp_mailbox m;
         struct ph_buf scratch;
@@ -60,6 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.lmtp = data[0] & 32;
     o.keep_bare = data[0] & 64;
     o.xtrace = data[0] & 128;
+    o.binary = o.requiretls = data[1] & 1;
+    o.trusted = data[1] & 2;
     o.limits.message = 100;
     turn = data[1];
     struct ph_smtp_server *s = ph_smtp_server_new(NULL, &o);
