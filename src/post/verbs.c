@@ -1,34 +1,27 @@
 /* The verb table, --help, and the options that all verbs read in the same way. */
-#include "post.h"
+#include "describe.h"
 #include <string.h>
 #include <sysexits.h>
 
-struct verb {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *synopsis, *line;
-};
-
-static const struct verb verbs[] = {
+const struct post_verb post_verbs[] = {
 #define V(name, function, synopsis, line) {name, function, synopsis, line},
 #include "verbs.def"
 #undef V
 };
+const size_t post_verb_count = sizeof post_verbs / sizeof post_verbs[0];
 
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
-
-static const struct verb *find(const char *name)
+static const struct post_verb *find(const char *name)
 {
-    for (size_t i = 0; i < VERBS; i++)
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
+    for (size_t i = 0; i < post_verb_count; i++)
+        if (strcmp(post_verbs[i].name, name) == 0)
+            return &post_verbs[i];
     return NULL;
 }
 
 static void usage(FILE *to, const char *name, const struct post_option *const *tables,
                   const char *details)
 {
-    const struct verb *v = find(name);
+    const struct post_verb *v = find(name);
     fprintf(to, "usage: post %s %s\n  %s\n\n", name, v ? v->synopsis : "", v ? v->line : "");
     for (; *tables; tables++) {
         for (const struct post_option *o = *tables; o->name; o++) {
@@ -87,6 +80,10 @@ int post_options(int argc, char **argv, const struct post_option *const *tables,
                  const char *details, int least, int most)
 {
     int count = 0;
+    if (argc == 2 && strncmp(argv[1], POST_DESCRIBE, sizeof POST_DESCRIBE - 1) == 0) {
+        post_describe(argv[1] + sizeof POST_DESCRIBE - 1, find(argv[0]), tables, details);
+        return -1 - EX_OK;
+    }
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0) {
             while (++i < argc)
@@ -117,8 +114,8 @@ static void help(FILE *to)
     fputs("usage: post VERB [OPTIONS]\n\nThe mail program of Posthouse: writes, sends, fetches and "
           "shows letters.\n\n",
           to);
-    for (size_t i = 0; i < VERBS; i++)
-        fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].line);
+    for (size_t i = 0; i < post_verb_count; i++)
+        fprintf(to, "  %-10s %s\n", post_verbs[i].name, post_verbs[i].line);
     fputs("\npost VERB --help tells more. Server, user and so on come from options, from "
           "POST_SERVER, POST_PORT, POST_TLS,\n"
           "POST_CA, POST_INSECURE, POST_USER, POST_PASSWORD and POST_FROM, or from "
@@ -133,7 +130,7 @@ static void help(FILE *to)
 int post_help(int argc, char **argv)
 {
     char name[32], flag[] = "--help";
-    const struct verb *v = argc > 1 ? find(argv[1]) : NULL;
+    const struct post_verb *v = argc > 1 ? find(argv[1]) : NULL;
     if (argc > 1 && !v)
         return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
     if (!v || v->run == post_help) {
@@ -165,7 +162,7 @@ int post_main(int argc, char **argv)
         return post_help(1, argv);
     if (strcmp(argv[1], "--version") == 0)
         return post_version(1, argv);
-    const struct verb *v = find(argv[1]);
+    const struct post_verb *v = find(argv[1]);
     if (!v)
         return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
     int rc = v->run(argc - 1, argv + 1), out = post_close_output();

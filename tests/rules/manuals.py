@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main():
     build = Path(sys.argv[1])
-    pages = sorted((ROOT / "docs" / "man").glob("*.[1-8]")) + sorted(build.rglob("posthouse.conf.5"))
+    pages = sorted((ROOT / "docs" / "man").glob("*.[1-8]")) + sorted(build.rglob("posthouse.conf.5")) + sorted(build.rglob("post-*.1"))
     wrong = []
     for page in pages:
         out = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True).stdout
@@ -25,6 +25,9 @@ def main():
     for verb in re.findall(r'^V\("([\w -]+)"', (ROOT / "src/admin/verbs.def").read_text(), re.M):
         if verb.split()[0] not in texts.get("posthouse.8", "") and verb != "probe":
             wrong.append(f"posthouse.8 does not tell of {verb}")
+    for verb in re.findall(r'^V\("(\w+)"', (ROOT / "src/post/verbs.def").read_text(), re.M):
+        if verb not in ("manual", "help", "version") and f"post-{verb}.1" not in texts:
+            wrong.append(f"post {verb} has no page: src/post/meson.build lists them")
     print("\n".join(wrong) or f"{len(pages)} pages are in order")
     return 1 if wrong else 0
 

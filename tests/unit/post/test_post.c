@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,49 +17,10 @@
 #include "account.h"
 #include "editor.h"
 #include "file.h"
-#include "letter.h"
-#include "sink.h"
 
-static char dir[64];
+#include "scratch.h"
+
 static char out[1 << 20], err[1 << 16];
-
-static int make(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/ph-post-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    setenv("POST_CONFIG", "/nonexistent/post.conf", 1);
-    setenv("TZ", "UTC", 1);
-    static const char *const names[] = {"POST_SERVER", "POST_PORT",     "POST_TLS",
-                                        "POST_USER",   "POST_PASSWORD", "POST_FROM"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        unsetenv(names[i]);
-    return 0;
-}
-
-static int drop(void **state)
-{
-    char cmd[80];
-    (void)state;
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    return system(cmd);
-}
-
-static const char *below(const char *name)
-{
-    static char paths[4][128];
-    static int at;
-    at = (at + 1) % 4;
-    snprintf(paths[at], sizeof paths[at], "%s/%s", dir, name);
-    return paths[at];
-}
-
-static void put(const char *name, const char *content)
-{
-    struct ph_error e;
-    assert_int_equal(ph_file_write(below(name), ph_str_c(content), 0600, &e), 0);
-}
 
 /* Where a descriptor leads is changed around the call. */
 static int redirected(int fd, const char *name, int flags)
@@ -76,14 +36,6 @@ static void back(int fd, int old)
 {
     dup2(old, fd);
     close(old);
-}
-
-static void slurp(const char *name, char *to, size_t max)
-{
-    FILE *f = fopen(below(name), "r");
-    assert_non_null(f);
-    to[fread(to, 1, max - 1, f)] = '\0';
-    fclose(f);
 }
 
 /* Runs `post words...`; the words are separated by '|'. The exit code; out and err hold what was
@@ -128,6 +80,9 @@ static void help_teaches(void **state)
     assert_int_equal(run("--help", ""), 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         has(out, names[i]);
+    assert_int_equal(run("completion|bash", ""), 0);
+    has(out, "    move) words=\"");
+    assert_int_equal(run("completion|csh", ""), EX_USAGE);
     for (size_t i = 0; i < 7; i++) {
         snprintf(words, sizeof words, "%s|--help", names[i]);
         assert_int_equal(run(words, ""), 0);
@@ -428,162 +383,6 @@ static void accounts(void **state)
     unsetenv("XDG_CONFIG_HOME");
 }
 
-static void ignore(void *ctx, const char *path)
-{
-    (void)ctx;
-    (void)path;
-}
-
-static size_t files_in(const char *name)
-{
-    DIR *d = opendir(below(name));
-    size_t n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n - 2;
-}
-
-static struct post_state state_at(const char *name)
-{
-    struct post_state st = {.imap = true, .validity = 7, .tag = "0123456789abcdef"};
-    snprintf(st.path, sizeof st.path, "%s", below(name));
-    return st;
-}
-
-/* Nobody sees a letter before sync; afterwards its name tells what it is, though the state were
- * lost. */
-static void maildir(void **state)
-{
-    (void)state;
-    struct post_item fresh = {.number = 1, .uid = "1"},
-                     seen = {.number = 2, .uid = "2", .flags = POST_SEEN | POST_FLAGGED};
-    char path[128];
-    snprintf(path, sizeof path, "%s", below("md"));
-    struct post_state st = state_at("md/.post-x");
-    struct post_sink k = {.ops = &post_sink_maildir, .path = path, .state = &st};
-    assert_int_equal(k.ops->open(&k), 0);
-    struct post_sink other = {.ops = &post_sink_maildir, .path = path, .state = &st};
-    assert_int_equal(other.ops->open(&other), EX_TEMPFAIL); /* one at a time */
-    other.ops->close(&other);
-    assert_int_equal(k.ops->put(&k, &fresh, PH_STR("Subject: 1\r\n\r\n")), 0);
-    assert_int_equal(k.ops->put(&k, &seen, PH_STR("Subject: 2\r\n\r\n")), 0);
-    assert_int_equal(files_in("md/tmp"), 2);
-    assert_int_equal(files_in("md/new"), 0);
-    assert_int_equal(k.ops->sync(&k, PH_STR(""), ignore, NULL), 0);
-    assert_int_equal(files_in("md/tmp"), 0);
-    assert_int_equal(access(below("md/new/7.0123456789abcdef-1.post"), R_OK), 0);
-    assert_int_equal(access(below("md/cur/7.0123456789abcdef-2.post:2,FS"), R_OK), 0);
-    assert_int_equal(k.ops->put(&k, &(struct post_item){.uid = "3"}, PH_STR("x")), 0);
-    k.ops->close(&k);
-    assert_int_equal(files_in("md/tmp"), 0);
-    put("md/tmp/7.0123456789abcdef-9.post", "half a let");
-    assert_int_equal(k.ops->open(&k), 0);
-    assert_int_equal(files_in("md/tmp"), 0);
-    assert_true(post_state_has(&st, &fresh));
-    assert_true(post_state_has(&st, &seen));
-    assert_false(post_state_has(&st, &(struct post_item){.number = 9, .uid = "9"}));
-    k.ops->close(&k);
-    post_state_done(&st);
-}
-
-/* The state file: what counts, what a crash cut off, another UIDVALIDITY. */
-static void fetch_state(void **state)
-{
-    (void)state;
-    struct post_state st = state_at("state");
-    struct ph_buf b;
-    put("state", "upto 7 100\nuid 7 105\nnonsense\nupto 7");
-    assert_int_equal(post_state_load(&st), 0);
-    assert_int_equal(st.last, 100);
-    assert_true(post_state_has(&st, &(struct post_item){.number = 50, .uid = "50"}));
-    assert_true(post_state_has(&st, &(struct post_item){.number = 105, .uid = "105"}));
-    assert_false(post_state_has(&st, &(struct post_item){.number = 104, .uid = "104"}));
-    assert_int_equal(post_state_append(st.path, PH_STR("upto 7 104\n")), 0);
-    post_state_done(&st);
-    st = state_at("state");
-    assert_int_equal(post_state_load(&st), 0);
-    assert_int_equal(st.last, 104);
-    post_state_done(&st);
-    st = state_at("state");
-    st.validity = 8;
-    assert_int_equal(post_state_load(&st), 0);
-    assert_true(st.renumbered && st.last == 0);
-    post_state_done(&st);
-    st = state_at("state");
-    st.imap = false;
-    ph_buf_init(&b, NULL, 1000);
-    post_state_line(&st, &(struct post_item){.uid = "a b/c"}, &b);
-    put("state", ph_buf_cstr(&b));
-    assert_int_equal(post_state_load(&st), 0);
-    assert_true(post_state_has(&st, &(struct post_item){.number = 3, .uid = "a b/c"}));
-    ph_buf_clear(&b);
-    post_state_escape(PH_STR("a b/c%:."), &b);
-    assert_string_equal(ph_buf_cstr(&b), "a%20b%2Fc%25%3A.");
-    ph_buf_done(&b);
-    post_state_done(&st);
-}
-
-static const char batch[] = "From a@a.test Thu Jan  1 00:00:00 1970\nDate: 1 Jan 1970 00:00:00 "
-                            "+0000\nFrom: a@a.test\n\n>From here\n>>From there\n\n";
-
-/* Every length of the piece that a crash may have left, with and without a letter of another
- * program behind it. */
-static void mbox(void **state)
-{
-    (void)state;
-    static const char other[] = "From x Thu Jan  1 00:00:00 1970\n\nother\n\n";
-    char path[128], was[64] = "From old Thu Jan  1 00:00:00 1970\n\nold\n\n", journal[1200],
-                    now[1200], want[1200];
-    struct ph_buf b;
-    snprintf(path, sizeof path, "%s", below("box.mbox"));
-    ph_buf_init(&b, NULL, 1000);
-    post_mbox_write(PH_STR("Date: 1 Jan 1970 00:00:00 +0000\r\nFrom: a@a.test\r\n\r\nFrom "
-                           "here\r\n>From there\r\n"),
-                    &b);
-    assert_string_equal(ph_buf_cstr(&b), batch);
-    ph_buf_done(&b);
-    snprintf(journal, sizeof journal, "post-journal 1 %zu 9 %zu %s\nupto 7 5\n%s", strlen(was),
-             strlen(batch), below("box-state"), batch);
-    for (size_t piece = 0; piece <= strlen(batch); piece++) {
-        for (int behind = 0; behind < 2; behind++) {
-            struct post_state st = state_at("box-state");
-            struct post_sink k = {.ops = &post_sink_mbox, .path = path, .state = &st};
-            snprintf(now, sizeof now, "%s%.*s%s", was, (int)piece, batch, behind ? other : "");
-            snprintf(want, sizeof want, "%s%s%s", was, batch, behind ? other : "");
-            put("box.mbox", now);
-            put(".box.mbox.post-journal", journal);
-            unlink(st.path);
-            assert_int_equal(k.ops->open(&k), 0);
-            slurp("box.mbox", now, sizeof now);
-            assert_string_equal(now, want);
-            assert_int_equal(access(below(".box.mbox.post-journal"), F_OK), -1);
-            assert_int_equal(post_state_load(&st), 0);
-            assert_int_equal(st.last, 5);
-            k.ops->close(&k);
-            post_state_done(&st);
-        }
-    }
-    struct post_state st = state_at("box-state");
-    struct post_sink k = {.ops = &post_sink_mbox, .path = path, .state = &st};
-    put("box.mbox", was);
-    assert_int_equal(k.ops->open(&k), 0);
-    assert_int_equal(
-        k.ops->put(
-            &k, &(struct post_item){0},
-            PH_STR("Date: 1 Jan 1970 00:00:00 +0000\nFrom: a@a.test\n\nFrom here\n>From there")),
-        0);
-    assert_int_equal(k.ops->sync(&k, PH_STR("upto 7 6\n"), ignore, NULL), 0);
-    slurp("box.mbox", now, sizeof now);
-    snprintf(want, sizeof want, "%s%s", was, batch);
-    assert_string_equal(now, want);
-    k.ops->close(&k);
-    put(".box.mbox.post-journal", "nonsense");
-    assert_int_equal(k.ops->open(&k), EX_DATAERR);
-    k.ops->close(&k);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,8 +391,7 @@ int main(void)
         cmocka_unit_test(many_raw),      cmocka_unit_test(hostile_text),
         cmocka_unit_test(configuration), cmocka_unit_test(send_options),
         cmocka_unit_test(draft),         cmocka_unit_test(editor),
-        cmocka_unit_test(accounts),      cmocka_unit_test(maildir),
-        cmocka_unit_test(fetch_state),   cmocka_unit_test(mbox),
+        cmocka_unit_test(accounts),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
