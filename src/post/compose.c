@@ -5,6 +5,7 @@
 #include <cmark.h>
 #include <posthouse/build.h>
 #include <posthouse/mime.h>
+#include <posthouse/reply.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -314,7 +315,7 @@ static int build(struct post_letter *l)
     return rc ? rc : take_message(l, m);
 }
 
-int post_compose(struct post_letter *l)
+static int begin(struct post_letter *l)
 {
     l->to_n = 0;
     l->sender = l->id = (ph_str){0};
@@ -325,7 +326,34 @@ int post_compose(struct post_letter *l)
     if (l->too_many)
         return post_fail(EX_USAGE, "more than %d header fields or %d files", POST_FIELDS,
                          POST_FILES);
-    int rc = l->raw ? take_raw(l) : build(l);
+    return 0;
+}
+
+int post_compose_reply(struct post_letter *l, ph_str original, const struct ph_reply *how)
+{
+    struct ph_message *m;
+    struct ph_email *answer;
+    struct ph_error e;
+    int rc = begin(l);
+    if (rc)
+        return rc;
+    if (ph_mime_parse(l->arena, original, NULL, &m) < 0)
+        return no_memory();
+    if (ph_reply_build(l->arena, m, how, &answer, &e) < 0)
+        return post_fail(EX_DATAERR, "%s", e.text);
+    for (size_t i = 0; rc == 0 && i < l->file_n; i++)
+        if (ph_email_add_attachment(answer, PH_CONTENT(.path = ph_str_c(l->files[i].path)), NULL,
+                                    &e) < 0)
+            rc = post_fail(EX_DATAERR, "%s: %s", l->files[i].path, e.text);
+    return rc ? rc : take_message(l, answer);
+}
+
+int post_compose(struct post_letter *l)
+{
+    int rc = begin(l);
+    if (rc)
+        return rc;
+    rc = l->raw ? take_raw(l) : build(l);
     if (rc == 0 && l->to_n == 0)
         rc = post_fail(EX_USAGE, "to whom? Give --to ADDRESS");
     return rc;

@@ -114,7 +114,8 @@ int post_completion(int argc, char **argv)
 
 /* ---- manual pages ------------------------------------------------------------------------ */
 
-/* Text for mdoc: no backslash, no dot or quote at a line's start is a request. A new sentence begins a new line. */
+/* Text for mdoc: no backslash, no dot or quote at a line's start is a request. A new sentence
+ * begins a new line. */
 static void roff(ph_str text, bool sentences)
 {
     if (text.n && (text.p[0] == '.' || text.p[0] == '\''))

@@ -3,6 +3,7 @@
 #include "file.h"
 #include <fcntl.h>
 #include <posthouse/mime.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -114,21 +115,35 @@ void post_show_line(const struct post_item *item, ph_str head, bool json)
 static const char *const shown[] = {"Date",     "From",    "To",        "Cc",
                                     "Reply-To", "Subject", "Message-ID"};
 
+/* Quotes in a colour by their depth; none when it is 0. */
+static void show_lines(ph_str text, bool colour)
+{
+    static const char *const colours[] = {"", "\033[36m", "\033[32m", "\033[35m"};
+    ph_str line;
+    while (ph_str_token(&text, '\n', &line)) {
+        size_t depth = 0;
+        for (size_t i = 0; colour && i < line.n && (line.p[i] == '>' || line.p[i] == ' '); i++)
+            depth += line.p[i] == '>';
+        fputs(colours[depth ? 1 + (depth - 1) % 3 : 0], stdout);
+        post_print(stdout, line);
+        fputs(depth ? "\033[0m\n" : "\n", stdout);
+    }
+}
+
 static void show_text(struct ph_arena *a, const struct ph_message *m, ph_str text)
 {
     struct ph_attachment *att = NULL;
+    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         ph_str value = post_field_text(a, m->root->head, shown[i]);
         if (!value.n)
             continue;
-        printf("%s: ", shown[i]);
+        printf(colour ? "\033[1m%s:\033[0m " : "%s: ", shown[i]);
         post_print(stdout, value);
         putchar('\n');
     }
     putchar('\n');
-    post_print(stdout, text);
-    if (text.n && text.p[text.n - 1] != '\n')
-        putchar('\n');
+    show_lines(text, colour);
     if (ph_message_attachments(a, m, &att) <= 0)
         return;
     putchar('\n');

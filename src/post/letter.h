@@ -12,6 +12,8 @@ void post_show_line(const struct post_item *item, ph_str head, bool json);
 int post_show_letter(ph_str bytes, bool json);
 /* Writes every attachment below `dir`; tells each. 0, or an exit code. */
 int post_save_attachments(ph_str bytes, const char *dir);
+/* "7" is a letter of the mailbox; a file of this name is "./7". */
+bool post_is_number(const char *arg);
 /* The structure and the defects. 0, or an exit code. */
 int post_show_tree(ph_str bytes, bool json);
 #endif

@@ -61,14 +61,15 @@ int post_list(int argc, char **argv)
 
 struct reading {
     bool json;
-    const char *save;
+    bool save;
+    const char *dir;
 };
 
 static int show_letter(void *ctx, struct post_item *item, ph_str bytes)
 {
     const struct reading *r = ctx;
     (void)item;
-    return r->save ? post_save_attachments(bytes, r->save) : post_show_letter(bytes, r->json);
+    return r->save ? post_save_attachments(bytes, r->dir) : post_show_letter(bytes, r->json);
 }
 
 static int read_file(const char *path, struct reading *r)
@@ -83,7 +84,7 @@ static int read_file(const char *path, struct reading *r)
 }
 
 /* "7" is a letter of the mailbox; a file of this name is "./7". */
-static bool is_number(const char *arg)
+bool post_is_number(const char *arg)
 {
     return arg[0] && strspn(arg, "0123456789") == strlen(arg);
 }
@@ -102,26 +103,40 @@ static int read_from(const struct post_source_args *a, struct post_login *login,
     return rc ? rc : end;
 }
 
-int post_read(int argc, char **argv)
+static int read_or_save(int argc, char **argv, struct reading *r, const char *details)
 {
-    static const char details[] = "N is a number of post list; FILE a letter on disk, - standard "
-                                  "input.\n";
     struct post_login login = {0};
     struct post_source_args a = {0};
-    struct reading r = {0};
     struct post_option account[POST_LOGIN_ROWS], source[POST_SOURCE_ROWS];
-    const struct post_option own[] = {{"--save", "DIR", .value = &r.save,
-                                       .help = "write the attachments into this folder instead"},
-                                      {"--json", NULL, .flag = &r.json, .help = "as JSON"},
-                                      {0}};
-    const struct post_option *const tables[] = {source, own, account, NULL};
+    const struct post_option own[] = {{"--json", NULL, .flag = &r->json, .help = "as JSON"}, {0}};
+    const struct post_option none[] = {{0}};
+    const struct post_option *const tables[] = {source, r->save ? none : own, account, NULL};
     post_source_options(&a, source);
     post_login_options(&login, account);
-    int rc = post_options(argc, argv, tables, details, 1, 1);
+    int rc = post_options(argc, argv, tables, details, 1, r->save ? 2 : 1);
+    if (rc == 2)
+        r->dir = argv[2];
     if (rc >= 0)
-        rc = is_number(argv[1]) ? read_from(&a, &login, argv[1], &r) : read_file(argv[1], &r);
+        rc = post_is_number(argv[1]) ? read_from(&a, &login, argv[1], r) : read_file(argv[1], r);
     else
         rc = -1 - rc;
     post_login_done(&login);
     return rc;
+}
+
+int post_read(int argc, char **argv)
+{
+    struct reading r = {0};
+    return read_or_save(argc, argv, &r,
+                        "N is a number of post list; FILE a letter on disk, - standard input. On a "
+                        "terminal quotes are coloured, unless NO_COLOR is set.\n");
+}
+
+int post_save(int argc, char **argv)
+{
+    struct reading r = {.save = true, .dir = "."};
+    return read_or_save(
+        argc, argv, &r,
+        "The attachments go into DIR, or into this folder; what is there is not written over, and "
+        "the path of each is printed.\n");
 }

@@ -81,7 +81,7 @@ class Tutorial(unittest.TestCase):
         number, letter = self.arrived("attachment")
         self.assertEqual([p.get_filename() for p in letter.iter_attachments()], ["plan.txt"])
         self.assertIn("[attachment: plan.txt", self.post(f"read --account bob {number}").stdout)
-        self.post(f"read --account bob --save saved {number}")
+        self.post(f"save --account bob {number} saved")
         self.assertEqual((self.where / "saved" / "plan.txt").read_text(), "the plan\n")
 
     def test_two_pictures_in_the_text(self):
@@ -176,6 +176,26 @@ class Tutorial(unittest.TestCase):
         self.assertEqual([f["number"] for f in found], [numbers[2]])
         self.assertEqual(len(json.loads(self.post("search --account bob Heuhaufen --json").stdout)), 4)
         self.post("search --account bob", code=64)
+
+    def test_reply(self):
+        self.post("send --to bob@a.test --subject 'question' --text 'Are you there?'")
+        number, question = self.arrived("question")
+        self.post(f"reply --account bob {number} --text 'I am.' --attach plan.txt")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = [x for x in json.loads(self.post("list --account alice --json").stdout) if x["subject"] == "Re: question"]
+            if found:
+                break
+            time.sleep(0.05)
+        raw = self.post(f"fetch --account alice {found[0]['number']}").stdout
+        answer = email.message_from_string(raw, policy=email.policy.default)
+        self.assertEqual(answer["In-Reply-To"], question["Message-ID"])
+        self.assertEqual(answer["To"], "Alice <alice@a.test>")
+        text = answer.get_body(("plain",)).get_content()
+        self.assertIn("I am.", text)
+        self.assertIn("> Are you there?", text)
+        self.assertEqual([p.get_filename() for p in answer.iter_attachments()], ["plan.txt"])
+        self.post(f"reply --account bob {number} --text x --dry-run")
 
     def test_setup(self):
         """The login is tried before anything is saved; the password is in a file of its own."""

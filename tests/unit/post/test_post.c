@@ -173,7 +173,7 @@ static void a_letter(void **state)
              "e\n");
     has(out, "hello");
     has(out, "[attachment: plan.txt, text/plain");
-    snprintf(words, sizeof words, "read|--save|%s|%s", below("saved"), below("letter"));
+    snprintf(words, sizeof words, "save|%s|%s", below("letter"), below("saved"));
     assert_int_equal(run(words, ""), 0);
     slurp("saved/plan.txt", out, sizeof out);
     assert_string_equal(out, "the plan");
