@@ -14,6 +14,7 @@ struct options {
     bool erase;
     const char *bytes, *messages; /* of quota */
     bool mbox;                    /* of export */
+    struct import_options from;
 };
 
 static int hash_new(const struct options *o, const char *address,
@@ -176,8 +177,7 @@ static int export(struct ph_house *h, const struct admin_args *a, void *options)
 
 static int import(struct ph_house *h, const struct admin_args *a, void *options)
 {
-    (void)options;
-    return account_import(h, a);
+    return account_import(h, a, &((const struct options *)options)->from);
 }
 
 /* ---- list -------------------------------------------------------------------------------- */
@@ -235,6 +235,15 @@ int admin_account(int argc, char **argv)
         {.name = "--erase",
          .flag = &o.erase,
          .help = "--erase       with remove: delete its mail, too"},
+        {.name = "--user",
+         .value = &o.from.user,
+         .help = "--user NAME   with import from a server: who logs in there"},
+        {.name = "--ca",
+         .value = &o.from.ca_file,
+         .help = "--ca FILE     ... certificates to trust instead of the system's"},
+        {.name = "--insecure",
+         .flag = &o.from.insecure,
+         .help = "--insecure    ... do not check its certificate"},
         {.name = "--mbox", .flag = &o.mbox, .help = "--mbox        with export: NAME.mbox files"},
         {.name = "--bytes",
          .value = &o.bytes,
@@ -250,11 +259,13 @@ int admin_account(int argc, char **argv)
         "quota without an option prints what the account may hold; default is what the settings\n"
         "quota_bytes and quota_messages say.\n"
         "export writes all letters into the new folder PATH, as Maildir or mbox; import reads a\n"
-        "Maildir, an mbox file, or a folder of them, with flags, dates and POP3 names; letters "
+        "Maildir, an mbox file, a folder of them, or a server (imaps://host), with flags, dates\n"
+        "and POP3 names; letters "
         "that\n"
         "are there already are passed over. The server may be running.\n",
         1, 3, &a);
     if (left >= 0)
         return left;
+    o.from.password = o.password;
     return house_run("account", actions, sizeof actions / sizeof *actions, &a, &o);
 }

@@ -3,7 +3,10 @@
 #include "carry.h"
 #include "mail.h"
 
+#include <posthouse/net.h>
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -55,8 +58,48 @@ static int from_files(const char *path, carry_take *take, void *ctx, struct ph_e
     return carry_from_mbox(path, take, ctx, reterr);
 }
 
-int account_import(struct ph_house *h, const struct admin_args *a)
+/* "imaps://host[:port]" or "imap://host[:port]", which is STARTTLS. */
+static int from_server(const struct import_options *o, const char *url, const char *password,
+                       carry_take *take, void *ctx, struct ph_error *reterr)
 {
+    bool tls = !strncmp(url, "imaps://", 8);
+    ph_str rest = ph_str_c(url + (tls ? 8 : 7)), host;
+    if (ph_str_chr(rest, '/') != PH_NPOS)
+        rest = ph_str_sub(rest, 0, ph_str_chr(rest, '/'));
+    size_t colon = ph_str_rchr(rest, ':');
+    host = ph_str_sub(rest, 0, colon == PH_NPOS ? rest.n : colon);
+    unsigned long port =
+        colon == PH_NPOS ? (tls ? 993 : 143) : strtoul(rest.p + colon + 1, NULL, 10);
+    if (host.n == 0 || port == 0 || port > 65535)
+        return ph_fail(
+            reterr, PH_EINVAL, 0,
+            "%s: an address of a server is imaps://host, imaps://host:port or imap://host:port",
+            url);
+    struct ph_account account = {.struct_size = sizeof account,
+                                 .host = host,
+                                 .port = (unsigned)port,
+                                 .tls = tls ? PH_TLS_ON : PH_TLS_STARTTLS,
+                                 .ca_file = o->ca_file,
+                                 .insecure = o->insecure,
+                                 .user = ph_str_c(o->user),
+                                 .password = ph_str_c(password)};
+    return carry_from_imap(&account, take, ctx, reterr);
+}
+
+static bool is_server(const char *path)
+{
+    return !strncmp(path, "imap://", 7) || !strncmp(path, "imaps://", 8);
+}
+
+int account_import(struct ph_house *h, const struct admin_args *a, const struct import_options *o)
+{
+    char password[PH_PASSWORD_MAX + 1] = "";
+    bool server = is_server(a->args[1]);
+    if (server && !o->user)
+        return admin_fail(EX_USAGE, "--user says who logs in to %s", a->args[1]);
+    int code = server ? house_password(&o->password, o->user, password) : EX_OK;
+    if (code != EX_OK)
+        return code;
     struct mail m;
     struct ph_error e = {0}, end = {0};
     uint64_t put = 0, known = 0;
@@ -64,8 +107,10 @@ int account_import(struct ph_house *h, const struct admin_args *a)
     if (r < 0)
         return told(&e, r);
     struct carry_account *to = carry_account_new(m.account, false);
-    r = to ? from_files(a->args[1], carry_account_take, to, &e)
-           : ph_fail(&e, PH_ENOMEM, 0, "out of memory");
+    r = !to      ? ph_fail(&e, PH_ENOMEM, 0, "out of memory")
+        : server ? from_server(o, a->args[1], password, carry_account_take, to, &e)
+                 : from_files(a->args[1], carry_account_take, to, &e);
+    ph_wipe(password, sizeof password);
     if (r < 0 && to && !e.code)
         e = *carry_account_error(to);
     int closed = carry_account_end(

@@ -4,5 +4,12 @@
 #include "house_verbs.h"
 
 int account_export(struct ph_house *h, const struct admin_args *a, bool mbox); /* ADDRESS FOLDER */
-int account_import(struct ph_house *h, const struct admin_args *a);            /* ADDRESS PATH */
+/* For an import from a server. */
+struct import_options {
+    const char *user, *ca_file;
+    bool insecure; /* its certificate is not checked */
+    struct password_source password;
+};
+int account_import(struct ph_house *h, const struct admin_args *a,
+                   const struct import_options *o); /* ADDRESS PATH */
 #endif

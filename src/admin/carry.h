@@ -26,6 +26,8 @@ typedef int carry_take(void *ctx, const struct carry_letter *letter);
 PH_MUST_CHECK int carry_from_maildir(const char *path, carry_take *take, void *ctx, struct ph_error *reterr);
 /* path: a file (INBOX), or a folder of NAME.mbox files. */
 PH_MUST_CHECK int carry_from_mbox(const char *path, carry_take *take, void *ctx, struct ph_error *reterr);
+struct ph_account;
+PH_MUST_CHECK int carry_from_imap(const struct ph_account *account, carry_take *take, void *ctx, struct ph_error *reterr);
 PH_MUST_CHECK int carry_from_account(const struct store_ops *ops, struct store_account *a, carry_take *take, void *ctx, struct ph_error *reterr);
 
 /* Letters as files of Unix have them end lines with LF: with CRLF, in *out; one that has any CRLF is left as it is. */

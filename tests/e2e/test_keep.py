@@ -109,6 +109,19 @@ class Keep(unittest.TestCase):
             self.assertEqual(len(mailbox.mbox(f"{path}/Work/März.24.mbox")), 4)
         self.carry("mbox", "--mbox", reader=reader)
 
+    def test_live_from_a_server(self):
+        user, m = self.user("live")
+        self.fill(m)
+        other, n = self.user("copy")
+        words = ("account", "import", other, f"imaps://{self.house.ip}:{house.PORTS['imaps']}", "--user", user, "--ca", self.house.certificate(),
+                 "--password-file", "-")
+        secret = self.house.passwords[user] + "\n"
+        self.assertEqual(self.house.admin(*words, input=secret), "imported 13 letters\n")
+        self.assertEqual(self.everything(m), self.everything(n))
+        self.assertIn("13 were there already", self.house.admin(*words, input=secret))
+        self.assertNotEqual(self.house.admin(*words, input="wrong\n", check=False).returncode, 0)
+        m.logout(), n.logout()
+
     def test_popular_names_are_kept(self):
         path = Path(self.where) / "old"
         for sub in ("cur", "new", "tmp"):
