@@ -15,20 +15,6 @@
 
 enum { HOUSES = 64, TRIPS = 64, EVENTS = 10000, ARENA = 64 * 1024 * 1024, PATH = 4096 };
 
-/* Indexed by enum ipc_step. */
-static const char *const steps[EV_COUNT] = {[EV_SUBMITTED] = "submitted",
-                                            [EV_RECEIVED] = "received",
-                                            [EV_AUTHENTICATED] = "authenticated",
-                                            [EV_QUEUED] = "queued",
-                                            [EV_TRIED] = "tried",
-                                            [EV_DEFERRED] = "deferred",
-                                            [EV_RELAYED] = "relayed",
-                                            [EV_DELIVERED] = "delivered",
-                                            [EV_BOUNCED] = "bounced",
-                                            [EV_FETCHED] = "fetched",
-                                            [EV_EXPIRED] = "expired",
-                                            [EV_REFUSED] = "refused", [EV_REPORTED] = "reported"};
-
 struct journey {
     const char *folders[HOUSES];
     size_t houses;
@@ -145,7 +131,7 @@ static void print_event(const struct ph_spool_event *e, int64_t start)
     char after[32];
     since(e->time > start ? e->time - start : 0, after, sizeof after);
     printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host),
-           e->kind < EV_COUNT ? steps[e->kind] : "?");
+           ipc_step_name(e->kind));
     admin_print(" ", e->rcpt);
     admin_print(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
     admin_print(", ", e->tls);
@@ -204,7 +190,7 @@ static json_t *event_json(const struct ph_spool_event *e, int64_t start)
     json_t *o = json_object();
     json_object_set_new(o, "time", json_integer(e->time));
     json_object_set_new(o, "after", json_integer(e->time - start));
-    json_object_set_new(o, "event", json_string(e->kind < EV_COUNT ? steps[e->kind] : "?"));
+    json_object_set_new(o, "event", json_string(ipc_step_name(e->kind)));
     json_object_set_new(o, "id", json_string(ph_id_text(e->qid, id)));
     const struct {
         const char *key;

@@ -38,6 +38,7 @@ enum ipc_role_index {
 };
 #define IPC_BIT(role) (1u << (role))
 const char *ipc_role_name(int role); /* "mx"; "?" when out of range */
+const char *ipc_step_name(int step); /* enum ipc_step: "submitted"; "?" when out of range */
 
 enum ipc_verdict {
     IPC_OK, IPC_TEMP, IPC_DENIED, IPC_NOUSER, IPC_NOENT, IPC_NODATA, IPC_EXISTS, IPC_QUOTA, IPC_INUSE, IPC_LIMIT,

@@ -59,21 +59,6 @@ int submission_complete(struct letter *l, ph_str hostname, struct ph_buf *fields
 
 /* ---- a journey as JSON ---------------------------------------------------------------------- */
 
-static const char *const steps[EV_COUNT] = {
-    [EV_SUBMITTED] = "submitted",
-    [EV_RECEIVED] = "received",
-    [EV_AUTHENTICATED] = "authenticated",
-    [EV_QUEUED] = "queued",
-    [EV_TRIED] = "tried",
-    [EV_DEFERRED] = "deferred",
-    [EV_RELAYED] = "relayed",
-    [EV_DELIVERED] = "delivered",
-    [EV_BOUNCED] = "bounced",
-    [EV_FETCHED] = "fetched",
-    [EV_EXPIRED] = "expired",
-    [EV_REFUSED] = "refused", [EV_REPORTED] = "reported",
-};
-
 /* Bytes that are not UTF-8 would make no JSON: they become '?'. */
 static void put_text(json_t *o, const char *key, ph_str value)
 {
@@ -96,7 +81,7 @@ static char *event_text(const struct ipc_event *e)
     json_t *o = json_object();
     json_object_set_new(o, "time", json_integer(e->time));
     json_object_set_new(o, "step",
-                        json_string(e->kind < EV_COUNT && steps[e->kind] ? steps[e->kind] : "?"));
+                        json_string(ipc_step_name(e->kind)));
     put_text(o, "host", e->host);
     put_text(o, "process", e->process);
     if (e->qid)

@@ -7,29 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing.h"
 #include "b64.h"
 
 /* An allocator that fails at its n-th call and counts what is not freed. */
-struct failing {
-    long left;
-    long live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
-}
-
 static void slices(void **state)
 {
     (void)state;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing.h"
 #include "mime_int.h"
 #include "passes.h"
 #include "same_tree.h"
@@ -346,20 +347,6 @@ static void pieces(void **state)
 }
 
 /* The n-th allocation fails, then the next one, until none does: an error or a tree. */
-struct failing {
-    size_t left;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    if (now && f->left-- == 0) {
-        f->left = 0;
-        return NULL;
-    }
-    return ph_resize(NULL, p, old, now);
-}
-
 static void pieces_no_memory(void **state)
 {
     (void)state;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing.h"
 #include "summary.h"
 #include "utf8.h"
 
@@ -217,25 +218,6 @@ static void previews(void **state)
 }
 
 /* ---- every allocation fails once ---- */
-
-struct failing {
-    long left, live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
-}
 
 static int read_all(struct ph_arena *arena, ph_str encoded)
 {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing.h"
 #include "mime_int.h"
 #include "utf8.h"
 
@@ -554,18 +555,6 @@ static void notifications(void **state)
 }
 
 /* ---- no memory: every allocation fails once ---- */
-
-struct failing {
-    int left;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    if (now && f->left-- == 0)
-        return NULL;
-    return ph_resize(NULL, p, old, now);
-}
 
 static int use_all(const struct ph_alloc *al, const char *mail)
 {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing.h"
 #include "imap_int.h"
 
 static void utf7(void **state)
@@ -139,25 +140,6 @@ static void sets(void **state)
 
 /* ---- allocations that fail
  * ---------------------------------------------------------------------------- */
-
-struct failing {
-    long left, live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
-}
 
 static void serve_once(const struct ph_alloc *al)
 {

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "failing.h"
 #include "pop3_owner.h"
 
 static const struct ph_proto_ops *const sops = &ph_pop3_server_ops, *const cops =
@@ -20,25 +21,6 @@ static size_t some(size_t n)
 {
     seed = seed * 1664525u + 1013904223u;
     return n ? 1 + (seed >> 8) % n : 0;
-}
-
-struct failing {
-    long left, live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
 }
 
 struct pair {

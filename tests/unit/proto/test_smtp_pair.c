@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "failing.h"
 
 /* ---- pair -------------------------------------------------------------------------------- */
 
@@ -417,25 +418,6 @@ static void client_time(void **state)
 }
 
 /* ---- every allocation fails once ----------------------------------------------------------- */
-
-struct failing {
-    long left, live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- == 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
-}
 
 /* One session with everything in it; requests that fail are not made again. */
 static void whole_session(struct ph_smtp_client *c)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "failing.h"
 
 enum {
     SUBMISSION = 1,
@@ -773,25 +774,6 @@ static void tls(void **state)
     assert_non_null(
         strstr(ph_buf_cstr(&c.out), "220 2.0.0 Go ahead with TLS\r\n503 Say EHLO first\r\n"));
     finish(&c, "250 AUTH PLAIN LOGIN\r\n");
-}
-
-struct failing {
-    long left, live;
-};
-
-static void *failing_resize(void *ctx, void *p, size_t old, size_t now)
-{
-    struct failing *f = ctx;
-    (void)old;
-    if (now == 0) {
-        f->live -= p != NULL;
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    f->live += p == NULL;
-    return realloc(p, now);
 }
 
 static void out_of_memory(void **state)
