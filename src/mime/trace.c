@@ -42,10 +42,26 @@ static ph_str next_word(ph_str *s, ph_str *ret_info)
     return word;
 }
 
-/* The date stands behind the last semicolon outside comments; comments hardly ever hold one. */
+/* The last semicolon outside comments; the last of all when a comment is never closed. */
+static size_t last_semicolon(ph_str s)
+{
+    size_t last = PH_NPOS;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == ';')
+            last = i;
+        if (s.p[i] != '(')
+            continue;
+        size_t n = ph__comment(ph_str_skip(s, i));
+        if (s.p[i + n - 1] != ')')
+            return ph_str_rchr(s, ';');
+        i += n - 1;
+    }
+    return last;
+}
+
 static void cut_date(ph_str *s, struct ph_received *r)
 {
-    size_t semi = ph_str_rchr(*s, ';');
+    size_t semi = last_semicolon(*s);
     if (semi == PH_NPOS)
         return;
     r->date_text = ph_str_trim(ph_str_skip(*s, semi + 1));
@@ -68,7 +84,7 @@ void ph_received_parse(ph_str raw, struct ph_received *ret)
         ph_str info = {0}, word = next_word(&raw, &info);
         if (info.n && open && open->info->n == 0)
             *open->info = info;
-        bool filled = !open || open->value->n;
+        bool filled = !open || open->value->n || open->info->n; /* "from (host) by" */
         for (size_t i = 0; i < sizeof clauses / sizeof clauses[0] && filled; i++)
             if (ph_str_ieq(word, clauses[i].word) && clauses[i].value->n == 0) {
                 open = &clauses[i];

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the generated half of the tables in tests/unit/mime: rows whose right answer is known by how they are made, not by any parser.
 
-    tests/tools/mime_tables.py          writes addresses_made.tsv, dates_made.tsv, words_made.tsv, params_made.tsv, charsets.tsv
+    tests/tools/mime_tables.py          writes addresses_made, dates_made, words_made, params_made, received, charsets (.tsv)
 
 An address, date, text or parameter is chosen first and then written in every way that mail writes it; what a row expects is what was chosen.
 Charsets are encoded by Python's codecs. The half that needs thought about broken input is written by hand beside it.
@@ -121,6 +121,31 @@ def date_rows():
         yield row(f"2 Mar {two:02} 04:05:06 GMT", (two + (2000 if two < 50 else 1900), 3, 2, 4, 5, 6), 0, "TSZ")
     for three in (100, 101, 126):  # what programs wrote that counted years from 1900
         yield row(f"2 Mar {three} 04:05:06 GMT", (three + 1900, 3, 2, 4, 5, 6), 0, "TSZ")
+
+
+# ---- Received: clauses in any number and order ----
+
+def received_rows():
+    clauses = {"from": [("mail.example.org", "from mail.example.org"), ("mail.example.org", "FROM mail.example.org (mail.example.org [192.0.2.1])"),
+                        ("[192.0.2.1]", "from [192.0.2.1] (helo=x)"), ("", "from (unknown [192.0.2.1])"), ("a.test", "from a.test(a (b) c)")],
+               "by": [("mx.test", "by mx.test"), ("mx.test", "by mx.test (8.11.6/8.11.6)"), ("mx.test", "By mx.test (with SMTP; for <x>)")],
+               "via": [("TCP", "via TCP")], "with": [("ESMTPS", "with ESMTPS"), ("SMTP", "with SMTP (TLS1.3)")],
+               "id": [("4abc", "id 4abc"), ("<1@mx.test>", "id <1@mx.test>")], "for": [("a@b.test", "for <a@b.test>"), ("a@b.test", "for a@b.test (c)")]}
+    dates = [("; Thu, 1 Jan 1970 00:00:02 +0000", "2"), (";\r\n\tThu, 1 Jan 1970 00:01:00 +0001 (CET)", "0"), ("", "~"), ("; never", "~")]
+    names = list(clauses)
+    for date, seconds in dates:
+        for subset in ((0, 1), (0, 1, 3), (0, 1, 3, 4), (0, 1, 3, 4, 5), (0, 1, 2, 3, 4, 5), (1,), (1, 3), (1, 0, 3, 4), (4, 1, 5, 0)):
+            for form in range(5):
+                chosen = [(names[i], clauses[names[i]][form % len(clauses[names[i]])]) for i in subset]
+                got = {name: value for name, (value, _) in chosen}
+                want = "|".join(got.get(name) or "~" for name in names) + "|" + seconds
+                yield " ".join(text for _, (_, text) in chosen) + date, want
+                yield "\r\n\t".join(text for _, (_, text) in chosen) + date, want
+    yield "(from root@localhost) by mx.test (8.9.3) id AAA01; Thu, 1 Jan 1970 00:00:00 GMT", "~|mx.test|~|~|AAA01|~|0"
+    yield "(qmail 1234 invoked by uid 500); 1 Jan 1970 00:00:00 -0000", "~|~|~|~|~|~|0"
+    yield "", "~|~|~|~|~|~|~"
+    yield "from by with id for", "by|~|~|id|~|~|~"
+    yield "from a by b with c id d for e with f; x; Thu, 1 Jan 1970 00:00:09 +0000", "a|b|~|c|d|e|9"
 
 
 # ---- encoded words ----
@@ -270,6 +295,7 @@ def main():
     write("dates_made", "As dates.tsv.", date_rows())
     write("words_made", "As words.tsv.", word_rows())
     write("params_made", "As params.tsv.", param_rows())
+    write("received", "A Received field; from|by|via|with|id|for|seconds since 1970, ~ for what is not there.", received_rows())
     write("charsets", "A charset label, bytes, the text they are.", charset_rows())
 
 

@@ -119,6 +119,22 @@ static void see_charset(struct row *r, ph_str label)
     assert_string_equal(ph_buf_cstr(&r->seen), ph_arena_cstr(r->arena, r->col[2]));
 }
 
+static void see_received(struct row *r, ph_str in)
+{
+    struct ph_received v;
+    ph_received_parse(in, &v);
+    const ph_str all[] = {v.from, v.by, v.via, v.with, v.id, v.for_};
+    for (int i = 0; i < 6; i++) {
+        show(&r->seen, all[i]);
+        ph_buf_addc(&r->seen, '|');
+    }
+    if (v.has_date)
+        ph_buf_addf(&r->seen, "%lld", (long long)v.date.time);
+    else
+        ph_buf_addc(&r->seen, '~');
+    assert_string_equal(ph_buf_cstr(&r->seen), ph_arena_cstr(r->arena, r->col[1]));
+}
+
 static void one_row(char *line, void (*see)(struct row *, ph_str))
 {
     struct row r = {.arena = ph_arena_new(NULL, 1 << 20)};
@@ -182,6 +198,12 @@ static void params(void **state)
     table("params_made", see_params);
 }
 
+static void received(void **state)
+{
+    (void)state;
+    table("received", see_received);
+}
+
 static void charsets(void **state)
 {
     (void)state;
@@ -191,7 +213,7 @@ static void charsets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(dates),
-                                       cmocka_unit_test(words), cmocka_unit_test(params),
-                                       cmocka_unit_test(charsets)};
+                                       cmocka_unit_test(words),     cmocka_unit_test(params),
+                                       cmocka_unit_test(received),  cmocka_unit_test(charsets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

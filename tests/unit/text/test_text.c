@@ -236,6 +236,35 @@ static void charsets(void **state)
 
 /* Encoded words: at most 75 characters each, at most 76 a line, whole characters, the shorter
  * encoding. */
+/* Whatever the bytes and the label, UTF-8 comes out, and not more bytes are bad than there are. */
+static void charsets_random(void **state)
+{
+    (void)state;
+    static const ph_str labels[] = {
+#define PH_CHARSET(kind, name, key) PH_STR_INIT(key),
+#include "charsets.def"
+    };
+    enum { LONGEST = 40, ROUNDS = 12 };
+    uint32_t seed = 20261122;
+    struct ph_buf out;
+    ph_buf_init(&out, NULL, MEMORY);
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0] * ROUNDS; i++) {
+        char bytes[LONGEST];
+        size_t n = i % (LONGEST + 1);
+        for (size_t j = 0; j < n; j++) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[j] = (char)(seed >> 24);
+            if (seed >> 8 & 1) /* more of what switches sets */
+                bytes[j] = "\033$(B)C~{}+-\xff\xfe\xef\xbb\x8e"[seed >> 9 & 15];
+        }
+        ph_buf_clear(&out);
+        int bad = ph_charset_decode(labels[i / ROUNDS], (ph_str){bytes, n}, &out);
+        assert_in_range(bad, 0, n);
+        assert_true(ph_utf8_is_valid(ph_buf_str(&out)));
+    }
+    ph_buf_done(&out);
+}
+
 static void encoded_words(void **state)
 {
     (void)state;
@@ -330,10 +359,10 @@ static void html(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decoders), cmocka_unit_test(decoders_wide),
-        cmocka_unit_test(encoders), cmocka_unit_test(utf8),
-        cmocka_unit_test(charsets), cmocka_unit_test(encoded_words),
-        cmocka_unit_test(html),
+        cmocka_unit_test(decoders),      cmocka_unit_test(decoders_wide),
+        cmocka_unit_test(encoders),      cmocka_unit_test(utf8),
+        cmocka_unit_test(charsets),      cmocka_unit_test(charsets_random),
+        cmocka_unit_test(encoded_words), cmocka_unit_test(html),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
