@@ -95,15 +95,6 @@ static json_t *on_version(ph_str raw)
     return ph_mime_version(raw, &major, &minor) ? json_null() : json_pack("[i,i]", major, minor);
 }
 
-static json_t *on_received(ph_str raw)
-{
-    struct ph_received r;
-    ph_received_parse(raw, &r);
-    return json_pack("[o,o,o,o,o,o]", plain_json(r.from), plain_json(r.by), plain_json(r.with),
-                     plain_json(r.id), plain_json(r.for_),
-                     r.has_date ? json_integer((json_int_t)r.date.time) : json_null());
-}
-
 static json_t *fields_json(ph_str head)
 {
     static const struct {
@@ -117,7 +108,7 @@ static json_t *fields_json(ph_str head)
         {PH_STR_INIT("Resent-Date"), on_date},      {PH_STR_INIT("Date"), on_date},
         {PH_STR_INIT("Message-ID"), on_ids},        {PH_STR_INIT("In-Reply-To"), on_ids},
         {PH_STR_INIT("References"), on_ids},        {PH_STR_INIT("Subject"), on_text},
-        {PH_STR_INIT("MIME-Version"), on_version},  {PH_STR_INIT("Received"), on_received},
+        {PH_STR_INIT("MIME-Version"), on_version},
     };
     json_t *all = json_array();
     struct ph_field f;
