@@ -16,8 +16,8 @@ struct ph__deflate *ph__deflate_new(bool small)
     if (!d)
         return NULL;
     if (inflateInit2(&d->in, -MAX_WBITS) != Z_OK ||
-        deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, small ? -13 : -MAX_WBITS, small ? 6 : 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
+        deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, small ? -13 : -MAX_WBITS,
+                     small ? 6 : 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return ph__deflate_free(d);
     return d;
 }

@@ -35,13 +35,13 @@ struct ph_pump {
     struct ph_io *io;
     struct ph_timer *timer;
     struct ph_later later;
-    struct ph_buf stash; /* what the engine did not take yet; empty but for moments */
-    struct ph__deflate *deflate;       /* NULL: nothing is compressed */
+    struct ph_buf stash;         /* what the engine did not take yet; empty but for moments */
+    struct ph__deflate *deflate; /* NULL: nothing is compressed */
     struct ph_buf packed_in, packed_out; /* compressed: not yet unpacked; not yet sent */
-    bool unpack;                       /* there may be more inside, without more input */
-    int64_t armed;       /* when the timer fires; it may fire early, never late */
-    int64_t close_by;    /* PH_NEVER until closing begins */
-    size_t thrown;       /* bytes dropped while lingering */
+    bool unpack;                         /* there may be more inside, without more input */
+    int64_t armed;                       /* when the timer fires; it may fire early, never late */
+    int64_t close_by;                    /* PH_NEVER until closing begins */
+    size_t thrown;                       /* bytes dropped while lingering */
     int fd;
     enum phase phase;
     unsigned read_needs, write_needs; /* readiness that the last blocked call waits for */
@@ -52,7 +52,8 @@ struct ph_pump {
 
 /* One for all connections of a thread, which has one loop. */
 static _Thread_local char shared[PH_PUMP_READ];
-static _Thread_local char unpacked[PH_PUMP_READ]; /* what one piece of compressed input unpacks to */
+static _Thread_local char
+    unpacked[PH_PUMP_READ]; /* what one piece of compressed input unpacks to */
 
 /* ---- ends -------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 """IMAP sessions with a real store behind them, asked by Python's imaplib and by raw lines."""
 import imaplib
 import socket
+import threading
 import time
 import unittest
 
@@ -136,6 +137,16 @@ class Imap(unittest.TestCase):
         self.ok(other.noop())
         self.assertEqual(other.response("EXPUNGE")[1], [b"1"])
         other.logout()
+
+    def test_ten_thousand_pipelined_commands(self):
+        """All are answered, in order, though the client reads nothing until it has sent the last."""
+        count = 10000
+        self.m.sock.settimeout(90)
+        sender = threading.Thread(target=lambda: self.m.send(b"".join(b"p%d NOOP\r\n" % i for i in range(count))))
+        sender.start()
+        for i in range(count):
+            self.assertTrue(self.m.readline().startswith(b"p%d OK" % i))
+        sender.join()
 
     def test_examined_mailboxes_do_not_change(self):
         self.ok(self.m.append("INBOX", None, None, LETTER))

@@ -33,9 +33,9 @@ static bool read_tag(struct ph__imap_cur *c, ph_str *ret_tag)
 }
 
 static const bool may_uid[PH_IMAP_VERB_COUNT] = {
-    [PH_IMAP_FETCH] = true,  [PH_IMAP_STORE] = true,   [PH_IMAP_COPY] = true,
-    [PH_IMAP_MOVE] = true,   [PH_IMAP_SEARCH] = true,  [PH_IMAP_EXPUNGE] = true,
-    [PH_IMAP_SORT] = true,   [PH_IMAP_THREAD] = true,  [PH_IMAP_REPLACE] = true,
+    [PH_IMAP_FETCH] = true, [PH_IMAP_STORE] = true,  [PH_IMAP_COPY] = true,
+    [PH_IMAP_MOVE] = true,  [PH_IMAP_SEARCH] = true, [PH_IMAP_EXPUNGE] = true,
+    [PH_IMAP_SORT] = true,  [PH_IMAP_THREAD] = true, [PH_IMAP_REPLACE] = true,
 };
 
 int ph__imap_verb_read(struct ph__imap_cur *c, ph_str *ret_tag, bool *ret_uid)

@@ -1,5 +1,5 @@
-/* Arguments of APPEND and REPLACE, up to the head of a message's literal (RFC 9051 6.3.12, RFC 3502, RFC 3516 4.4, RFC 6855 4,
- * RFC 8508 3). */
+/* Arguments of APPEND and REPLACE, up to the head of a message's literal (RFC 9051 6.3.12, RFC
+ * 3502, RFC 3516 4.4, RFC 6855 4, RFC 8508 3). */
 #include "imap_int.h"
 
 /* "UTF8 (~{n}"; the parenthesis is closed behind the message. */
@@ -9,7 +9,8 @@ static bool utf8_data(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     if (!cmd->append.utf8)
         return true;
     c->needs |= PH_IMAP_CAP(UTF8_ACCEPT);
-    return ph__imap_sp(c) && ph__imap_char(c, '(') && (ph__imap_peek(c, '~') || ph__imap_bad(c, "expected a literal8"));
+    return ph__imap_sp(c) && ph__imap_char(c, '(') &&
+           (ph__imap_peek(c, '~') || ph__imap_bad(c, "expected a literal8"));
 }
 
 static bool literal_head(struct ph__imap_cur *c, struct ph_imap_command *cmd)

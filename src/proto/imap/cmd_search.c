@@ -1,4 +1,5 @@
-/* SEARCH (RFC 9051 6.4.4), SORT and THREAD (RFC 5256): the whole grammar of keys, into a tree of bounded depth. */
+/* SEARCH (RFC 9051 6.4.4), SORT and THREAD (RFC 5256): the whole grammar of keys, into a tree of
+ * bounded depth. */
 #include "imap_int.h"
 
 enum arg {
@@ -60,7 +61,8 @@ static bool operands(struct ph__imap_cur *c, unsigned depth, struct ph_imap_sear
     return true;
 }
 
-/* MODSEQ ["/flags/\\seen" all] n (RFC 7162 3.1.5): we count per message, so the entry is of no consequence. */
+/* MODSEQ ["/flags/\\seen" all] n (RFC 7162 3.1.5): we count per message, so the entry is of no
+ * consequence. */
 static bool modseq(struct ph__imap_cur *c, struct ph_imap_search *s)
 {
     ph_str entry, type;

@@ -1,4 +1,5 @@
-/* Arguments of SELECT and EXAMINE: a mailbox, and the parameters CONDSTORE (RFC 7162 3.1.8) and QRESYNC (3.2.5). */
+/* Arguments of SELECT and EXAMINE: a mailbox, and the parameters CONDSTORE (RFC 7162 3.1.8) and
+ * QRESYNC (3.2.5). */
 #include "imap_int.h"
 
 static bool plain_set(struct ph__imap_cur *c, struct ph_imap_set *set)

@@ -50,7 +50,8 @@ static uint64_t special_caps(const struct ph_imap_server *s)
     if (s->state != PH_IMAP_NOT_AUTH)
         return s->opt.compress ? PH_IMAP_CAP(COMPRESS) : 0;
     caps |= !s->secure && s->opt.starttls ? PH_IMAP_CAP(STARTTLS) : 0;
-    return caps | (s->secure || s->opt.plaintext ? PH_IMAP_CAP(AUTH_PLAIN) : PH_IMAP_CAP(LOGINDISABLED));
+    return caps |
+           (s->secure || s->opt.plaintext ? PH_IMAP_CAP(AUTH_PLAIN) : PH_IMAP_CAP(LOGINDISABLED));
 }
 
 uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
@@ -58,8 +59,8 @@ uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
     unsigned now = s->state == PH_IMAP_NOT_AUTH ? N : A;
     uint64_t caps = special_caps(s);
     for (int i = 0; i < PH_IMAP_CAP_COUNT; i++) {
-        bool have = cap_rows[i].by == BY_ENGINE ||
-                    (cap_rows[i].by == BY_HANDLER && s->opt.caps >> i & 1);
+        bool have =
+            cap_rows[i].by == BY_ENGINE || (cap_rows[i].by == BY_HANDLER && s->opt.caps >> i & 1);
         if (have && cap_rows[i].states & now)
             caps |= UINT64_C(1) << i;
     }
@@ -285,13 +286,14 @@ static void after_done(struct ph_imap_server *s, enum ph_imap_cond cond)
     unsigned after = ph__imap_rows[verb].after;
     if (cond == PH_IMAP_OK && after && s->state != PH_IMAP_LOGOUT_STATE) {
         s->state = (enum ph_imap_state)after;
-        if (after == PH_IMAP_NOT_AUTH) { /* RFC 8437 3: as a new connection, TLS and compression apart */
+        if (after ==
+            PH_IMAP_NOT_AUTH) { /* RFC 8437 3: as a new connection, TLS and compression apart */
             s->enabled = 0;
             s->began = s->now;
         }
     }
     if (cond == PH_IMAP_NO && (verb == PH_IMAP_SELECT || verb == PH_IMAP_EXAMINE) &&
-             s->state == PH_IMAP_SELECTED)
+        s->state == PH_IMAP_SELECTED)
         s->state = PH_IMAP_AUTH; /* RFC 9051 6.3.2: a failed SELECT leaves no mailbox selected */
 }
 

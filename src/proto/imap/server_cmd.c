@@ -63,7 +63,8 @@ void ph_imap_server_compressed(struct ph_imap_server *s)
         s->phase = READING;
 }
 
-/* RFC 5161 3.1: what is offered and was asked for. IMAP4rev2 includes what makes names UTF-8, QRESYNC includes CONDSTORE. */
+/* RFC 5161 3.1: what is offered and was asked for. IMAP4rev2 includes what makes names UTF-8,
+ * QRESYNC includes CONDSTORE. */
 static void do_enable(struct ph_imap_server *s)
 {
     uint64_t now = s->command.enable & ph__imap_server_caps(s);
@@ -136,9 +137,11 @@ static struct ph__imap_cur cursor(struct ph_imap_server *s)
 {
     ph_str t = ph_buf_str(&s->text);
     const char *p = t.n ? t.p : "";
-    return (struct ph__imap_cur){
-        .at = p, .begin = p, .end = p + t.n, .arena = ph_imap_server_arena(s),
-        .utf8 = ph__imap_server_utf8(s)};
+    return (struct ph__imap_cur){.at = p,
+                                 .begin = p,
+                                 .end = p + t.n,
+                                 .arena = ph_imap_server_arena(s),
+                                 .utf8 = ph__imap_server_utf8(s)};
 }
 
 static void complain(struct ph_imap_server *s, const struct ph__imap_cur *c, int verb)
@@ -352,7 +355,8 @@ static enum ph_imap_server_ev message_begin(struct ph_imap_server *s, struct ph_
     *ret_cut = false;
     if (ph__imap_rows[verb].parse(c, &s->command)) {
         s->command.needs = c->needs;
-        if (c->needs & ~ph__imap_server_caps(s) || !(ph__imap_server_caps(s) & ph__imap_rows[verb].cap)) {
+        if (c->needs & ~ph__imap_server_caps(s) ||
+            !(ph__imap_server_caps(s) & ph__imap_rows[verb].cap)) {
             literal_refused(s, PH_IMAP_CODE_NONE, "This is not implemented here.");
             return PH_IMAP_SRV_NEED;
         }
@@ -405,7 +409,8 @@ static bool close_utf8(struct ph_imap_server *s, struct ph__imap_cur *c)
 static enum ph_imap_server_ev append_more(struct ph_imap_server *s)
 {
     struct ph__imap_cur c = cursor(s);
-    bool may = s->command.verb == PH_IMAP_APPEND && ph__imap_server_caps(s) & PH_IMAP_CAP(MULTIAPPEND);
+    bool may =
+        s->command.verb == PH_IMAP_APPEND && ph__imap_server_caps(s) & PH_IMAP_CAP(MULTIAPPEND);
     if (!may) {
         literal_refused(s, PH_IMAP_CODE_NONE, "One message at a time.");
         return PH_IMAP_SRV_ABORT;

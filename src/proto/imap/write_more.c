@@ -90,11 +90,13 @@ void ph_imap_server_vanished(struct ph_imap_server *s, bool earlier, ph_str uids
     ph_buf_add(out, PH_STR("\r\n"));
 }
 
-/* ---- SEARCH, SORT, THREAD ---------------------------------------------------------------------- */
+/* ---- SEARCH, SORT, THREAD ----------------------------------------------------------------------
+ */
 
 void ph_imap_server_search_begin(struct ph_imap_server *s)
 {
-    ph_buf_addf(ph__imap_server_out(s), "* %.*s", PH_FMT(ph__imap_rows[ph__imap_server_verb(s)].name));
+    ph_buf_addf(ph__imap_server_out(s), "* %.*s",
+                PH_FMT(ph__imap_rows[ph__imap_server_verb(s)].name));
     *ph__imap_server_first(s) = false;
 }
 

@@ -11,24 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the files here implement. Commands and arguments of any other capability are refused by the engine. */
+/* What the files here implement. Commands and arguments of any other capability are refused by the
+ * engine. */
 static const uint64_t caps =
-    PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(UNSELECT) |            /* imap.c */
-    PH_IMAP_CAP(CHILDREN) | PH_IMAP_CAP(SPECIAL_USE) | PH_IMAP_CAP(LIST_EXTENDED) | /* imap_list.c */
-    PH_IMAP_CAP(LIST_STATUS) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |                    /* imap_mailbox.c */
-    PH_IMAP_CAP(STATUS_SIZE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) |           /* imap_change.c */
-    PH_IMAP_CAP(CONDSTORE) | PH_IMAP_CAP(QRESYNC) |                                 /* imap_resync.c */
-    PH_IMAP_CAP(WITHIN) | PH_IMAP_CAP(SAVEDATE) | PH_IMAP_CAP(OBJECTID) |           /* imap_match.c */
-    PH_IMAP_CAP(I18NLEVEL_1) | PH_IMAP_CAP(INPROGRESS) |                            /* imap_search.c */
-    PH_IMAP_CAP(ESEARCH) | PH_IMAP_CAP(SEARCHRES) | PH_IMAP_CAP(PARTIAL) |          /* imap_result.c */
-    PH_IMAP_CAP(SORT) | PH_IMAP_CAP(SORT_DISPLAY) | PH_IMAP_CAP(ESORT) |            /* imap_sort.c */
-    PH_IMAP_CAP(THREAD_ORDEREDSUBJECT) | PH_IMAP_CAP(THREAD_REFERENCES) |           /* imap_thread.c */
-    PH_IMAP_CAP(THREAD_REFS) |                                                      /* imap_thread.c */
-    PH_IMAP_CAP(BINARY) | PH_IMAP_CAP(PREVIEW) | PH_IMAP_CAP(UIDONLY) |             /* imap_fetch_tell.c */
-    PH_IMAP_CAP(APPENDLIMIT) | PH_IMAP_CAP(UTF8_ACCEPT) | PH_IMAP_CAP(IMAP4REV2) |  /* imap_append.c */
-    PH_IMAP_CAP(MULTIAPPEND) | PH_IMAP_CAP(REPLACE) |                               /* imap_append.c */
-    PH_IMAP_CAP(UNAUTHENTICATE) |                                                   /* imap_login.c */
-    PH_IMAP_CAP(QUOTA) | PH_IMAP_CAP(QUOTA_STORAGE) | PH_IMAP_CAP(QUOTA_MESSAGE);   /* imap_quota.c */
+    PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(NAMESPACE) | PH_IMAP_CAP(UNSELECT) | /* imap.c */
+    PH_IMAP_CAP(CHILDREN) | PH_IMAP_CAP(SPECIAL_USE) |
+    PH_IMAP_CAP(LIST_EXTENDED) |                                           /* imap_list.c */
+    PH_IMAP_CAP(LIST_STATUS) | PH_IMAP_CAP(CREATE_SPECIAL_USE) |           /* imap_mailbox.c */
+    PH_IMAP_CAP(STATUS_SIZE) | PH_IMAP_CAP(UIDPLUS) | PH_IMAP_CAP(MOVE) |  /* imap_change.c */
+    PH_IMAP_CAP(CONDSTORE) | PH_IMAP_CAP(QRESYNC) |                        /* imap_resync.c */
+    PH_IMAP_CAP(WITHIN) | PH_IMAP_CAP(SAVEDATE) | PH_IMAP_CAP(OBJECTID) |  /* imap_match.c */
+    PH_IMAP_CAP(I18NLEVEL_1) | PH_IMAP_CAP(INPROGRESS) |                   /* imap_search.c */
+    PH_IMAP_CAP(ESEARCH) | PH_IMAP_CAP(SEARCHRES) | PH_IMAP_CAP(PARTIAL) | /* imap_result.c */
+    PH_IMAP_CAP(SORT) | PH_IMAP_CAP(SORT_DISPLAY) | PH_IMAP_CAP(ESORT) |   /* imap_sort.c */
+    PH_IMAP_CAP(THREAD_ORDEREDSUBJECT) | PH_IMAP_CAP(THREAD_REFERENCES) |  /* imap_thread.c */
+    PH_IMAP_CAP(THREAD_REFS) |                                             /* imap_thread.c */
+    PH_IMAP_CAP(BINARY) | PH_IMAP_CAP(PREVIEW) | PH_IMAP_CAP(UIDONLY) |    /* imap_fetch_tell.c */
+    PH_IMAP_CAP(APPENDLIMIT) | PH_IMAP_CAP(UTF8_ACCEPT) |
+    PH_IMAP_CAP(IMAP4REV2) |                          /* imap_append.c */
+    PH_IMAP_CAP(MULTIAPPEND) | PH_IMAP_CAP(REPLACE) | /* imap_append.c */
+    PH_IMAP_CAP(UNAUTHENTICATE) |                     /* imap_login.c */
+    PH_IMAP_CAP(QUOTA) | PH_IMAP_CAP(QUOTA_STORAGE) | PH_IMAP_CAP(QUOTA_MESSAGE); /* imap_quota.c */
 
 /* ---- requests
  * ------------------------------------------------------------------------------------------ */

@@ -1,9 +1,11 @@
 /*
- * APPEND, also of several messages (RFC 3502), and REPLACE (RFC 8508). A message is collected in memory up to IPC_INLINE, then
- * in a memory file; summed up here, kept by the store. All but the last of several are sent with `more`: the store keeps them
- * aside until the last one comes, and then takes all or none.
+ * APPEND, also of several messages (RFC 3502), and REPLACE (RFC 8508). A message is collected in
+ * memory up to IPC_INLINE, then in a memory file; summed up here, kept by the store. All but the
+ * last of several are sent with `more`: the store keeps them aside until the last one comes, and
+ * then takes all or none.
  *
- *   COMMAND -> accept -> DATA... -> MORE: send with `more` -> accept -> DATA... -> DATA_END: send, and wait -> done
+ *   COMMAND -> accept -> DATA... -> MORE: send with `more` -> accept -> DATA... -> DATA_END: send,
+ * and wait -> done
  */
 #include "file.h"
 #include "imap_session.h"
@@ -16,7 +18,8 @@ struct append {
     int fd; /* -1: the body is in `body` */
     uint64_t size, total;
     struct ph_buf uids;
-    /* The values of the message that is being read: those of the command are of the one announced last. */
+    /* The values of the message that is being read: those of the command are of the one announced
+     * last. */
     struct ph_imap_flags flags;
     int64_t date;
     uint32_t replaces; /* a uid, 0: none */

@@ -81,14 +81,16 @@ static void tell_changed(struct imap *im, ph_str rows)
     }
 }
 
-/* Those that someone else had changed are named in the answer (RFC 7162 3.1.3), and what they are now is told. */
+/* Those that someone else had changed are named in the answer (RFC 7162 3.1.3), and what they are
+ * now is told. */
 static void store_done(struct imap *im)
 {
     struct change *c = im->job;
     struct ph_imap_code code = {.kind = PH_IMAP_CODE_MODIFIED, .text = ph_buf_str(&c->to)};
     if (c->to.n)
         im->view.dirty = true;
-    imap_finish(im, PH_IMAP_OK, c->to.n ? &code : NULL, c->to.n ? "Not all were stored." : "Stored.");
+    imap_finish(im, PH_IMAP_OK, c->to.n ? &code : NULL,
+                c->to.n ? "Not all were stored." : "Stored.");
 }
 
 static void rest_listed(struct imap *im, struct ipc_msg *msg);
@@ -170,7 +172,8 @@ void imap_run_store(struct imap *im)
         ask_store(im);
 }
 
-/* Tells what is gone now. The answer names a modseq where QRESYNC is enabled, so all news come first. */
+/* Tells what is gone now. The answer names a modseq where QRESYNC is enabled, so all news come
+ * first. */
 static void removed(struct imap *im, ph_str uids)
 {
     im->expunged = uids.n > 0;

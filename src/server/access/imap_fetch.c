@@ -1,14 +1,14 @@
 /*
- * FETCH. Messages come from the store in pages, with their bodies where sections are asked for; a page is worked through row by
- * row. While one page is told the next one is on its way, and no further: so two pages are the memory of a FETCH, whatever the
- * mailbox holds, and nothing is asked for while more than IMAP_HIGH bytes wait to be sent.
+ * FETCH. Messages come from the store in pages, with their bodies where sections are asked for; a
+ * page is worked through row by row. While one page is told the next one is on its way, and no
+ * further: so two pages are the memory of a FETCH, whatever the mailbox holds, and nothing is asked
+ * for while more than IMAP_HIGH bytes wait to be sent.
  *
- *   [resync ->] ask_page -> take_page (ask_page for the next) -> rows -> \Seen for the page -> take_page ... -> done
- *                                                                 | ^
- *                          slow client: DRAINED; a body: MSG_BODY +-+
+ *   [resync ->] ask_page -> take_page (ask_page for the next) -> rows -> \Seen for the page ->
+ * take_page ... -> done | ^ slow client: DRAINED; a body: MSG_BODY +-+
  *
- * A body that does not fit a page, or that its owner reads for the first time, is asked for by MSG_BODY. Header sections alone
- * are not "reading", and do not enter the journey.
+ * A body that does not fit a page, or that its owner reads for the first time, is asked for by
+ * MSG_BODY. Header sections alone are not "reading", and do not enter the journey.
  */
 #include "imap_fetch.h"
 #include <stdlib.h>
@@ -327,7 +327,8 @@ static void begin(struct imap *im)
         first_page(im);
 }
 
-/* What the client has not heard yet would be told as gone "earlier", and once more as gone now: news first. */
+/* What the client has not heard yet would be told as gone "earlier", and once more as gone now:
+ * news first. */
 static void fresh(struct imap *im, struct ipc_msg *msg)
 {
     if (imap_take_news(im, msg, true))

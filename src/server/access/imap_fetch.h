@@ -1,5 +1,6 @@
 /*
- * imap_fetch.h - FETCH: pages of messages (imap_fetch.c), and what is told of one (imap_fetch_tell.c).
+ * imap_fetch.h - FETCH: pages of messages (imap_fetch.c), and what is told of one
+ * (imap_fetch_tell.c).
  */
 #ifndef ACCESS_IMAP_FETCH_H
 #define ACCESS_IMAP_FETCH_H
@@ -23,9 +24,11 @@ struct fetching {
     bool tree;            /* a section that is cut by the message's structure */
     bool unknown_cte;     /* a BINARY section could not be decoded (RFC 3516 4.3) */
     bool sets_seen;
-    uint32_t next;                   /* uid at which the page after those asked for begins; 0: none */
-    struct ph_buf page, ahead, uids; /* ahead: the page behind `page`; uids: of the set, then of those to become \Seen */
-    bool asked, have_ahead, wanted, failed; /* a page is on its way; it has come; it is waited for; it will not come */
+    uint32_t next; /* uid at which the page after those asked for begins; 0: none */
+    struct ph_buf page, ahead,
+        uids; /* ahead: the page behind `page`; uids: of the set, then of those to become \Seen */
+    bool asked, have_ahead, wanted,
+        failed;  /* a page is on its way; it has come; it is waited for; it will not come */
     ph_str rows; /* of page, still to do */
     struct ipc_message row;
     uint32_t place;
@@ -40,11 +43,12 @@ struct fetching {
     ph_str piece;   /* what is left of the one being sent */
 };
 
-/* Tells f->row; the bytes of the message, if any are needed, are in f->body. true: go on with the next one; false: it goes on by
- * itself, in fetch_rows_on. */
+/* Tells f->row; the bytes of the message, if any are needed, are in f->body. true: go on with the
+ * next one; false: it goes on by itself, in fetch_rows_on. */
 bool fetch_tell(struct imap *im);
 void fetch_rows_on(struct imap *im);
-/* The answer has begun and cannot be ended well: inside a literal only the end of the session is left. */
+/* The answer has begun and cannot be ended well: inside a literal only the end of the session is
+ * left. */
 void fetch_break_off(struct imap *im, bool in_answer);
 
 #endif

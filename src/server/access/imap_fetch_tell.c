@@ -66,8 +66,8 @@ static ph_str section_bytes(struct fetching *f, const struct ph_imap_section *se
     ph_str bytes = {0};
     ph_buf_clear(&f->built);
     int r = !f->root && f->tree ? -PH_ENOENT
-            : binary            ? imap_section_binary(f->root, f->body.bytes, sec, &f->built, &bytes)
-                                : imap_section(f->root, f->body.bytes, sec, &f->built, &bytes);
+            : binary ? imap_section_binary(f->root, f->body.bytes, sec, &f->built, &bytes)
+                     : imap_section(f->root, f->body.bytes, sec, &f->built, &bytes);
     f->unknown_cte |= r == -PH_ENOTIMPL;
     return r < 0 ? (ph_str){0} : bytes;
 }
@@ -153,7 +153,8 @@ static struct ph_summary *full_summary(struct fetching *f)
     return sum;
 }
 
-/* An inline body of MSG_BODY is borrowed from that answer: a copy, where not all of it goes out now. */
+/* An inline body of MSG_BODY is borrowed from that answer: a copy, where not all of it goes out
+ * now. */
 static bool keep_body(struct fetching *f)
 {
     struct ph_buf copy;

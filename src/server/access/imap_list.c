@@ -1,6 +1,6 @@
 /*
- * LIST with the options of RFC 5258, 5819 and 6154, and LSUB. All names come from the store in one answer, sorted; each is told
- * once, whatever number of patterns it matches.
+ * LIST with the options of RFC 5258, 5819 and 6154, and LSUB. All names come from the store in one
+ * answer, sorted; each is told once, whatever number of patterns it matches.
  */
 #include "imap_session.h"
 
@@ -38,17 +38,20 @@ static bool is_below(ph_str name, ph_str above)
 static bool subscribed_below(ph_str rest, ph_str name)
 {
     struct ipc_mailbox m;
-    /* Between a name and its children others may sort ("a", "a-b", "a/c"), but all of them begin with it. */
+    /* Between a name and its children others may sort ("a", "a-b", "a/c"), but all of them begin
+     * with it. */
     while (ipc_each(mailbox, &rest, &m) && ph_str_has_prefix(m.name, name))
         if (m.bits & IPC_MB_SUBSCRIBED && is_below(m.name, name))
             return true;
     return false;
 }
 
-/* ---- ancestors that are no mailboxes ------------------------------------------------------------ */
+/* ---- ancestors that are no mailboxes ------------------------------------------------------------
+ */
 
-/* A subscribed name that does not match shows its nearest ancestor that does: LSUB "%" as \Noselect (RFC 3501 6.3.9),
- * RECURSIVEMATCH as \NonExistent where no mailbox has that name (RFC 5258 3.5). Told once. */
+/* A subscribed name that does not match shows its nearest ancestor that does: LSUB "%" as \Noselect
+ * (RFC 3501 6.3.9), RECURSIVEMATCH as \NonExistent where no mailbox has that name (RFC 5258 3.5).
+ * Told once. */
 static void tell_ancestor(struct listing *l, ph_str name)
 {
     bool lsub = l->im->cmd->verb == PH_IMAP_LSUB;
@@ -60,13 +63,13 @@ static void tell_ancestor(struct listing *l, ph_str name)
             return;
         ph_buf_clear(&l->last);
         ph_buf_add(&l->last, up);
-        ph_imap_server_list(
-            l->im->e, &(struct ph_imap_list){.name = up,
-                                             .bits = lsub ? PH_IMAP_MB_NOSELECT
-                                                          : (unsigned)PH_IMAP_MB_NONEXISTENT,
-                                             .separator = SEPARATOR,
-                                             .lsub = lsub,
-                                             .child_info = !lsub});
+        ph_imap_server_list(l->im->e,
+                            &(struct ph_imap_list){.name = up,
+                                                   .bits = lsub ? PH_IMAP_MB_NOSELECT
+                                                                : (unsigned)PH_IMAP_MB_NONEXISTENT,
+                                                   .separator = SEPARATOR,
+                                                   .lsub = lsub,
+                                                   .child_info = !lsub});
         return;
     }
 }
@@ -95,9 +98,10 @@ static void tell_lsub(struct listing *l, const struct ipc_mailbox *m)
 static void tell_status(struct imap *im, const struct ipc_mailbox *m)
 {
     char id[24];
-    struct ph_imap_status st = 
+    struct ph_imap_status st =
         imap_status(im, m, im->cmd->list.status & ~(unsigned)PH_IMAP_ST_DELETED_STORAGE, id);
-    if (im->cmd->list.ret & PH_IMAP_LIST_STATUS && !(m->bits & (IPC_MB_NOSELECT | IPC_MB_NONEXISTENT)))
+    if (im->cmd->list.ret & PH_IMAP_LIST_STATUS &&
+        !(m->bits & (IPC_MB_NOSELECT | IPC_MB_NONEXISTENT)))
         ph_imap_server_status(im->e, &st);
 }
 
@@ -137,8 +141,8 @@ static bool whole_patterns(struct listing *l)
     l->n = c->list.pattern_count;
     l->patterns = a ? ph_arena_array(a, l->n, sizeof *l->patterns) : NULL;
     for (size_t i = 0; l->patterns && i < l->n; i++) {
-        l->patterns[i] = ph_arena_printf(a, "%.*s%.*s", PH_FMT(c->list.reference),
-                                         PH_FMT(c->list.patterns[i]));
+        l->patterns[i] =
+            ph_arena_printf(a, "%.*s%.*s", PH_FMT(c->list.reference), PH_FMT(c->list.patterns[i]));
         if (!l->patterns[i].p)
             return false;
     }

@@ -58,14 +58,14 @@ void imap_run_authenticate(struct imap *im)
     const struct ph_imap_command *c = im->cmd;
     bool plain = ph_str_ieq(c->auth.mechanism, PH_STR("PLAIN")); /* the one that is offered */
     im->sasl = plain ? calloc(1, sizeof *im->sasl) : NULL;
-    if (!plain || (im->sasl && ph_sasl_server_init(im->sasl, c->auth.mechanism, PH_SASL_PASSWORD, NULL) < 0))
+    if (!plain ||
+        (im->sasl && ph_sasl_server_init(im->sasl, c->auth.mechanism, PH_SASL_PASSWORD, NULL) < 0))
         imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_CANNOT, "This mechanism is not offered.");
     else if (!im->sasl)
         imap_no_memory(im);
     else
         imap_sasl_step(im, c->auth.initial, c->auth.has_initial);
 }
-
 
 /* RFC 8437 3: as a new connection, but for TLS and compression. */
 void imap_run_unauthenticate(struct imap *im)

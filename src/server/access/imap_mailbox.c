@@ -89,8 +89,8 @@ void imap_run_change(struct imap *im)
  * -------------------------------------------------------------------------------------------------------
  */
 
-struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m, unsigned items,
-                                  char id[24])
+struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m,
+                                  unsigned items, char id[24])
 {
     bool own = im->view.open && im->view.mailbox == m->id;
     snprintf(id, 24, "F%llx", (unsigned long long)m->id);

@@ -1,5 +1,6 @@
 /*
- * What the client is told: news of the selected mailbox before every tagged answer, verdicts of the store as codes, flags.
+ * What the client is told: news of the selected mailbox before every tagged answer, verdicts of the
+ * store as codes, flags.
  */
 #include "imap_session.h"
 #include <stdio.h>
@@ -19,12 +20,13 @@ static void answer_now(struct imap *im)
     imap_end_command(im);
 }
 
-/* FETCH, STORE and SEARCH by sequence numbers must not shift them (RFC 9051 7.5.1); SORT and THREAD are SEARCHes. */
+/* FETCH, STORE and SEARCH by sequence numbers must not shift them (RFC 9051 7.5.1); SORT and THREAD
+ * are SEARCHes. */
 static bool may_expunge(const struct imap *im)
 {
     enum ph_imap_verb v = im->cmd->verb;
     return im->cmd->uid || (v != PH_IMAP_FETCH && v != PH_IMAP_STORE && v != PH_IMAP_SEARCH &&
-                           v != PH_IMAP_SORT && v != PH_IMAP_THREAD);
+                            v != PH_IMAP_SORT && v != PH_IMAP_THREAD);
 }
 
 static void tell_news(struct imap *im, ph_str rows, bool expunge)

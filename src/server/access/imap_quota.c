@@ -1,4 +1,5 @@
-/* Quota (RFC 9208): one root, "", for the whole account; and the STATUS item that goes with it, DELETED-STORAGE. */
+/* Quota (RFC 9208): one root, "", for the whole account; and the STATUS item that goes with it,
+ * DELETED-STORAGE. */
 #include "imap_session.h"
 #include <stdlib.h>
 
@@ -15,13 +16,13 @@ static void told(struct imap *im, struct ipc_msg *msg)
     }
     if (im->cmd->verb == PH_IMAP_GETQUOTAROOT)
         ph_imap_server_quotaroot(im->e, im->cmd->mailbox.name, PH_STR(""));
-    ph_imap_server_quota(
-        im->e, &(struct ph_imap_quota){
-                   .root = PH_STR(""),
-                   .storage = (m->bytes + 1023) / 1024,
-                   .storage_limit = m->most_bytes ? m->most_bytes / 1024 : UINT64_MAX,
-                   .messages = m->messages,
-                   .messages_limit = m->most_messages ? m->most_messages : UINT64_MAX});
+    ph_imap_server_quota(im->e,
+                         &(struct ph_imap_quota){
+                             .root = PH_STR(""),
+                             .storage = (m->bytes + 1023) / 1024,
+                             .storage_limit = m->most_bytes ? m->most_bytes / 1024 : UINT64_MAX,
+                             .messages = m->messages,
+                             .messages_limit = m->most_messages ? m->most_messages : UINT64_MAX});
     imap_finish(im, PH_IMAP_OK, NULL, "Done.");
 }
 
@@ -51,7 +52,8 @@ void imap_run_quota(struct imap *im)
     const struct ph_imap_command *c = im->cmd;
     if (c->verb == PH_IMAP_GETQUOTA) {
         if (c->mailbox.name.n)
-            imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_NONEXISTENT, "There is no such quota root.");
+            imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_NONEXISTENT,
+                             "There is no such quota root.");
         else
             ask(im);
         return;
@@ -62,7 +64,8 @@ void imap_run_quota(struct imap *im)
                                .name = imap_name(im, c->mailbox.name)));
 }
 
-/* ---- DELETED-STORAGE (RFC 9208 4.1.4): the sizes of what is \Deleted, added up ---------------------- */
+/* ---- DELETED-STORAGE (RFC 9208 4.1.4): the sizes of what is \Deleted, added up
+ * ---------------------- */
 
 struct adding {
     uint64_t mailbox, sum;
@@ -101,7 +104,8 @@ static void ask_sizes(struct imap *im, uint32_t from)
     ph_buf_done(&set);
 }
 
-void imap_add_deleted(struct imap *im, uint64_t mailbox, void (*done)(struct imap *im, uint64_t sum))
+void imap_add_deleted(struct imap *im, uint64_t mailbox,
+                      void (*done)(struct imap *im, uint64_t sum))
 {
     struct adding *a = calloc(1, sizeof *a);
     if (!a) {

@@ -1,4 +1,5 @@
-/* What SEARCH, SORT and THREAD answer: the messages found, kept, ordered, and told as numbers, as sets, or as a part of them. */
+/* What SEARCH, SORT and THREAD answer: the messages found, kept, ordered, and told as numbers, as
+ * sets, or as a part of them. */
 #include "imap_search.h"
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static int by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* A set as text, from..to (exclusive) in the order they have: of a SORT it is that order (RFC 5267 3). */
+/* A set as text, from..to (exclusive) in the order they have: of a SORT it is that order (RFC 5267
+ * 3). */
 static void put_set(const struct imap *im, const struct imap_results *r, size_t from, size_t to,
                     struct ph_buf *out)
 {

@@ -1,6 +1,7 @@
 /*
- * What a client that was away missed: uids that are gone, then messages that changed. The store tells both in pages, but the
- * client must hear of all that is gone first (RFC 7162 3.2.6): when one page is not all, the pages are walked twice.
+ * What a client that was away missed: uids that are gone, then messages that changed. The store
+ * tells both in pages, but the client must hear of all that is gone first (RFC 7162 3.2.6): when
+ * one page is not all, the pages are walked twice.
  *
  *   page, the only one -> VANISHED, FETCH...                    -> done
  *   page -> page -> ... -> VANISHED -> (second) page, FETCH... -> done

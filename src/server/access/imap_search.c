@@ -1,9 +1,11 @@
 /*
- * SEARCH, SORT, THREAD: which messages match. Keys that need no row (sets, ALL, RECENT) are answered from the view alone; the others
- * from rows of the mailbox that stream by in pages. For texts the store's index is asked first; what it cannot decide is
- * looked at in a second round, with bodies.
+ * SEARCH, SORT, THREAD: which messages match. Keys that need no row (sets, ALL, RECENT) are
+ * answered from the view alone; the others from rows of the mailbox that stream by in pages. For
+ * texts the store's index is asked first; what it cannot decide is looked at in a second round,
+ * with bodies.
  *
- *   MSG_SEARCH? -> [rows: sure ones found, unsure ones remembered] -> [rows with bodies of the unsure ones] -> answer
+ *   MSG_SEARCH? -> [rows: sure ones found, unsure ones remembered] -> [rows with bodies of the
+ * unsure ones] -> answer
  */
 #include "imap_search.h"
 #include <stdlib.h>
@@ -20,11 +22,11 @@ enum {
 struct searching {
     struct imap_key *root;
     unsigned mask;
-    struct imap_ranges places;       /* where to look in this round */
+    struct imap_ranges places; /* where to look in this round */
     struct imap_key *needles[NEEDLES_MAX];
     struct ph_buf hits[NEEDLES_MAX][2]; /* yes, maybe: struct imap_range each, while they come */
     unsigned needle_n;
-    bool bodies;                 /* the second round */
+    bool bodies;                  /* the second round */
     uint32_t next, looked, total; /* messages looked at, and to look at, in all */
     int64_t told_at;
     struct ph_buf page, uids, unsure; /* unsure: places, uint32_t each */
@@ -209,7 +211,8 @@ static bool uids_from(struct imap *im)
     imap_view_uids(&im->view, &s->places, s->next, &s->uids);
     if (ph_buf_err(&s->uids) == 0)
         return true;
-    /* Too many ranges for one request: all between the first and the last; what is too much is passed over. */
+    /* Too many ranges for one request: all between the first and the last; what is too much is
+     * passed over. */
     struct imap_range whole = {s->places.r[0].lo, s->places.r[s->places.n - 1].hi};
     ph_buf_clear(&s->uids);
     imap_view_uids(&im->view, &(struct imap_ranges){&whole, 1}, s->next, &s->uids);

@@ -1,6 +1,7 @@
 /*
- * imap_search.h - SEARCH, SORT and THREAD: matching one message (imap_match.c), running over a mailbox (imap_search.c), answering
- * (imap_result.c), and the orders of SORT (imap_sort.c) and THREAD (imap_thread.c).
+ * imap_search.h - SEARCH, SORT and THREAD: matching one message (imap_match.c), running over a
+ * mailbox (imap_search.c), answering (imap_result.c), and the orders of SORT (imap_sort.c) and
+ * THREAD (imap_thread.c).
  */
 #ifndef ACCESS_IMAP_SEARCH_H
 #define ACCESS_IMAP_SEARCH_H
@@ -8,7 +9,8 @@
 #include "search.h"
 #include "summary.h"
 
-/* A search key with its texts folded (ph_search_fold) and its sets as sequence numbers of the view. */
+/* A search key with its texts folded (ph_search_fold) and its sets as sequence numbers of the view.
+ */
 struct imap_key {
     enum ph_imap_key key;
     ph_str field, value;
@@ -20,8 +22,8 @@ struct imap_key {
     struct imap_key *child, *next;
 };
 
-/* A message while it is looked at. row has what imap_search_needs asked for; bytes: the whole message, or empty as long as it is
- * not known that it is needed. */
+/* A message while it is looked at. row has what imap_search_needs asked for; bytes: the whole
+ * message, or empty as long as it is not known that it is needed. */
 struct imap_candidate {
     const struct ipc_message *row;
     uint32_t seq;
@@ -69,8 +71,9 @@ void imap_results_tell(struct imap *im, struct imap_results *r);
 PH_MUST_CHECK int imap_sort_keys(struct ph_arena *a, const struct ph_imap_command *c,
                                  const struct ph_summary *sum, struct imap_found *f);
 void imap_sort(const struct ph_imap_command *c, struct imap_results *r);
-/* The base subject of a decoded subject (RFC 5256 2.1): a slice of it; *ret_reply: something was cut off that a reply or forward
- * adds. Text in brackets at the begin, and "(fwd)" at the end, are cut, too. */
+/* The base subject of a decoded subject (RFC 5256 2.1): a slice of it; *ret_reply: something was
+ * cut off that a reply or forward adds. Text in brackets at the begin, and "(fwd)" at the end, are
+ * cut, too. */
 ph_str imap_base_subject(ph_str subject, bool *ret_reply);
 /* imap_thread.c. Tells THREAD's answer; -PH_ENOMEM. */
 PH_MUST_CHECK int imap_thread(struct imap *im, struct imap_results *r);

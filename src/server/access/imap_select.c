@@ -1,5 +1,6 @@
 /*
- * SELECT and EXAMINE: the view is made of what MB_OPEN tells, page by page where it is large; then what is told of it.
+ * SELECT and EXAMINE: the view is made of what MB_OPEN tells, page by page where it is large; then
+ * what is told of it.
  *
  *   MB_OPEN -> uids -> (more uids)* -> FLAGS, EXISTS... -> (resync) -> done
  */
@@ -41,7 +42,8 @@ static void select_done(struct imap *im)
                      "Selected.");
 }
 
-/* Match data (RFC 7162 3.2.5.2): up to the last pair that still fits, the client knows all that went. Both sets ascend. */
+/* Match data (RFC 7162 3.2.5.2): up to the last pair that still fits, the client knows all that
+ * went. Both sets ascend. */
 static uint32_t first_unknown(const struct imap_view *v, const struct ph_imap_set *seqs,
                               const struct ph_imap_set *uids)
 {
@@ -71,7 +73,8 @@ static void start_resync(struct imap *im)
     const struct ph_imap_command *c = im->cmd;
     struct selecting *job = im->job;
     static const struct ph_imap_range all = {1, UINT32_MAX - 1};
-    struct ph_imap_set known = c->select.has_known ? c->select.known : (struct ph_imap_set){&all, 1, false};
+    struct ph_imap_set known =
+        c->select.has_known ? c->select.known : (struct ph_imap_set){&all, 1, false};
     struct ph_arena *a = ph_imap_server_arena(im->e);
     job->resync.since = c->select.modseq;
     job->resync.flags = true;
@@ -210,7 +213,8 @@ void imap_run_select(struct imap *im)
     bool examine = im->cmd->verb == PH_IMAP_EXAMINE;
     if (im->view.open && imap_enabled(im, PH_IMAP_CAP(QRESYNC) | PH_IMAP_CAP(IMAP4REV2)))
         ph_imap_server_condition(im->e, PH_IMAP_OK,
-                                 &(struct ph_imap_code){.kind = PH_IMAP_CODE_CLOSED}, "It is closed.");
+                                 &(struct ph_imap_code){.kind = PH_IMAP_CODE_CLOSED},
+                                 "It is closed.");
     imap_close_view(im); /* also when this one cannot be selected: RFC 9051 6.3.2 */
     im->job = calloc(1, sizeof(struct selecting));
     im->job_free = selecting_free;

@@ -32,8 +32,8 @@ struct imap_ranges {
 /* Sorts and merges n ranges (lo <= hi) in place; returns how many are left. */
 size_t imap_ranges_merge(struct imap_range *r, size_t n);
 /* A set of uids as ranges of uids, "*" being `star`. */
-PH_MUST_CHECK int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set, uint32_t star,
-                                     struct imap_ranges *ret);
+PH_MUST_CHECK int imap_ranges_of_set(struct ph_arena *a, const struct ph_imap_set *set,
+                                     uint32_t star, struct imap_ranges *ret);
 bool imap_ranges_have(const struct imap_ranges *r, uint32_t n);
 /* Appends "lo:hi" to a set's text. */
 void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi);
@@ -110,7 +110,7 @@ struct imap {
     uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
     uint32_t saved_n;
     uint64_t deleted_storage; /* of STATUS */
-    bool staged;   /* the store keeps messages of an APPEND aside that is not complete */
+    bool staged;              /* the store keeps messages of an APPEND aside that is not complete */
     bool expunged; /* by the command under way: its answer has HIGHESTMODSEQ (RFC 7162 3.2.7) */
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
     bool idling, idle_over;
@@ -146,16 +146,16 @@ void imap_no_memory(struct imap *im);
 /* Resolves a set or answers the command; false then. */
 bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ranges *ret);
 
-/* News of the selected mailbox: asks for them; tells an answer to the client, false: there are more, ask again; tells those that
- * were known but could not be told. */
+/* News of the selected mailbox: asks for them; tells an answer to the client, false: there are
+ * more, ask again; tells those that were known but could not be told. */
 void imap_ask_news(struct imap *im, imap_then *then);
 bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge);
 void imap_tell_pending(struct imap *im);
 void imap_end_command(struct imap *im);
 
-/* What a client that was away missed (RFC 7162 3.2.5, 3.2.6): VANISHED (EARLIER) for what went since `since`, of the uids
- * `known` from `from` on; then, with `flags`, a FETCH of each message that changed; then `done`. Part of a job; gone is
- * freed by imap_resync_done. */
+/* What a client that was away missed (RFC 7162 3.2.5, 3.2.6): VANISHED (EARLIER) for what went
+ * since `since`, of the uids `known` from `from` on; then, with `flags`, a FETCH of each message
+ * that changed; then `done`. Part of a job; gone is freed by imap_resync_done. */
 struct imap_resync {
     uint64_t since, at;
     struct imap_ranges known;
@@ -195,10 +195,11 @@ void imap_on_login(struct session *s, int verdict);
 void imap_sasl_step(struct imap *im, ph_str given, bool has);
 void imap_append_more(struct imap *im);
 /* How many bytes the \\Deleted messages of a mailbox have, to `done`; makes a job. */
-void imap_add_deleted(struct imap *im, uint64_t mailbox, void (*done)(struct imap *im, uint64_t sum));
+void imap_add_deleted(struct imap *im, uint64_t mailbox,
+                      void (*done)(struct imap *im, uint64_t sum));
 unsigned imap_list_bits(const struct ipc_mailbox *m); /* PH_IMAP_MB_ */
-struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m, unsigned items,
-                                  char id[24]);
+struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m,
+                                  unsigned items, char id[24]);
 void imap_append_data(struct imap *im, ph_str data);
 void imap_append_end(struct imap *im);
 void imap_close_view(struct imap *im); /* MB_CLOSE, and forgets it */
@@ -224,7 +225,8 @@ const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_pa
  * NULL: there is no such part. */
 /* Those of the places that a partial range names (RFC 9394). */
 void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p);
-/* BINARY[section]<partial> (RFC 3516): decoded into `built`. -PH_ENOTIMPL: the encoding is unknown. */
+/* BINARY[section]<partial> (RFC 3516): decoded into `built`. -PH_ENOTIMPL: the encoding is unknown.
+ */
 PH_MUST_CHECK int imap_section_binary(const struct ph_part *root, ph_str bytes,
                                       const struct ph_imap_section *sec, struct ph_buf *built,
                                       ph_str *ret);

@@ -1,4 +1,5 @@
-/* SORT (RFC 5256 3, RFC 5957): what messages are ordered by. Texts are compared by i;unicode-casemap, folded once. */
+/* SORT (RFC 5256 3, RFC 5957): what messages are ordered by. Texts are compared by
+ * i;unicode-casemap, folded once. */
 #include "imap_search.h"
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +95,10 @@ static int folded(struct ph_arena *a, ph_str text, ph_str *ret)
     return r;
 }
 
-/* The decoded subject's base, folded. Decoding works in an arena of its own: the other one keeps what is kept. */
-static int subject_key(struct ph_arena *a, const struct ph_envelope *e, ph_str *ret, bool *ret_reply)
+/* The decoded subject's base, folded. Decoding works in an arena of its own: the other one keeps
+ * what is kept. */
+static int subject_key(struct ph_arena *a, const struct ph_envelope *e, ph_str *ret,
+                       bool *ret_reply)
 {
     ph_str text;
     *ret = PH_STR("");
@@ -125,9 +128,7 @@ static int display_key(struct ph_arena *a, const struct ph_address *x, ph_str *r
     if (!x)
         return 0;
     struct ph_arena *work = ph_arena_new(NULL, 1024 * 1024);
-    int r = !work         ? -PH_ENOMEM
-            : x->name.n   ? ph_field_text(work, x->name, &text)
-                          : 0;
+    int r = !work ? -PH_ENOMEM : x->name.n ? ph_field_text(work, x->name, &text) : 0;
     if (r == 0 && !x->name.n)
         text = ph_arena_printf(work, "%.*s@%.*s", PH_FMT(x->local), PH_FMT(x->host));
     if (r == 0)
@@ -143,10 +144,10 @@ static int text_key(struct ph_arena *a, enum ph_imap_sort_kind kind, const struc
     *ret = PH_STR("");
     if (!e)
         return 0;
-    const struct ph_address *x = first_mailbox(
-        kind == PH_IMAP_SORT_BY_FROM || kind == PH_IMAP_SORT_BY_DISPLAYFROM ? e->from
-        : kind == PH_IMAP_SORT_BY_CC                                        ? e->cc
-                                                                            : e->to);
+    const struct ph_address *x =
+        first_mailbox(kind == PH_IMAP_SORT_BY_FROM || kind == PH_IMAP_SORT_BY_DISPLAYFROM ? e->from
+                      : kind == PH_IMAP_SORT_BY_CC                                        ? e->cc
+                                                                                          : e->to);
     switch (kind) {
     case PH_IMAP_SORT_BY_SUBJECT:
         return subject_key(a, e, ret, &reply);
@@ -175,8 +176,8 @@ static int thread_keys(struct ph_arena *a, const struct ph_summary *sum, struct 
     return subject_key(a, sum->root->envelope, &f->subject, &f->reply);
 }
 
-int imap_sort_keys(struct ph_arena *a, const struct ph_imap_command *c, const struct ph_summary *sum,
-                   struct imap_found *f)
+int imap_sort_keys(struct ph_arena *a, const struct ph_imap_command *c,
+                   const struct ph_summary *sum, struct imap_found *f)
 {
     if (c->verb == PH_IMAP_THREAD)
         return thread_keys(a, sum, f);

@@ -1,11 +1,14 @@
 /*
- * THREAD: ORDEREDSUBJECT and REFERENCES (RFC 5256 4), REFS. A forest over the messages found, and over ids that only references
- * name, made without recursion and in nearly linear time, whatever the references say:
+ * THREAD: ORDEREDSUBJECT and REFERENCES (RFC 5256 4), REFS. A forest over the messages found, and
+ * over ids that only references name, made without recursion and in nearly linear time, whatever
+ * the references say:
  *
- *   own parents -> other links of references -> ancestors that are no messages skipped -> [roots of one subject joined]
+ *   own parents -> other links of references -> ancestors that are no messages skipped -> [roots of
+ * one subject joined]
  *     -> children by date -> roots by date -> told
  *
- * Nodes below `n` are messages, in the order of their dates; the others are ids (or, later, joints of roots) without a message.
+ * Nodes below `n` are messages, in the order of their dates; the others are ids (or, later, joints
+ * of roots) without a message.
  */
 #include "imap_search.h"
 #include <stdlib.h>
@@ -149,7 +152,8 @@ static void link_all(struct forest *f)
     }
 }
 
-/* Ancestors without a message are passed over, but for a root that has several children (RFC 5256 4, step 3). */
+/* Ancestors without a message are passed over, but for a root that has several children (RFC 5256
+ * 4, step 3). */
 static void prune(struct forest *f)
 {
     for (size_t i = 0; i < f->n; i++) {
@@ -199,7 +203,8 @@ static void children(struct forest *f)
     }
 }
 
-/* ---- roots of one subject (RFC 5256 4, step 5) ------------------------------------------------- */
+/* ---- roots of one subject (RFC 5256 4, step 5) -------------------------------------------------
+ */
 
 struct topic {
     ph_str subject;
@@ -219,7 +224,8 @@ static size_t best_of(const struct topic *t, size_t n)
 {
     size_t best = 0;
     for (size_t i = 1; i < n; i++)
-        if ((t[i].bare && !t[best].bare) || (!t[i].bare && !t[best].bare && !t[i].reply && t[best].reply))
+        if ((t[i].bare && !t[best].bare) ||
+            (!t[i].bare && !t[best].bare && !t[i].reply && t[best].reply))
             best = i;
     return best;
 }
@@ -249,7 +255,8 @@ static void join(struct forest *f, struct topic *t, size_t n)
         if (t[i].bare)
             move_children(f, t[i].root, head);
         else
-            f->v[t[i].root].parent = !t[best].bare && t[i].reply && !t[best].reply ? t[best].root : head;
+            f->v[t[i].root].parent =
+                !t[best].bare && t[i].reply && !t[best].reply ? t[best].root : head;
     }
 }
 
@@ -278,7 +285,8 @@ static int gather_subjects(struct forest *f)
     return 0;
 }
 
-/* ---- ORDEREDSUBJECT (RFC 5256 4) -------------------------------------------------------------- */
+/* ---- ORDEREDSUBJECT (RFC 5256 4) --------------------------------------------------------------
+ */
 
 static int ordered_subject(struct forest *f)
 {
@@ -286,7 +294,8 @@ static int ordered_subject(struct forest *f)
     if (!t)
         return -PH_ENOMEM;
     for (size_t i = 0; i < f->n; i++)
-        t[i] = (struct topic){.subject = f->r->v[i].subject, .root = (int32_t)i, .order = (int32_t)i};
+        t[i] =
+            (struct topic){.subject = f->r->v[i].subject, .root = (int32_t)i, .order = (int32_t)i};
     if (f->n)
         qsort(t, f->n, sizeof *t, by_subject);
     for (size_t i = 1, head = 0; i < f->n; i++) {

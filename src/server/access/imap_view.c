@@ -293,8 +293,8 @@ void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p)
                  end = hi + 1 > at ? hi + 1 - at : 0;
         end = end > n ? n : end;
         if (skip < end)
-            r->r[keep++] = (struct imap_range){r->r[i].lo + (uint32_t)skip,
-                                               r->r[i].lo + (uint32_t)end - 1};
+            r->r[keep++] =
+                (struct imap_range){r->r[i].lo + (uint32_t)skip, r->r[i].lo + (uint32_t)end - 1};
         at += n;
     }
     r->n = keep;
