@@ -79,7 +79,13 @@ struct ph_smtp_letter {
     uint64_t size; /* of what `read` will give, as far as it is known; 0: unknown */
     void (*progress)(void *ctx, uint64_t done, uint64_t size); /* octets taken into sending; may be NULL */
     void *ctx;
-    bool smtputf8; /* also set by itself when an address needs it (RFC 6531) */
+    bool smtputf8;   /* also set by itself when an address needs it (RFC 6531) */
+    bool requiretls; /* RFC 8689: PH_ENOTIMPL when the server cannot promise it */
+    /* Delivery status notifications (RFC 3461); left out where the server does not offer DSN. */
+    enum ph_smtp_ret dsn_ret;
+    ph_str dsn_envid;    /* as it is, not yet xtext */
+    unsigned dsn_notify; /* PH_SMTP_NOTIFY_ bits, for every recipient; 0: not said */
+    bool dsn_orcpt;      /* say each recipient as ORCPT, too */
     /* Answers: one for each recipient, and the one to the letter ("250 queued as..."; LMTP: of the last). May be NULL. */
     struct ph_smtp_outcome *ret_each, *ret_all;
 };

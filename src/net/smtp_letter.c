@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 64 * 1024 };
+enum { PIECE = 64 * 1024, ORCPT_MAX = 500 /* RFC 3461 4.2 */ };
 
 struct sending {
     struct ph_smtp_session *s;
@@ -47,7 +47,10 @@ static int cannot(struct sending *w, const struct ph_smtp_letter *l, int rc,
     struct ph_error e = {0};
     const char *peer = ph_conn_info(w->s->conn)->peer;
     if (rc == -PH_ENOTIMPL)
-        ph_fail(&e, PH_ENOTIMPL, 0, "%s does not take addresses outside ASCII (no SMTPUTF8)", peer);
+        ph_fail(&e, PH_ENOTIMPL, 0,
+                l->requiretls ? "%s does not promise TLS all the way (no REQUIRETLS)"
+                              : "%s does not take addresses outside ASCII (no SMTPUTF8)",
+                peer);
     else if (rc == -PH_ELIMIT)
         ph_fail(&e, PH_ELIMIT, 0, "the letter has %llu bytes, more than %s takes",
                 (unsigned long long)(l->read ? l->size : l->message.n), peer);
@@ -86,15 +89,31 @@ static int check(struct sending *w, const struct ph_smtp_letter *l, struct ph_sm
     return rc;
 }
 
+static int ask_recipient(struct ph_smtp_client *c, const struct ph_smtp_letter *l, ph_str to)
+{
+    char orcpt[PH_SMTP_PATH];
+    struct ph_smtp_params p = {.notify = l->dsn_notify};
+    int n = l->dsn_orcpt && !has_high(to) ? snprintf(orcpt, sizeof orcpt, "rfc822;%.*s", PH_FMT(to))
+                                          : 0;
+    if (n > 0 && n <= ORCPT_MAX)
+        p.orcpt = ph_str_c(orcpt);
+    return ph_smtp_client_rcpt(c, to, &p);
+}
+
 /* MAIL, RCPT..., DATA. */
 static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_trouble *rett)
 {
     struct ph_smtp_client *c = w->s->client;
     struct ph_smtp_params p = {.size = l->read ? l->size : l->message.n,
-                               .smtputf8 = l->smtputf8 || has_high(l->sender)};
+                               .smtputf8 = l->smtputf8 || has_high(l->sender),
+                               .requiretls = l->requiretls,
+                               .ret = l->dsn_ret,
+                               .envid = l->dsn_envid};
     int rc = check(w, l, &p, rett);
     if (rc < 0)
         return rc;
+    if (l->requiretls && !ph_smtp_client_has(c, PH_STR("REQUIRETLS"), NULL))
+        return cannot(w, l, -PH_ENOTIMPL, rett);
     if ((l->read || has_high(l->message)) && ph_smtp_client_has(c, PH_STR("8BITMIME"), NULL))
         p.body = PH_SMTP_8BITMIME;
     w->s->stage = PH_STAGE_SENDER;
@@ -102,7 +121,7 @@ static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_
     if (rc < 0)
         return cannot(w, l, rc, rett);
     for (size_t i = 0; i < l->count && rc == 0; i++)
-        rc = ph_smtp_client_rcpt(c, l->recipients[i], NULL);
+        rc = ask_recipient(c, l, l->recipients[i]);
     if (rc == 0)
         rc = ph_smtp_client_data(c);
     if (rc < 0)

@@ -313,6 +313,79 @@ static void very_many(void **state)
     free(all);
 }
 
+/* Who gets it stands in the letter; Bcc goes with nobody. */
+static void by_the_header(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *letter;
+        int result;
+        const char *refused, *sender, *recipient, *octets;
+    } row[] = {
+        {"From: A <a@a.test>\r\nTo: b@a.test, \"C, D\" <c@a.test>\r\nBcc: d@a.test,\r\n "
+         "nobody@a.test\r\nSubject: x\r\n\r\nText\r\n",
+         1, "nobody@a.test: 550 5.1.1 no such mailbox\n", "C: MAIL FROM:<a@a.test>",
+         "C: RCPT TO:<d@a.test>", "C: (73 octets)"},
+        {"Resent-From: r@a.test\r\nResent-To: s@a.test\r\nSender: x@a.test\r\nFrom: "
+         "a@a.test\r\nTo: nobody@a.test\r\n\r\n",
+         0, "", "C: MAIL FROM:<r@a.test>", "C: RCPT TO:<s@a.test>", "octets"},
+        {"Sender: x@a.test\r\nFrom: a@a.test, b@a.test\r\nTo: Friends: b@a.test, c@a.test;\r\n\r\n",
+         0, "", "C: MAIL FROM:<x@a.test>", "C: RCPT TO:<c@a.test>", "octets"},
+        {"From: a@a.test\r\nTo: undisclosed-recipients:;\r\n\r\n", -PH_EINVAL, "", "", "", ""},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct ph_account a = account(PH_TLS_OFF);
+        struct ph_smtp_session *s;
+        struct ph_trouble t = {0};
+        struct ph_buf refused;
+        a.user.n = 0;
+        a.transcript = (struct ph_transcript){1, keep, NULL};
+        ph_buf_init(&said, NULL, 100000);
+        ph_buf_init(&refused, NULL, 1000);
+        assert_int_equal(ph_smtp_open(&a, &s, &t), 0);
+        assert_int_equal(ph_smtp_send_message(s, ph_str_c(row[i].letter), &refused, &t),
+                         row[i].result);
+        ph_smtp_close(s);
+        assert_string_equal(ph_buf_cstr(&refused), row[i].refused);
+        assert_non_null(strstr(ph_buf_cstr(&said), row[i].sender));
+        assert_non_null(strstr(ph_buf_cstr(&said), row[i].recipient));
+        if (!strstr(ph_buf_cstr(&said), row[i].octets))
+            fail_msg("%s", ph_buf_cstr(&said));
+        ph_buf_done(&refused);
+        ph_buf_done(&said);
+    }
+}
+
+static void options(void **state)
+{
+    (void)state;
+    const ph_str to = PH_STR("b@a.test");
+    struct ph_account a = account(PH_TLS_OFF);
+    struct ph_smtp_session *s;
+    struct ph_trouble t = {0};
+    struct ph_smtp_letter l = {.struct_size = sizeof l,
+                               .sender = to,
+                               .recipients = &to,
+                               .count = 1,
+                               .message = letter,
+                               .dsn_ret = PH_SMTP_RET_HDRS,
+                               .dsn_envid = PH_STR("a+b"),
+                               .dsn_orcpt = true,
+                               .dsn_notify = PH_SMTP_NOTIFY_SUCCESS | PH_SMTP_NOTIFY_FAILURE};
+    a.user.n = 0;
+    a.transcript = (struct ph_transcript){1, keep, NULL};
+    ph_buf_init(&said, NULL, 100000);
+    assert_int_equal(ph_smtp_open(&a, &s, &t), 0);
+    assert_int_equal(ph_smtp_sendmail(s, &l, &t), 0);
+    l.requiretls = true;
+    assert_int_equal(ph_smtp_sendmail(s, &l, &t), -PH_ENOTIMPL);
+    assert_int_equal(t.kind, PH_TROUBLE_NOT_OFFERED);
+    ph_smtp_close(s);
+    assert_non_null(strstr(ph_buf_cstr(&said), "RET=HDRS ENVID=a+2Bb"));
+    assert_non_null(strstr(ph_buf_cstr(&said), "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@a.test"));
+    ph_buf_done(&said);
+}
+
 static void a_large_one(void **state)
 {
     (void)state;
@@ -376,7 +449,8 @@ static void mistakes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(letters), cmocka_unit_test(very_many),
-                                       cmocka_unit_test(a_large_one), cmocka_unit_test(mistakes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(letters),       cmocka_unit_test(very_many),
+                                       cmocka_unit_test(by_the_header), cmocka_unit_test(options),
+                                       cmocka_unit_test(a_large_one),   cmocka_unit_test(mistakes)};
     return cmocka_run_group_tests(tests, make, drop);
 }
