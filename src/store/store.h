@@ -94,6 +94,8 @@ struct store_options {
     void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
     void *ctx;
     bool no_index; /* searches begin none */
+    int64_t trash_us, junk_us; /* how long letters stay in \Trash and \Junk after they were put
+                                  there; 0: for ever */
 };
 
 /* One mailbox as `mailboxes` and `select` give it. NONEXISTENT: only its subscription is left. */

@@ -48,6 +48,8 @@ static int setup(struct proc *p, struct ph_error *reterr)
     if (p->conf) {
         reload(p);
         h->no_index = !p->conf->search_index;
+        h->trash_us = p->conf->trash_keep * 1000;
+        h->junk_us = p->conf->junk_keep * 1000;
     }
     h->hand_over = (struct ph_later){.fn = worker_hand_over, .ctx = h};
     pthread_mutex_init(&h->done_lock, NULL);

@@ -162,6 +162,7 @@ struct house_store {
     struct limits *limits;
     struct waiting *reading, *reading_tail; /* by the indexer */
     bool no_index;
+    int64_t trash_us, junk_us;
     struct counters count;
     uint64_t max_message;
     char root[4096];

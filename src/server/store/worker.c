@@ -424,7 +424,9 @@ static int start_worker(struct house_store *h, struct worker *w, struct ph_error
                                 .max_message = h->max_message,
                                 .limits = limits_get,
                                 .ctx = h->limits,
-                                .no_index = h->no_index};
+                                .no_index = h->no_index,
+                                .trash_us = h->trash_us,
+                                .junk_us = h->junk_us};
     pthread_condattr_t attr;
     w->h = h;
     int r = be->new(&opt, &w->store, reterr);

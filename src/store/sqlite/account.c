@@ -33,6 +33,8 @@ static int store_new(const struct store_options *opt, struct store **ret_store,
     s->limits = opt->limits;
     s->ctx = opt->ctx;
     s->no_index = opt->no_index;
+    s->trash_us = opt->trash_us;
+    s->junk_us = opt->junk_us;
     s->zc = ZSTD_createCCtx();
     s->zd = ZSTD_createDCtx();
     ph_buf_init(&s->packed, NULL, ZSTD_COMPRESSBOUND(4 * STORE_INLINE_MAX));
@@ -340,11 +342,29 @@ static int store_sync(struct store_sync *y, bool flush)
     return r;
 }
 
+/* What has been in Trash and Junk for too long. */
+static int expire(struct store_account *a, int64_t now)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < a->mb_n; i++) {
+        struct mbox *m = &a->mb[i];
+        int64_t keep = ph_str_ieq(ph_str_c(m->special), PH_STR("\\Trash"))  ? a->s->trash_us
+                       : ph_str_ieq(ph_str_c(m->special), PH_STR("\\Junk")) ? a->s->junk_us
+                                                                            : 0;
+        if (keep > 0 && m->state == MBOX_LIVE && m->messages > 0)
+            r = sq_expire(a, m, now - keep);
+    }
+    return r;
+}
+
+/* Once a day: delivery keys that nobody needs any more, and letters that have expired. */
 static void prune(struct store_account *a, int64_t now)
 {
     if (now - a->pruned < PRUNE_EVERY || sq_enter(a, true) < 0)
         return;
     int r = sq_run(a, ST_DELIVERED_PRUNE, "i", now - KEY_AGE);
+    if (r >= 0)
+        r = expire(a, now);
     a->pruned = now;
     a->meta_dirty = true;
     sq_leave(a, r, NULL);
@@ -362,6 +382,7 @@ static int store_tend(struct store *s, int64_t now_us, int64_t idle_us)
         if (a->txn || !a->db)
             continue;
         settle(a);
+        prune(a, now_us);
         if (index_clean(a) > 0)
             return 1;
         if (a->wal && atomic_load(&a->wal->pages) >= CHECKPOINT_PAGES) {

@@ -202,6 +202,26 @@ int sq_remove_all(struct store_account *a, struct mbox *m)
     return r < 0 ? r : sq_run(a, ST_GONE_FORGET, "i", (int64_t)m->id);
 }
 
+int sq_expire(struct store_account *a, struct mbox *m, int64_t saved_before)
+{
+    struct uidset old = {0}, gone = {0};
+    sqlite3_stmt *st = sq_start(a, ST_SAVED_BEFORE, "ii", (int64_t)m->id, saved_before);
+    int r = st ? 0 : -a->err.code;
+    while (r >= 0 && (r = sq_step(a, st)) > 0) {
+        uint32_t uid = (uint32_t)sqlite3_column_int64(st, 0);
+        if (uidset_add(&old, uid, uid) < 0)
+            r = sq_fail(a, PH_ENOMEM, 0, "out of memory");
+    }
+    sqlite3_reset(st);
+    if (r >= 0 && old.n > 0)
+        r = remove_set(a, m, &old, 0, &gone);
+    if (r >= 0)
+        r = sq_remove_gone(a, m, &gone);
+    uidset_done(&old);
+    uidset_done(&gone);
+    return r;
+}
+
 int sq_expunge(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr)
 {

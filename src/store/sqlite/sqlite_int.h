@@ -124,6 +124,7 @@ struct store {
     void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
     void *ctx;
     bool no_index;
+    int64_t trash_us, junk_us;
     struct store_account *hash[HASH], *newest, *oldest;
     ZSTD_CCtx *zc;
     ZSTD_DCtx *zd;
@@ -202,6 +203,8 @@ void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size);
 void mbox_count_del(struct mbox *m, unsigned flags, uint64_t size);
 int sq_remove_gone(struct store_account *a, struct mbox *m, const struct uidset *gone);
 int sq_move_all(struct store_account *a, struct mbox *from, struct mbox *to); /* RENAME INBOX */
+int sq_expire(struct store_account *a, struct mbox *m,
+              int64_t saved_before); /* removes what is older */
 int sq_remove_all(struct store_account *a, struct mbox *m);                   /* DELETE; leaves counters at 0 */
 int sq_put(struct store_account *a, const struct store_letter *l, struct store_put *ret, struct ph_error *reterr);
 int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask, uint64_t since, store_message_fn *row,

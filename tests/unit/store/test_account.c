@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static struct store_limits most;
 
@@ -158,6 +159,36 @@ static void peek(void **state)
     close_store(&f);
 }
 
+/* Letters leave Trash and Junk when their time is over, and nothing else does. */
+static void expiry(void **state)
+{
+    (void)state;
+    struct fixture f = {.dir = test_dir()};
+    enum { HOUR = 3600 };
+    static const int64_t us = 1000000;
+    OK(ops->new(&(struct store_options){.root = f.dir, .trash_us = 48 * HOUR * us}, &f.s, &err));
+    f.a = test_account(f.s, 1);
+    assert_int_equal(put(f.a, "Trash", 0, 10, "", NULL) | put(f.a, "Trash", 0, 10, "", NULL) | put(f.a, "Junk", 0, 10, "", NULL), 0);
+    assert_int_equal(put(f.a, "INBOX", 0, 10, "", NULL), 0);
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    int64_t now = (int64_t)t.tv_sec * us;
+    uint32_t n;
+    ops->tend(f.s, now + 36 * HOUR * us, INT64_MAX);
+    box(test_account(f.s, 1), "Trash", &n);
+    assert_int_equal(n, 2);
+    for (int turn = 0; turn < 2; turn++) /* the second time there is nothing left to do */
+        ops->tend(f.s, now + (72 + turn * 36) * HOUR * us, INT64_MAX);
+    f.a = test_account(f.s, 1);
+    box(f.a, "Trash", &n);
+    assert_int_equal(n, 0);
+    box(f.a, "Junk", &n);
+    assert_int_equal(n, 1);
+    box(f.a, "INBOX", &n);
+    assert_int_equal(n, 1);
+    close_store(&f);
+}
+
 /* ---- an account as version 1 made it -------------------------------------------------------- */
 
 static const char version_1[] =
@@ -243,7 +274,7 @@ static void newer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(quota), cmocka_unit_test(uidl), cmocka_unit_test(peek), cmocka_unit_test(upgrade),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quota), cmocka_unit_test(uidl), cmocka_unit_test(peek), cmocka_unit_test(expiry), cmocka_unit_test(upgrade),
                                        cmocka_unit_test(newer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
