@@ -7,8 +7,11 @@ import email.policy
 import io
 import json
 import os
+import pty
 import random
 import re
+import select
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -17,6 +20,7 @@ from pathlib import Path
 from house import BUILD
 
 TOOL, GMIME, DUMP = (BUILD / "tests/unit/mime" / name for name in ("mime_build", "gmime_read", "mime_dump"))
+PATIENCE = 120
 SEED = int(os.environ.get("POSTHOUSE_SEED", "7"))
 LETTERS = "abcdefghijklmnopqrstuvwxyz     ABC.,-!?()\"\\=_@äöüß漢字かな🙂é"
 
@@ -72,11 +76,28 @@ def wanted(text):
     return text if text.endswith("\n") or not text else text + "\n"
 
 
+def run_mutt(home, mbox, keys):
+    """mutt on a terminal of its own; it ends by the keys."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        settings = f"set folder={home} charset=utf-8 pipe_decode=yes pipe_split=no wait_key=no quit=yes move=no"
+        os.execvpe("mutt", ["mutt", "-F", "/dev/null", "-f", str(mbox), "-e", settings, "-e", f"push '{keys}'"],
+                   {**os.environ, "TERM": "vt100", "LC_ALL": "C.UTF-8", "HOME": str(home)})
+    try:
+        while select.select([terminal], [], [], PATIENCE)[0] and os.read(terminal, 65536):
+            pass
+        os.kill(pid, signal.SIGKILL)  # it asks something that nobody answers
+    except OSError:  # the other end is closed: it has ended
+        pass
+    os.waitpid(pid, 0)
+    os.close(terminal)
+
+
 class Build(unittest.TestCase):
     def test_random_letters(self):
         r = random.Random(SEED)
         print(f"seed {SEED}")
-        specs = [spec(r, i) for i in range(150)]
+        specs = [spec(r, i) for i in range(100)]
         for s, raw in zip(specs, build(specs)):
             self.assertIsInstance(raw, bytes, raw)
             with self.subTest(seed=s["seed"]):
@@ -132,6 +153,22 @@ class Build(unittest.TestCase):
         self.assertEqual([(text(name), text(address)) for name, address in read["to"]], re.findall(r'"([^"]*)" <([^>]*)>', fields["To"]))
         self.assertEqual([(text(kind), text(name), bytes.fromhex(data)) for kind, name, data in read["parts"]],
                          [(p.get_content_type(), p.get_filename() or "", p.get_payload(decode=True)) for p in by_python.walk() if not p.is_multipart()])
+
+    def test_read_by_mutt(self):
+        """What mutt pipes, decoded, has each subject, name and text as it was given."""
+        r = random.Random(SEED + 3)
+        print(f"seed {SEED + 3}")
+        specs = [{"fields": [["From", f'"{words(r, 20, "abc äü漢")}x" <a@b.test>'], ["Subject", words(r, r.choice([5, 60]))]],
+                  "text": "\n".join(words(r, 60) for _ in range(r.randint(1, 20)))} for _ in range(20)]
+        with tempfile.TemporaryDirectory() as top:
+            mbox, out = Path(top, "mbox"), Path(top, "out")
+            mbox.write_bytes(b"".join(b"From a@b.test Sun Nov 22 10:00:00 2026\n" + raw.replace(b"\r\n", b"\n") + b"\n" for raw in build(specs)))
+            run_mutt(top, mbox, f"<tag-pattern>~A<enter><tag-prefix><pipe-message>cat > {out}<enter><quit>")
+            read = " ".join(out.read_text().split())
+        for s in specs:
+            fields = dict(s["fields"])
+            for wanted in (fields["Subject"], fields["From"].split('"')[1], s["text"]):
+                self.assertIn(" ".join(wanted.split()), read)
 
     def test_built_by_python(self):
         """A message that EmailMessage writes reads as EmailMessage had it."""
