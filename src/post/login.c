@@ -122,7 +122,8 @@ int post_login_sender(struct post_login *l)
 
 int post_login_complete(struct post_login *l, enum post_protocol protocol)
 {
-    l->begun_us = ph_mono_us();
+    if (l->completed)
+        return 0;
     ph_buf_init(&l->secret, NULL, POST_PASSWORD_MAX);
     int rc = post_account_open(l);
     if (rc == 0) {
@@ -142,8 +143,11 @@ int post_login_complete(struct post_login *l, enum post_protocol protocol)
     l->account.ca_file = l->ca;
     l->account.insecure = l->insecure;
     l->account.user = ph_str_c(l->user);
-    if (l->user)
-        return post_login_password(l);
+    if (l->user) {
+        rc = post_login_password(l);
+        l->completed = rc == 0;
+        return rc;
+    }
     return protocol == POST_SMTP ? 0 : post_fail(EX_USAGE, "whose mailbox? Give --user NAME");
 }
 

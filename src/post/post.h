@@ -44,16 +44,15 @@ struct post_login {
     const char *from; /* NULL: not said */
     /* As given; for post_login_options. */
     const char *account_name, *server, *port, *tls, *ca, *user, *password, *password_file, *password_env, *password_command;
-    bool insecure;
+    bool insecure, completed;
     struct cfg_t *cfg; /* the account's file */
     struct ph_buf secret;
-    int64_t begun_us;
 };
 
 /* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. */
 enum { POST_LOGIN_ROWS = 13, POST_PASSWORD_MAX = 4096 };
 void post_login_options(struct post_login *l, struct post_option *rows);
-/* Completes `l` from environment, file and, for a password, the terminal. 0, or an exit code with the mistake told. */
+/* Once for one protocol, again does nothing: completes `l` from environment, file and, for a password, the terminal. 0, or an exit code with the mistake told. */
 int post_login_complete(struct post_login *l, enum post_protocol protocol);
 /* Finds out l->from alone, for a letter that goes nowhere. */
 int post_login_sender(struct post_login *l);
