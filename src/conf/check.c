@@ -99,6 +99,7 @@ static const struct {
     {"smarthost", host_port, NULL},
     {"plaintext_login", one_of, "never|loopback"},
     {"quota_full", one_of, "wait|bounce"},
+    {"bare_newlines", one_of, "refuse|keep"},
     {"sender_policy", one_of, "envelope|header"},
 };
 

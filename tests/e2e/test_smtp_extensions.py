@@ -186,7 +186,7 @@ class Limits(unittest.TestCase):
             self.assertIn(b"([203.0.113.%d])" % n, letters)
 
     def test_stages(self):
-        h = self.house(greeting_delay="1s")
+        h = self.house(greeting_delay="1s", bare_newlines="keep")
         w = self.wire(h, False)
         w.send("EHLO early.test\r\n")
         self.assertEqual(w.reply()[0], 554)
@@ -195,7 +195,7 @@ class Limits(unittest.TestCase):
         self.assertEqual(w.code("EHLO mx.a.test"), 250)
         self.assertEqual(w.say("MAIL FROM:<>")[1], "5.7.1 You greet with the name of this server")
         self.assertEqual([w.code("EHLO other.test"), w.code("MAIL FROM:<>"), w.code("RCPT TO:<alice@a.test>"), w.code("DATA")], [250, 250, 250, 354])
-        code, text = w.say("From: a@x.test\r\nFrom: b@x.test\r\nMessage-ID: <two@x.test>\r\n\r\nx\r\n.")
+        code, text = w.say("From: a@x.test\r\nFrom: b@x.test\r\nMessage-ID: <two@x.test>\r\n\r\nbare\nx\r\n.")
         self.assertEqual(code, 250)
         steps = h.steps(text.split()[-1], "delivered")
         self.assertIn("quarantined by one-from", str(steps))

@@ -9,7 +9,7 @@ static int fail(struct ph_error *reterr, int code, const char *what)
     return ph_fail(reterr, code, 0, "%s", what);
 }
 
-static bool graphic(ph_str s)
+bool ph__smtp_graphic(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] <= 32 || s.p[i] == 127)
@@ -87,7 +87,7 @@ static int read_args(ph_str rest, struct ph__smtp_command *c, unsigned announced
         return rest.n ? fail(reterr, PH_ESYNTAX, "this command has no argument") : 0;
     case ARGS_NAME:
         c->text = ph_str_trim(rest);
-        if (!c->text.n || c->text.n > NAME_MAX_OCTETS || !graphic(c->text))
+        if (!c->text.n || c->text.n > NAME_MAX_OCTETS || !ph__smtp_graphic(c->text))
             return fail(reterr, PH_ESYNTAX, "a host name is expected");
         return 0;
     case ARGS_TEXT:

@@ -242,14 +242,6 @@ static int find(int verb, ph_str keyword, unsigned announced)
     return -1;
 }
 
-static bool graphic(ph_str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 32 || s.p[i] == 127)
-            return false;
-    return true;
-}
-
 int ph__smtp_params_read(int verb, ph_str rest, unsigned announced, struct ph_buf *scratch,
                          struct ph_smtp_params *params, struct ph_error *reterr)
 {
@@ -267,7 +259,7 @@ int ph__smtp_params_read(int verb, ph_str rest, unsigned announced, struct ph_bu
         if (i < 0)
             return ph_fail(reterr, PH_EINVAL, 0, "unknown parameter %.*s",
                            PH_FMT(ph_str_sub(one, 0, eq < 100 ? eq : 100)));
-        if ((seen & 1u << i) || (eq != PH_NPOS && !r.value.n) || !graphic(r.value) ||
+        if ((seen & 1u << i) || (eq != PH_NPOS && !r.value.n) || !ph__smtp_graphic(r.value) ||
             !kinds[i].read(&r))
             return ph_fail(reterr, PH_ESYNTAX, 0,
                            "parameter %.*s has no legal value or comes twice",

@@ -94,6 +94,9 @@ void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figu
 bool ph__smtp_ehlo_find(ph_str lines, ph_str keyword, ph_str *ret_params);
 bool ph__smtp_word_in(ph_str words, ph_str word); /* space-separated, case-insensitive */
 
+/* No spaces and control characters. */
+bool ph__smtp_graphic(ph_str s);
+
 /* ---- commands on the wire ---------------------------------------------------------------- */
 
 struct ph__smtp_command {

@@ -79,6 +79,7 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
     o->smtputf8 = true;   /* relay and reports carry it, or say 5.6.7 */
     o->requiretls = true; /* the same, 5.7.10 and 5.7.30 */
     o->tls_available = p->tls_server != NULL;
+    o->keep_bare = ph_str_eq(p->conf->bare_newlines, PH_STR("keep"));
     o->limits.message = (uint64_t)p->conf->max_message_size;
     o->limits.recipients = (unsigned)p->conf->max_recipients;
     o->limits.timeout_ms = p->conf->session_timeout;
