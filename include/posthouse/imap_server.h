@@ -3,16 +3,16 @@
  *
  * The engine finds where commands end, permits or refuses literals, parses, checks the state, keeps
  * the order of pipelined commands, writes every response, and answers by itself what needs no mail:
- * CAPABILITY, ID, ENABLE, STARTTLS, LOGOUT and everything that is wrong, which includes any use of a capability that it does not
- * offer. The handler takes one command at a time:
+ * CAPABILITY, ID, ENABLE, STARTTLS, LOGOUT and everything that is wrong, which includes any use of
+ * a capability that it does not offer. The handler takes one command at a time:
  *
  *   next -> COMMAND -> any number of untagged responses, now or later -> done() -> next ...
  *
- *   APPEND        COMMAND, then accept() or done(NO); DATA...; then MORE (another message begins, RFC 3502, with its values in
- *                 command->append: accept() or done(NO)), or DATA_END -> done(), or ABORT (nothing to answer)
- *   REPLACE       as APPEND, of one message
- *   AUTHENTICATE  COMMAND, then challenge() -> RESPONSE (or ABORT)...; then done()
- *   IDLE          COMMAND, then accept(); untagged responses at any time; IDLE_END -> done()
+ *   APPEND        COMMAND, then accept() or done(NO); DATA...; then MORE (another message begins,
+ * RFC 3502, with its values in command->append: accept() or done(NO)), or DATA_END -> done(), or
+ * ABORT (nothing to answer) REPLACE       as APPEND, of one message AUTHENTICATE  COMMAND, then
+ * challenge() -> RESPONSE (or ABORT)...; then done() IDLE          COMMAND, then accept(); untagged
+ * responses at any time; IDLE_END -> done()
  *
  * A bad command is answered with a tagged BAD and a sentence and never disturbs what follows it.
  */
@@ -27,8 +27,8 @@ extern "C" {
 struct ph_imap_server;
 
 /* Limits have defaults when 0. caps: what the handler implements; the engine adds its own (SASL-IR,
- * LITERAL+, ID, ENABLE: see imap_caps.def), hides what does not fit the state (STARTTLS, LOGINDISABLED, AUTH=PLAIN),
- * and refuses commands and arguments of capabilities not there. */
+ * LITERAL+, ID, ENABLE: see imap_caps.def), hides what does not fit the state (STARTTLS,
+ * LOGINDISABLED, AUTH=PLAIN), and refuses commands and arguments of capabilities not there. */
 struct ph_imap_server_options {
     size_t struct_size;
     uint64_t caps;
@@ -54,8 +54,9 @@ PH_EXPORT extern const struct ph_proto_ops ph_imap_server_ops;
 PH_EXPORT void ph_imap_server_tls_started(struct ph_imap_server *s); /* after WANT_TLS */
 PH_EXPORT void ph_imap_server_compressed(struct ph_imap_server *s);  /* after WANT_DEFLATE */
 PH_EXPORT enum ph_imap_state ph_imap_server_state(const struct ph_imap_server *s);
-/* What the client has enabled (RFC 5161), as PH_IMAP_CAP bits. QRESYNC includes CONDSTORE, which is also enabled by the first command
- * that uses it (RFC 7162 3.1); IMAP4rev2 and UTF8=ACCEPT make mailbox names UTF-8. */
+/* What the client has enabled (RFC 5161), as PH_IMAP_CAP bits. QRESYNC includes CONDSTORE, which is
+ * also enabled by the first command that uses it (RFC 7162 3.1); IMAP4rev2 and UTF8=ACCEPT make
+ * mailbox names UTF-8. */
 PH_EXPORT uint64_t ph_imap_server_enabled(const struct ph_imap_server *s);
 /* The tag of the command under way. */
 PH_EXPORT ph_str ph_imap_server_tag(const struct ph_imap_server *s);
@@ -90,7 +91,7 @@ enum {
     X(NEW, "NEW", NONE, IMAP4REV1)                                                                 \
     X(NOT, "NOT", KEY, IMAP4REV1)                                                                  \
     X(OLD, "OLD", NONE, IMAP4REV1)                                                                 \
-    X(OLDER, "OLDER", NUMBER, WITHIN)                                                              \
+    X(OLDER, "OLDER", SECONDS, WITHIN)                                                             \
     X(ON, "ON", DATE, IMAP4REV1)                                                                   \
     X(OR, "OR", KEYS, IMAP4REV1)                                                                   \
     X(RECENT, "RECENT", NONE, IMAP4REV1)                                                           \
@@ -115,7 +116,7 @@ enum {
     X(UNFLAGGED, "UNFLAGGED", NONE, IMAP4REV1)                                                     \
     X(UNKEYWORD, "UNKEYWORD", ATOM, IMAP4REV1)                                                     \
     X(UNSEEN, "UNSEEN", NONE, IMAP4REV1)                                                           \
-    X(YOUNGER, "YOUNGER", NUMBER, WITHIN)
+    X(YOUNGER, "YOUNGER", SECONDS, WITHIN)
 
 enum ph_imap_key {
 #define PH_IMAP_KEY_ENUM(sym, wire, arg, cap) PH_IMAP_KEY_##sym,
@@ -221,9 +222,9 @@ struct ph_imap_command {
             uint32_t uidvalidity;
             uint64_t modseq;
             bool has_known;
-            struct ph_imap_set known;      /* uids that the client knows; no "*" in any of the three */
+            struct ph_imap_set known; /* uids that the client knows; no "*" in any of the three */
             struct ph_imap_set seqs, uids; /* match data, or empty */
-        } select; /* SELECT, EXAMINE */
+        } select;                          /* SELECT, EXAMINE */
         struct {
             ph_str reference;
             const ph_str *patterns;
@@ -300,6 +301,8 @@ PH_EXPORT void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data);
 /* The tagged answer. code may be NULL. */
 PH_EXPORT void ph_imap_server_done(struct ph_imap_server *s, enum ph_imap_cond cond,
                                    const struct ph_imap_code *code, const char *text);
+/* The selected mailbox is no more: DELETE of it was the command under way. */
+PH_EXPORT void ph_imap_server_deselect(struct ph_imap_server *s);
 /* Farewell: untagged BYE, then close. At any time; responses after it go nowhere. */
 PH_EXPORT void ph_imap_server_bye(struct ph_imap_server *s, enum ph_imap_code_kind code,
                                   const char *text);
@@ -320,10 +323,11 @@ PH_EXPORT void ph_imap_server_list(struct ph_imap_server *s, const struct ph_ima
 PH_EXPORT void ph_imap_server_status(struct ph_imap_server *s, const struct ph_imap_status *st);
 PH_EXPORT void ph_imap_server_namespace(struct ph_imap_server *s,
                                         char separator); /* one personal namespace, "" */
-/* Uids that are gone: instead of EXPUNGE once QRESYNC or UIDONLY is enabled; earlier: they were before this session, and no
- * sequence number changes (RFC 7162 3.2.10). */
+/* Uids that are gone: instead of EXPUNGE once QRESYNC or UIDONLY is enabled; earlier: they were
+ * before this session, and no sequence number changes (RFC 7162 3.2.10). */
 PH_EXPORT void ph_imap_server_vanished(struct ph_imap_server *s, bool earlier, ph_str uids);
-/* SEARCH and SORT in three steps: begin, any number of found, end. modseq: of RFC 7162 3.1.5, 0: not told. */
+/* SEARCH and SORT in three steps: begin, any number of found, end. modseq: of RFC 7162 3.1.5, 0:
+ * not told. */
 PH_EXPORT void ph_imap_server_search_begin(struct ph_imap_server *s);
 PH_EXPORT void ph_imap_server_found(struct ph_imap_server *s, uint32_t n);
 PH_EXPORT void ph_imap_server_search_end(struct ph_imap_server *s, uint64_t modseq);
@@ -331,7 +335,8 @@ PH_EXPORT void ph_imap_server_search_end(struct ph_imap_server *s, uint64_t mods
 PH_EXPORT void ph_imap_server_thread_open(struct ph_imap_server *s);
 PH_EXPORT void ph_imap_server_thread_close(struct ph_imap_server *s);
 
-/* ESEARCH (RFC 4731 3.1): what `has` (PH_IMAP_RETURN_) names; sets as text. MIN, MAX and ALL of no message are not told. */
+/* ESEARCH (RFC 4731 3.1): what `has` (PH_IMAP_RETURN_) names; sets as text. MIN, MAX and ALL of no
+ * message are not told. */
 struct ph_imap_esearch {
     unsigned has;
     bool uid;
@@ -343,7 +348,8 @@ struct ph_imap_esearch {
 };
 PH_EXPORT void ph_imap_server_esearch(struct ph_imap_server *s, const struct ph_imap_esearch *e);
 
-/* QUOTAROOT of a mailbox, and QUOTA with its resources; a limit of UINT64_MAX is none (RFC 9208 5). */
+/* QUOTAROOT of a mailbox, and QUOTA with its resources; a limit of UINT64_MAX is none (RFC 9208 5).
+ */
 struct ph_imap_quota {
     ph_str root;
     uint64_t storage, storage_limit; /* KiB */
@@ -353,17 +359,19 @@ PH_EXPORT void ph_imap_server_quotaroot(struct ph_imap_server *s, ph_str mailbox
 PH_EXPORT void ph_imap_server_quota(struct ph_imap_server *s, const struct ph_imap_quota *q);
 
 /* FETCH: begin, any attributes in any order, end. A section's size is told first; then exactly that
- * many bytes follow by section_data, in as many pieces as you like, before the next attribute. n: the sequence number; the uid
- * once UIDONLY is enabled, and the response is UIDFETCH then. */
+ * many bytes follow by section_data, in as many pieces as you like, before the next attribute. n:
+ * the sequence number; the uid once UIDONLY is enabled, and the response is UIDFETCH then. */
 PH_EXPORT void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t n);
 PH_EXPORT void ph_imap_server_fetch_modseq(struct ph_imap_server *s, uint64_t modseq);
 PH_EXPORT void ph_imap_server_fetch_emailid(struct ph_imap_server *s, ph_str id);
 PH_EXPORT void ph_imap_server_fetch_threadid(struct ph_imap_server *s, ph_str id); /* empty: NIL */
 PH_EXPORT void ph_imap_server_fetch_savedate(struct ph_imap_server *s, int64_t date);
-PH_EXPORT void ph_imap_server_fetch_preview(struct ph_imap_server *s, ph_str text); /* p NULL: NIL */
+PH_EXPORT void ph_imap_server_fetch_preview(struct ph_imap_server *s,
+                                            ph_str text); /* p NULL: NIL */
 /* BINARY.SIZE of a section (RFC 3516 4.3). */
 PH_EXPORT void ph_imap_server_fetch_binary_size(struct ph_imap_server *s,
                                                 const struct ph_imap_section *sec, uint64_t size);
+/* Nothing once UIDONLY is enabled: the response begins with it. */
 PH_EXPORT void ph_imap_server_fetch_uid(struct ph_imap_server *s, uint32_t uid);
 PH_EXPORT void ph_imap_server_fetch_flags(struct ph_imap_server *s,
                                           const struct ph_imap_flags *flags);

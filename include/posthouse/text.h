@@ -49,6 +49,8 @@ PH_EXPORT void ph_decoder_end(struct ph_decoder *d, struct ph_buf *out);
  * left out; an unknown one is read as UTF-8 where it is valid, else as windows-1252. Returns the
  * number of bytes that could not be read and became U+FFFD, or an error of `out`. */
 PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out);
+/* Is it a name that is understood? */
+PH_EXPORT bool ph_charset_known(ph_str charset);
 
 /* Loads the converters that mail needs, so that they work after a sandbox has closed the file
  * system. Call once, early. Memory for them is kept for the life of the process. */

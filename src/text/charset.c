@@ -204,6 +204,11 @@ static int as_bytes(const struct ph__charset *c, ph_str in, struct ph_buf *out)
     return kind == PH__CHARSET_SINGLE ? as_named(c->name, in, out) : as_western(in, out);
 }
 
+bool ph_charset_known(ph_str charset)
+{
+    return ph__charset_find(charset) != NULL;
+}
+
 int ph_charset_decode(ph_str charset, ph_str in, struct ph_buf *out)
 {
     const struct ph__charset *c = ph__charset_find(charset);

@@ -2,14 +2,17 @@
 
 A file is a list of dialogues. `## name` begins one; behind it in brackets what it needs: [base] it also holds for any IMAP4rev1 server, or
 a capability. Each dialogue has a mailbox of its own, $M, with the standard letters of `letters N`, and one session that is logged in
-and has selected $M, unless `login no` or `select no` is said. Lines:
+and has selected $M, unless `login no` or `select no` is said. `letter text` appends one more letter, where it stands. Lines:
 
-    C: text        the client sends text and CRLF; escapes \\r \\n \\0 \\\\ ; "2C:" is what the second session sends (made when first named)
-    S: pattern     the next response is this; <...> stands for a regular expression; literals are part of their response
+    C: text        the client sends text and CRLF; escapes \\r \\n \\0 \\\\ \\xE9 ; "2C:" is what the second session sends (made when first named)
+    C~ text        the same without CRLF
+    S: pattern     the next response is this; <...> stands for a regular expression; literals are part of their response; <"text> is that
+                   text as a quoted string or as a literal
     S? pattern     some response that comes is this; those before it are passed over
     S+ pattern     as S:, but several of them in any order
     <x:regex> remembers what it matched; $x is that, in later lines
     S! pattern     no response since the last C: of that session was like this
+    row x ;; y     the lines of the dialogue behind the rows are played once for each row, with %1 and %2 for its parts
     compress       from here on the session is compressed
     wait pattern   a response like this comes, if not now then after NOOPs (as long as patience lasts)
 
@@ -52,6 +55,7 @@ class Session:
         self.inflate = self.deflate = None
         self.buf = b""
         self.since, self.held = [], []
+        self.asked = ""  # the last C: line
         self.greeting = self.response()
 
     def more(self):
@@ -97,14 +101,28 @@ class Session:
 
 
 def unescape(text):
-    return re.sub(r"\\(r|n|0|\\)", lambda m: {"r": "\r", "n": "\n", "0": "\0", "\\": "\\"}[m[1]], text).encode()
+    known = {b"r": b"\r", b"n": b"\n", b"0": b"\0", b"\\": b"\\"}
+    return re.sub(rb"\\(r|n|0|\\|x..)", lambda m: known.get(m[1]) or bytes([int(m[1][1:], 16)]), text.encode())
+
+
+def string(text):
+    """A pattern of this string in either form."""
+    raw = unescape(text)
+    return b'(?:"%s"|\\{%d\\}\r\n%s)' % (re.escape(re.sub(rb'(["\\])', rb"\\\1", raw)), len(raw), re.escape(raw))
 
 
 def pattern(text):
     regex = b""
     for i, part in enumerate(re.split(r"<([^<>]*)>", text)):
-        named = re.match(r"([a-z]):(.*)", part) if i % 2 else None
-        regex += b"(?P<%s>%s)" % (named[1].encode(), named[2].encode()) if named else b"(?:%s)" % part.encode() if i % 2 else re.escape(unescape(part))
+        named = re.match(r"([a-z]):(.*)", part)
+        if i % 2 == 0:
+            regex += re.escape(unescape(part))
+        elif part.startswith('"') and part != '"?':
+            regex += string(part[1:])
+        elif named:
+            regex += b"(?P<%s>%s)" % (named[1].encode(), named[2].encode())
+        else:
+            regex += b"(?:%s)" % part.encode()
     return re.compile(regex, re.I | re.S)
 
 
@@ -112,9 +130,18 @@ class Dialogue:
     def __init__(self, file, line, name, needs):
         self.file, self.line, self.name, self.needs, self.steps = file, line, name, needs, []
         self.letters, self.login, self.select = 0, True, True
+        self.rows = []  # each with the number of the step it stands before
 
     def __str__(self):
         return f"{self.file}:{self.line} {self.name}"
+
+    def played(self):
+        """The steps, those behind the rows once for each of them."""
+        if not self.rows:
+            return self.steps
+        at = self.rows[0][0]
+        fill = lambda text, row: re.sub(r"%(\d)", lambda m: row[int(m[1]) - 1], text)  # noqa: E731
+        return self.steps[:at] + [(n, who, what, fill(text, row)) for _, row in self.rows for n, who, what, text in self.steps[at:]]
 
 
 def load(path):
@@ -129,6 +156,10 @@ def load(path):
             setattr(found[-1], line.split()[0], False)
         elif line == "compress":
             found[-1].steps.append((number, 1, "compress", ""))
+        elif line.startswith("letter "):
+            found[-1].steps.append((number, 0, "letter", line[7:]))
+        elif line.startswith("row "):
+            found[-1].rows.append((len(found[-1].steps), line[4:].split(" ;; ")))
         elif line.strip() and not line.startswith("#"):
             step = re.match(r"(\d?)(C|S):(?: (.*))?$|(\d?)(S[?+!]|C~|wait) (.*)$", line)
             if not step:
@@ -160,26 +191,32 @@ class Player:
         session.since.clear()
         return session
 
+    def append(self, mailbox, letter):
+        self.admin.send(b"app APPEND %s {%d}\r\n" % (mailbox, len(letter)))
+        self.admin.response()
+        self.admin.send(letter + b"\r\n")
+        while not self.admin.response().startswith(b"app OK"):
+            pass
+
     def play(self, d):
         Player.count += 1
         mailbox = b"s%d" % Player.count
         self.admin.command(b"create", b"CREATE " + mailbox)
         for letter in LETTERS[:d.letters]:
-            self.admin.send(b"app APPEND %s {%d}\r\n" % (mailbox, len(letter)))
-            self.admin.response()
-            self.admin.send(letter + b"\r\n")
-            while not self.admin.response().startswith(b"app OK"):
-                pass
+            self.append(mailbox, letter)
         sessions, names = {}, {"M": mailbox.decode()}
         try:
-            for number, who, what, text in d.steps:
+            for number, who, what, text in d.played():
+                if what == "letter":
+                    self.append(mailbox, unescape(text))
+                    continue
                 if who not in sessions:
                     sessions[who] = self.open(d, mailbox)
                 try:
                     text = re.sub(r"\$([A-Za-z])(?![A-Za-z])", lambda m: names.get(m[1], m[0]), text)
                     names.update(self.step(sessions[who], what, text) or {})
                 except (Failure, OSError) as e:
-                    raise Failure(f"{d.file}:{number} ({d.name}): {what} {text}\n    {e}") from e
+                    raise Failure(f"{d.file}:{number} ({d.name}): {what} {text}\n    {e}\n    behind: {sessions[who].asked[:400]}") from e
         finally:
             for session in sessions.values():
                 session.close()
@@ -191,6 +228,7 @@ class Player:
         """The names that were remembered."""
         if what in ("C", "C~"):
             s.since.clear()
+            s.asked = text
             s.send(unescape(text) + (b"\r\n" if what == "C" else b""))
             return None
         if what == "compress":

@@ -7,6 +7,7 @@ enum arg {
     ARG_TEXT,
     ARG_DATE,
     ARG_NUMBER,
+    ARG_SECONDS, /* above zero */
     ARG_FIELD,
     ARG_ATOM,
     ARG_SET,
@@ -90,6 +91,9 @@ static bool argument(struct ph__imap_cur *c, unsigned depth, enum arg arg, struc
         return ph__imap_sp(c) && ph__imap_date(c, &s->day);
     case ARG_NUMBER:
         return ph__imap_sp(c) && ph__imap_number(c, INT64_MAX, &s->number);
+    case ARG_SECONDS:
+        return ph__imap_sp(c) && ph__imap_number(c, INT64_MAX, &s->number) &&
+               (s->number || ph__imap_bad(c, "expected a number above zero"));
     case ARG_FIELD:
         return ph__imap_sp(c) && ph__imap_astring(c, &s->field) && ph__imap_sp(c) &&
                ph__imap_astring(c, &s->value);
@@ -164,6 +168,8 @@ static bool one_return(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     for (size_t i = 0; i < sizeof returns / sizeof returns[0]; i++) {
         if (!ph__imap_keyword(c, returns[i].name))
             continue;
+        if (returns[i].bit & cmd->search.ret & PH_IMAP_RETURN_PARTIAL)
+            return ph__imap_bad(c, "PARTIAL is given once"); /* RFC 9394 3.1 */
         c->needs |= returns[i].cap;
         cmd->search.ret |= returns[i].bit;
         return returns[i].bit != PH_IMAP_RETURN_PARTIAL ||

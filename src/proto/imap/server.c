@@ -280,6 +280,12 @@ void ph__imap_server_bad(struct ph_imap_server *s, enum ph_imap_code_kind code, 
         ph_imap_server_bye(s, PH_IMAP_CODE_NONE, "Too many bad commands.");
 }
 
+void ph_imap_server_deselect(struct ph_imap_server *s)
+{
+    if (s->state == PH_IMAP_SELECTED)
+        s->state = PH_IMAP_AUTH;
+}
+
 static void after_done(struct ph_imap_server *s, enum ph_imap_cond cond)
 {
     enum ph_imap_verb verb = s->command.verb;

@@ -64,8 +64,9 @@ void ph_imap_server_compressed(struct ph_imap_server *s)
 }
 
 /* RFC 5161 3.1: what is offered and was asked for. IMAP4rev2 includes what makes names UTF-8,
- * QRESYNC includes CONDSTORE. */
-static void do_enable(struct ph_imap_server *s)
+ * QRESYNC includes CONDSTORE. false: the handler answers, for of a selected mailbox it has to tell
+ * the modseq then (RFC 7162 3.1). */
+static bool do_enable(struct ph_imap_server *s)
 {
     uint64_t now = s->command.enable & ph__imap_server_caps(s);
     put(s, PH_STR("* ENABLED"));
@@ -76,7 +77,9 @@ static void do_enable(struct ph_imap_server *s)
     put(s, PH_STR("\r\n"));
     if (now & PH_IMAP_CAP(QRESYNC))
         now |= PH_IMAP_CAP(CONDSTORE);
+    now &= ~s->enabled;
     s->enabled |= now;
+    return s->state != PH_IMAP_SELECTED || !(now & PH_IMAP_CAP(CONDSTORE));
 }
 
 /* true: answered here. */
@@ -96,7 +99,8 @@ static bool own_command(struct ph_imap_server *s)
         put(s, PH_STR(")\r\n"));
         break;
     case PH_IMAP_ENABLE:
-        do_enable(s);
+        if (!do_enable(s))
+            return false;
         break;
     case PH_IMAP_STARTTLS:
         do_starttls(s);
@@ -382,7 +386,11 @@ static enum ph_imap_server_ev literal_in_command(struct ph_imap_server *s)
     }
     int verb = ph__imap_verb_read(&c, &tag, &uid);
     set_tag(s, tag);
-    if (takes_message(verb) && !s->frame.overflow && s->state & ph__imap_rows[verb].states) {
+    if (verb >= 0 && !(s->state & ph__imap_rows[verb].states)) {
+        literal_refused(s, PH_IMAP_CODE_CLIENTBUG, wrong_state(s, &ph__imap_rows[verb]));
+        return PH_IMAP_SRV_NEED;
+    }
+    if (takes_message(verb) && !s->frame.overflow) {
         bool cut;
         s->command = (struct ph_imap_command){.verb = (enum ph_imap_verb)verb, .uid = uid};
         enum ph_imap_server_ev ev = message_begin(s, &c, verb, &cut);

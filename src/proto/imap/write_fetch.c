@@ -63,6 +63,22 @@ static void put_params(struct ph_buf *out, const struct ph_imap_params *l)
     ph_buf_addc(out, ')');
 }
 
+/* body-fld-lang: the tags of Content-Language, one as a string, several as a list. */
+static void put_languages(struct ph_buf *out, ph_str tags)
+{
+    ph_str tag;
+    bool many = ph_str_chr(tags, ',') != PH_NPOS;
+    if (!many) {
+        ph__imap_put_string(out, tags, false);
+        return;
+    }
+    for (char before = '('; ph_str_token(&tags, ',', &tag); before = ' ') {
+        ph_buf_addc(out, before);
+        ph__imap_put_string(out, ph_str_trim(tag), false);
+    }
+    ph_buf_addc(out, ')');
+}
+
 /* disposition, language, location: the end of the extension data of both kinds. */
 static void put_extension(struct ph_buf *out, const struct ph_imap_body *b)
 {
@@ -76,7 +92,7 @@ static void put_extension(struct ph_buf *out, const struct ph_imap_body *b)
         ph_buf_add(out, PH_STR(" NIL"));
     }
     ph_buf_addc(out, ' ');
-    ph__imap_put_string(out, b->language, false);
+    put_languages(out, b->language);
     ph_buf_addc(out, ' ');
     ph__imap_put_string(out, b->location, false);
 }
@@ -185,7 +201,8 @@ static struct ph_buf *attribute(struct ph_imap_server *s, ph_str name)
 
 void ph_imap_server_fetch_uid(struct ph_imap_server *s, uint32_t uid)
 {
-    ph_buf_addu(attribute(s, PH_STR("UID ")), uid);
+    if (!(ph_imap_server_enabled(s) & PH_IMAP_CAP(UIDONLY)))
+        ph_buf_addu(attribute(s, PH_STR("UID ")), uid);
 }
 
 void ph_imap_server_fetch_flags(struct ph_imap_server *s, const struct ph_imap_flags *flags)

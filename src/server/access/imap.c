@@ -204,6 +204,7 @@ static void on_pushed(struct session *s, struct ipc_msg *msg)
 
 static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_NOOP] = run_noop,
+    [PH_IMAP_ENABLE] = run_noop,
     [PH_IMAP_LOGIN] = imap_run_login,
     [PH_IMAP_AUTHENTICATE] = imap_run_authenticate,
     [PH_IMAP_SELECT] = imap_run_select,
@@ -236,9 +237,23 @@ static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_MOVE] = imap_run_copy,
 };
 
+/* The first command that enables CONDSTORE tells where the selected mailbox is (RFC 7162 3.1). */
+static void tell_modseq(struct imap *im)
+{
+    bool counts = imap_enabled(im, PH_IMAP_CAP(CONDSTORE));
+    bool selects = im->cmd->verb == PH_IMAP_SELECT || im->cmd->verb == PH_IMAP_EXAMINE;
+    if (counts && !im->counts && im->view.open && !selects)
+        ph_imap_server_condition(im->e, PH_IMAP_OK,
+                                 &(struct ph_imap_code){.kind = PH_IMAP_CODE_HIGHESTMODSEQ,
+                                                        .n = im->view.modseq ? im->view.modseq : 1},
+                                 "Changes are counted.");
+    im->counts = counts;
+}
+
 static void begin_command(struct imap *im)
 {
     im->deferred = false;
+    tell_modseq(im);
     if (runs[im->cmd->verb])
         runs[im->cmd->verb](im);
     else

@@ -71,7 +71,7 @@ static void tell_changed(struct imap *im, ph_str rows)
             continue;
         struct ph_imap_flags f = imap_flags(im, &m);
         imap_fetch_begin(im, at, m.uid);
-        if (im->cmd->uid || imap_enabled(im, PH_IMAP_CAP(QRESYNC)))
+        if (im->cmd->uid || condstore) /* RFC 7162 3.2.4 */
             ph_imap_server_fetch_uid(im->e, m.uid);
         if (!im->cmd->store.silent)
             ph_imap_server_fetch_flags(im->e, &f);

@@ -26,7 +26,7 @@ static void attributes(struct imap *im, const struct ph_summary *sum)
 {
     struct fetching *f = im->job;
     unsigned mask = f->items->mask;
-    if (mask & PH_IMAP_F_UID && !imap_enabled(im, PH_IMAP_CAP(UIDONLY)))
+    if (mask & PH_IMAP_F_UID)
         ph_imap_server_fetch_uid(im->e, f->row.uid);
     if (mask & PH_IMAP_F_FLAGS) {
         struct ph_imap_flags flags = imap_flags(im, &f->row);

@@ -48,6 +48,7 @@ static void changed(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, msg->STORE_DONE.verdict, msg->STORE_DONE.text);
         return;
     }
+    im->view.dirty |= im->cmd->verb == PH_IMAP_DELETE; /* it may be the selected one */
     snprintf(id, sizeof id, "F%llx", (unsigned long long)msg->STORE_DONE.id);
     struct ph_arena *a = ph_imap_server_arena(im->e);
     code.text = a ? ph_arena_copy(a, ph_str_c(id)) : (ph_str){0};

@@ -62,6 +62,11 @@ bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
     struct imap_view *v = &im->view;
     if (!msg || msg->MB_CHANGED.verdict == IPC_TEMP)
         return true; /* still dirty: next time */
+    if (msg->MB_CHANGED.verdict != IPC_OK && im->cmd && im->cmd->verb == PH_IMAP_DELETE) {
+        imap_close_view(im); /* this session did it */
+        ph_imap_server_deselect(im->e);
+        return true;
+    }
     if (msg->MB_CHANGED.verdict != IPC_OK) {
         ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "The selected mailbox is gone.");
         return true;

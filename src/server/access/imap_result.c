@@ -49,20 +49,43 @@ static void put_set(const struct imap *im, const struct imap_results *r, size_t 
     }
 }
 
-/* "$" (RFC 5182 2.1): all that was found; with MIN or MAX alone, only these. */
+/* Which of the results PARTIAL names: from..to (exclusive). */
+static void partial_bounds(const struct imap_results *r, const struct ph_imap_partial *p,
+                           size_t *from, size_t *to)
+{
+    *from = p->lo - 1;
+    *to = p->hi < r->n ? p->hi : r->n;
+    if (p->from_end) {
+        *from = p->hi < r->n ? r->n - p->hi : 0;
+        *to = p->lo <= r->n ? r->n - p->lo + 1 : 0;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* "$": all that was found; of MIN, MAX and PARTIAL without ALL and COUNT, only what they name (RFC
+ * 5182 2.1, RFC 9394 3.2). */
 static int save(struct imap *im, const struct imap_results *r, unsigned ret)
 {
-    bool ends = ret & (PH_IMAP_RETURN_MIN | PH_IMAP_RETURN_MAX) &&
-                !(ret & (PH_IMAP_RETURN_ALL | PH_IMAP_RETURN_COUNT | PH_IMAP_RETURN_PARTIAL));
+    bool some = ret & (PH_IMAP_RETURN_MIN | PH_IMAP_RETURN_MAX | PH_IMAP_RETURN_PARTIAL) &&
+                !(ret & (PH_IMAP_RETURN_ALL | PH_IMAP_RETURN_COUNT));
     uint32_t *uids = calloc(r->n ? r->n : 1, sizeof *uids), n = 0;
+    size_t from = 0, to = 0;
     if (!uids)
         return -PH_ENOMEM;
+    if (ret & PH_IMAP_RETURN_PARTIAL)
+        partial_bounds(r, &im->cmd->search.partial, &from, &to);
     for (size_t i = 0; i < r->n; i++) {
         bool min = i == 0 && ret & PH_IMAP_RETURN_MIN,
-             max = i + 1 == r->n && ret & PH_IMAP_RETURN_MAX;
-        if (!ends || min || max)
+             max = i + 1 == r->n && ret & PH_IMAP_RETURN_MAX, part = i >= from && i < to;
+        if (!some || min || max || part)
             uids[n++] = im->view.uids[r->v[i].place];
     }
+    qsort(uids, n, sizeof *uids, by_value); /* of a SORT they are in its order */
     imap_forget_saved(im);
     im->saved = uids;
     im->saved_n = n;
@@ -104,11 +127,8 @@ static void tell_esearch(struct imap *im, const struct imap_results *r, uint64_t
     if (e.has & PH_IMAP_RETURN_ALL)
         put_set(im, r, 0, r->n, &all);
     if (e.has & PH_IMAP_RETURN_PARTIAL) {
-        size_t lo = e.range.lo - 1, hi = e.range.hi < r->n ? e.range.hi : r->n;
-        if (e.range.from_end) {
-            lo = e.range.hi < r->n ? r->n - e.range.hi : 0;
-            hi = e.range.lo <= r->n ? r->n - e.range.lo + 1 : 0;
-        }
+        size_t lo, hi;
+        partial_bounds(r, &e.range, &lo, &hi);
         put_set(im, r, lo, hi, &part);
     }
     e.all = ph_buf_str(&all);

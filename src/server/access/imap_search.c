@@ -8,6 +8,7 @@
  * unsure ones] -> answer
  */
 #include "imap_search.h"
+#include <posthouse/text.h>
 #include <stdlib.h>
 
 enum {
@@ -332,6 +333,9 @@ static int resolve(struct imap *im, struct ph_arena *a, const struct ph_imap_sea
     bool uid = k->key == PH_IMAP_KEY_UID;
     struct imap_ranges places = {0};
     int r = 0;
+    *ret = (struct imap_ranges){0};
+    if (!told) /* "*" is no number then */
+        return 0;
     if (k->set.saved)
         r = imap_resolve_saved(im, a, &places);
     else if (uid)
@@ -354,7 +358,8 @@ static int resolve(struct imap *im, struct ph_arena *a, const struct ph_imap_sea
     return 0;
 }
 
-static bool fold_value(struct ph_arena *a, struct imap_key *k)
+/* The value in UTF-8, and folded where its key compares without regard to case. */
+static bool fold_value(struct ph_arena *a, ph_str charset, struct imap_key *k)
 {
     static const bool exact[PH_IMAP_KEY_AND + 1] = {
         [PH_IMAP_KEY_KEYWORD] = true,
@@ -365,10 +370,14 @@ static bool fold_value(struct ph_arena *a, struct imap_key *k)
     struct ph_buf b;
     if (k->value.n == 0 || exact[k->key])
         return true;
+    struct ph_buf text;
+    ph_buf_init(&text, NULL, 1024 * 1024);
     ph_buf_init(&b, NULL, 1024 * 1024);
-    ph_search_fold(k->value, &b);
+    int r = charset.n ? ph_charset_decode(charset, k->value, &text) : 0;
+    ph_search_fold(charset.n ? ph_buf_str(&text) : k->value, &b);
     k->value = ph_arena_copy(a, ph_buf_str(&b));
-    bool ok = ph_buf_err(&b) == 0 && k->value.p;
+    bool ok = r >= 0 && ph_buf_err(&b) == 0 && k->value.p;
+    ph_buf_done(&text);
     ph_buf_done(&b);
     return ok;
 }
@@ -392,7 +401,8 @@ static struct imap_key *ready(struct imap *im, struct ph_arena *a, const struct 
             if (resolve(im, a, k, &copy->set) < 0)
                 return NULL;
         }
-        if (!fold_value(a, copy) || (k->child && !(copy->child = ready(im, a, k->child))))
+        if (!fold_value(a, im->cmd->search.charset, copy) ||
+            (k->child && !(copy->child = ready(im, a, k->child))))
             return NULL;
         if (imap_key_is_text(copy->key) && copy->value.n && copy->value.n <= 16384 &&
             s->needle_n < NEEDLES_MAX)
@@ -422,11 +432,6 @@ static int plan_places(struct imap *im, struct searching *s)
     }
     s->places = (struct imap_ranges){r, set.n};
     return 0;
-}
-
-static bool charset_known(ph_str c)
-{
-    return c.n == 0 || ph_str_ieq(c, PH_STR("UTF-8")) || ph_str_ieq(c, PH_STR("US-ASCII"));
 }
 
 /* What the rows must have beside what the keys look at: for the order, and for MODSEQ. */
@@ -472,9 +477,11 @@ void imap_run_search(struct imap *im)
 {
     const struct ph_imap_command *c = im->cmd;
     struct ph_arena *a = ph_imap_server_arena(im->e);
-    if (!charset_known(c->search.charset)) {
+    if (c->search.charset.n && !ph_charset_known(c->search.charset)) {
         struct ph_imap_code code = {.kind = PH_IMAP_CODE_BADCHARSET,
                                     .text = PH_STR("(US-ASCII UTF-8)")};
+        if (c->search.ret & PH_IMAP_RETURN_SAVE) /* RFC 5182 2.1: a NO empties it */
+            imap_forget_saved(im);
         imap_finish(im, PH_IMAP_NO, &code, "This charset is not known here.");
         return;
     }

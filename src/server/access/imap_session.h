@@ -111,6 +111,7 @@ struct imap {
     uint32_t saved_n;
     uint64_t deleted_storage; /* of STATUS */
     bool staged;              /* the store keeps messages of an APPEND aside that is not complete */
+    bool counts;              /* CONDSTORE is enabled, and the selected mailbox's modseq was told */
     bool expunged; /* by the command under way: its answer has HIGHESTMODSEQ (RFC 7162 3.2.7) */
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
     bool idling, idle_over;
