@@ -132,9 +132,14 @@ void ph_html_strip(struct ph_buf *out, ph_str s, size_t most)
         size_t n = 0;
         while (n < s.n && s.p[n] != '<' && s.p[n] != '&' && n < most)
             n++;
+        bool full = n == most;
+        while (full && n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+            n--; /* not within a character */
         ph_buf_add(out, (ph_str){s.p, n});
         s = ph_str_skip(s, n);
-        if (s.n == 0 || n == most)
+        if (full)
+            return;
+        if (s.n == 0)
             continue;
         bool tag =
             s.n > 1 && (is_letter(s.p[1]) || s.p[1] == '/' || s.p[1] == '!' || s.p[1] == '?');

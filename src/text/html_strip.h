@@ -8,7 +8,7 @@
 
 /* Appends the text of `html` (UTF-8) with tags, comments, scripts, styles and titles left out,
  * the common entities decoded and every tag that ends a word as a space, until about `most`
- * bytes are there. Linear in what it reads. */
+ * bytes are there, never within a character. Linear in what it reads. */
 void ph_html_strip(struct ph_buf *out, ph_str html, size_t most);
 
 #endif
