@@ -25,7 +25,7 @@
 struct ph_spool;
 
 enum {
-    PH_SPOOL_SCHEMA = 4, /* PRAGMA user_version */
+    PH_SPOOL_SCHEMA = 5, /* PRAGMA user_version */
     PH_SPOOL_CHANGES =
         32 * 1024 *
         1024, /* bytes of changes kept in memory; more: -PH_ELIMIT, begin and commit first */
@@ -55,17 +55,6 @@ struct ph_spool_rcpt {
 #define PH_SPOOL_FRESH INT64_MIN
 #define PH_SPOOL_HELD (INT64_MAX - 1) /* until an administrator says otherwise */
 
-struct ph_spool_letter {
-    uint64_t qid;
-    int64_t received;
-    ph_str sender; /* reverse-path, empty for <> */
-    uint32_t skip; /* bytes of our Return-Path line in front */
-    uint32_t flags;
-    ph_str envid, message_id, owner;
-    uint64_t size;  /* of the body, whole */
-    ph_str summary; /* put: given; load: left out */
-};
-
 /* One step of a journey: the columns of the record `event` of messages.def. */
 struct ph_spool_event {
     uint64_t qid; /* 0: none (refused before it was queued) */
@@ -74,6 +63,20 @@ struct ph_spool_event {
     uint32_t code;
     uint64_t took;
     ph_str process, rcpt, peer, tls, auth, reply, note, host;
+};
+
+struct ph_spool_letter {
+    uint64_t qid;
+    int64_t received;
+    ph_str sender; /* reverse-path, empty for <> */
+    uint32_t skip; /* bytes of our Return-Path line in front */
+    uint32_t flags;
+    ph_str envid, message_id, owner;
+    uint64_t size; /* of the body, whole */
+    /* put only; load leaves them out */
+    ph_str summary;
+    const struct ph_spool_event *events; /* how its journey begins; their qid is not looked at */
+    size_t events_n;
 };
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -128,8 +131,8 @@ PH_MUST_CHECK int ph_spool_wait(struct ph_spool *s, uint64_t qid, uint32_t idx, 
 PH_MUST_CHECK int ph_spool_flag(struct ph_spool *s, uint64_t qid,
                                 uint32_t flags); /* sets them in the letter's */
 /* message_id: of the letter, empty when not known or said before. owner: account address of the
- * submitter, or empty; those of the first event of a qid are the journey's. Strings are copied, cut
- * at PH_SPOOL_REPLY. */
+ * submitter, or empty; those of the put or of the first event of a qid are the journey's. Strings
+ * are copied, cut at PH_SPOOL_REPLY. */
 PH_MUST_CHECK int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
                                  const struct ph_spool_event *e);
 /* Between tie(true) and tie(false), changes belong to the puts of the open transaction: with a
@@ -190,7 +193,8 @@ struct ph_spool_site {
     ph_str reply;     /* one of the last replies, or empty */
 };
 PH_MUST_CHECK int ph_spool_sites(struct ph_spool *s, size_t n,
-                                 int (*each)(void *ctx, const struct ph_spool_site *site), void *ctx);
+                                 int (*each)(void *ctx, const struct ph_spool_site *site),
+                                 void *ctx);
 /* Letters and recipients in the file, counted (linear). */
 PH_MUST_CHECK int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint64_t *ret_rcpts);
 

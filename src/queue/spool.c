@@ -82,7 +82,6 @@ int ph__spool_failed(struct ph_spool *s, int err)
     else if (!clean)
         s->state = SPOOL_DOUBT;
     ph__spool_untie(s);
-    s->last_trip = 0;
     s->indexed = s->indexed_safe;
     return err;
 }
@@ -125,6 +124,11 @@ int ph__spool_step(struct ph_spool *s, enum spool_sql which)
 void ph__bind_str(sqlite3_stmt *st, int at, ph_str v)
 {
     sqlite3_bind_text64(st, at, v.n ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void ph__bind_blob(sqlite3_stmt *st, int at, ph_str v)
+{
+    sqlite3_bind_blob64(st, at, v.n ? v.p : "", v.n, SQLITE_STATIC);
 }
 
 ph_str ph__column(sqlite3_stmt *st, int at)
@@ -172,9 +176,6 @@ static int check_schema(struct ph_spool *s, struct ph_error *reterr)
     int err = number(s, "PRAGMA user_version", &version);
     if (err > 0 && version == 0 && !s->read_only)
         return make_schema(s);
-    if (err > 0 && version == 3 && !s->read_only)
-        return pragma(s, "BEGIN IMMEDIATE; ALTER TABLE rcpt ADD COLUMN mailbox TEXT NOT NULL"
-                         " DEFAULT ''; PRAGMA user_version=4; COMMIT");
     if (err > 0 && version != PH_SPOOL_SCHEMA)
         return ph_fail(reterr, PH_ECORRUPT, 0,
                        "%s has schema %lld, this program knows %d: use the program that wrote it, "

@@ -40,7 +40,6 @@ struct ph_spool {
     size_t changes;
     struct ph_buf packed; /* the events of the row being written */
     bool tie;             /* changes made now belong to the open transaction alone */
-    uint64_t last_trip;   /* its row is written */
     uint64_t indexed; /* trips up to here are in trip_index; with an open transaction: will be */
     uint64_t indexed_safe; /* as committed */
     size_t unindexed;      /* trips above it, about */
@@ -69,14 +68,18 @@ int ph__spool_index_open(struct ph_spool *s);
 int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value);
 /* A row of packed events behind those that are there. */
 int ph__spool_add_events(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str packed);
-/* The row of a journey, with its first events packed. 1 when it is new, 0 when there was one (then
- * `first` is not in it). */
+/* The row of a journey that has no letter here, with its first events packed. 1 when it is new, 0
+ * when there was one (then `first` is not in it). */
 int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner,
                          ph_str first);
+/* A letter with a journey was put. */
+int ph__spool_count_trip(struct ph_spool *s, uint64_t qid, int64_t hash);
+int64_t ph__spool_hash(ph_str message_id);
 enum { SPOOL_ROW_EVENTS = 64 * 1024 }; /* bytes of events packed into one row */
-void ph__spool_pack(struct ph_buf *out, struct ph_spool_event *e);
+void ph__spool_pack(struct ph_buf *out, const struct ph_spool_event *e);
 
 void ph__bind_str(sqlite3_stmt *st, int at, ph_str v);
+void ph__bind_blob(sqlite3_stmt *st, int at, ph_str v);
 ph_str ph__column(sqlite3_stmt *st, int at); /* borrowed until the next step */
 
 #endif

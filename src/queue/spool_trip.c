@@ -6,7 +6,7 @@
 enum { BUCKET = 4096 }; /* trips whose Message-IDs are indexed together */
 
 /* FNV-1a; only spreads Message-IDs over the index, the text is compared too. */
-static int64_t hash(ph_str v)
+int64_t ph__spool_hash(ph_str v)
 {
     uint64_t h = 14695981039346656037u;
     for (size_t i = 0; i < v.n; i++)
@@ -20,29 +20,36 @@ static int64_t hash(ph_str v)
  * sorted, as a bucket of their own: a few pages at its end. A search looks into each bucket. Bucket
  * 0 is for trips that came behind their time.
  */
-static int put_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner, ph_str first)
+int ph__spool_count_trip(struct ph_spool *s, uint64_t qid, int64_t hash)
+{
+    s->unindexed++;
+    if (qid > s->indexed)
+        return 0;
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP_LATE);
+    if (st) {
+        sqlite3_bind_int64(st, 1, hash);
+        sqlite3_bind_int64(st, 2, (int64_t)qid);
+    }
+    return ph__spool_run(s, st);
+}
+
+int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner,
+                         ph_str first)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_TRIP);
-    int64_t h = hash(message_id);
+    int64_t h = ph__spool_hash(message_id);
     if (st) {
         sqlite3_bind_int64(st, 1, (int64_t)qid);
         sqlite3_bind_int64(st, 2, h);
         ph__bind_str(st, 3, message_id);
         ph__bind_str(st, 4, owner);
-        sqlite3_bind_blob64(st, 5, first.n ? first.p : "", first.n, SQLITE_STATIC);
+        ph__bind_blob(st, 5, first);
     }
     int err = ph__spool_run(s, st);
     if (err || !sqlite3_changes(s->db))
         return err;
-    s->unindexed++;
-    if (qid > s->indexed)
-        return 1;
-    st = ph__spool_stmt(s, SQL_TRIP_LATE);
-    if (st) {
-        sqlite3_bind_int64(st, 1, h);
-        sqlite3_bind_int64(st, 2, (int64_t)qid);
-    }
-    return ph__spool_run(s, st);
+    err = ph__spool_count_trip(s, qid, h);
+    return err ? err : 1;
 }
 
 /* How far the trips go, and how many are not in the index. */
@@ -94,37 +101,51 @@ int ph__spool_index_open(struct ph_spool *s)
 /* ---- events, packed ------------------------------------------------------------------------ */
 
 /*
- * Events of a trip that are written together are one row, packed: one statement and one page where
- * a row and a column for each would be several. Those that begin a trip (received, queued) are in
- * its own row. Per event: struct fixed, then its texts with a 16-bit length before each.
+ * Events of a trip that are written together are one value, packed: one statement and one page
+ * where a row and a column for each would be several. Per event: struct fixed, then the texts that
+ * are not empty (a bit each) with a 16-bit length before each.
  */
 struct fixed {
     int64_t time;
     uint64_t took;
-    uint32_t code;
-    uint32_t kind;
+    uint16_t code;
+    uint8_t kind, texts;
 };
 
-enum { TEXTS = 8 };
+enum { TEXTS = 8, FIXED = 20 };
 
-static void texts_of(struct ph_spool_event *e, ph_str *ret_texts[TEXTS])
+static void texts_of(const struct ph_spool_event *e, ph_str ret_texts[TEXTS])
 {
-    ph_str *const all[TEXTS] = {&e->process, &e->rcpt,  &e->peer, &e->tls,
-                                &e->auth,    &e->reply, &e->note, &e->host};
+    const ph_str all[TEXTS] = {e->process, e->rcpt,  e->peer, e->tls,
+                               e->auth,    e->reply, e->note, e->host};
     memcpy(ret_texts, all, sizeof all);
 }
 
-void ph__spool_pack(struct ph_buf *out, struct ph_spool_event *e)
+void ph__spool_pack(struct ph_buf *out, const struct ph_spool_event *e)
 {
-    const struct fixed f = {e->time, e->took, e->code, e->kind};
-    ph_str *texts[TEXTS];
+    struct fixed f = {e->time, e->took, (uint16_t)e->code, e->kind, 0};
+    ph_str texts[TEXTS];
+    size_t room = FIXED;
     texts_of(e, texts);
-    ph_buf_add(out, (ph_str){(const char *)&f, sizeof f});
     for (int i = 0; i < TEXTS; i++) {
-        uint16_t n = (uint16_t)texts[i]->n; /* at most PH_SPOOL_REPLY */
-        ph_buf_add(out, (ph_str){(const char *)&n, sizeof n});
-        ph_buf_add(out, *texts[i]);
+        texts[i] = ph_str_sub(texts[i], 0, PH_SPOOL_REPLY);
+        f.texts |= (uint8_t)((texts[i].n > 0) << i);
+        room += sizeof(uint16_t) + texts[i].n;
     }
+    char *start = ph_buf_reserve(out, room), *p = start;
+    if (!start)
+        return;
+    memcpy(p, &f, FIXED);
+    p += FIXED;
+    for (int i = 0; i < TEXTS; i++) {
+        uint16_t n = (uint16_t)texts[i].n;
+        if (!n)
+            continue;
+        memcpy(p, &n, sizeof n);
+        memcpy(p + sizeof n, texts[i].p, n);
+        p += sizeof n + n;
+    }
+    ph_buf_commit(out, (size_t)(p - start));
 }
 
 static bool cut(ph_str *rest, void *to, size_t n)
@@ -139,30 +160,33 @@ static bool cut(ph_str *rest, void *to, size_t n)
 /* 1, 0 at the end, -PH_ECORRUPT. Texts are borrowed from *rest. */
 static int unpack(ph_str *rest, uint64_t qid, struct ph_spool_event *ret_event)
 {
-    struct fixed f;
-    ph_str *texts[TEXTS];
+    struct fixed f = {0};
+    ph_str texts[TEXTS] = {0};
     if (!rest->n)
         return 0;
-    if (!cut(rest, &f, sizeof f))
+    if (!cut(rest, &f, FIXED))
         return -PH_ECORRUPT;
-    *ret_event = (struct ph_spool_event){
-        .qid = qid, .time = f.time, .took = f.took, .code = f.code, .kind = (uint8_t)f.kind};
-    texts_of(ret_event, texts);
     for (int i = 0; i < TEXTS; i++) {
-        uint16_t n;
-        if (!cut(rest, &n, sizeof n) || rest->n < n)
+        uint16_t n = 0;
+        if (f.texts & 1 << i && (!cut(rest, &n, sizeof n) || rest->n < n))
             return -PH_ECORRUPT;
-        *texts[i] = ph_str_sub(*rest, 0, n);
+        texts[i] = ph_str_sub(*rest, 0, n);
         *rest = ph_str_skip(*rest, n);
     }
+    *ret_event = (struct ph_spool_event){.qid = qid,
+                                         .time = f.time,
+                                         .took = f.took,
+                                         .code = f.code,
+                                         .kind = f.kind,
+                                         .process = texts[0],
+                                         .rcpt = texts[1],
+                                         .peer = texts[2],
+                                         .tls = texts[3],
+                                         .auth = texts[4],
+                                         .reply = texts[5],
+                                         .note = texts[6],
+                                         .host = texts[7]};
     return 1;
-}
-
-int ph__spool_begin_trip(struct ph_spool *s, uint64_t qid, ph_str message_id, ph_str owner,
-                         ph_str first)
-{
-    s->last_trip = qid;
-    return put_trip(s, qid, message_id, owner, first);
 }
 
 int ph__spool_add_events(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str packed)
@@ -171,7 +195,7 @@ int ph__spool_add_events(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str 
     if (st) {
         sqlite3_bind_int64(st, 1, (int64_t)qid);
         sqlite3_bind_int64(st, 2, (int64_t)seq);
-        sqlite3_bind_blob64(st, 3, packed.p, packed.n, SQLITE_STATIC);
+        ph__bind_blob(st, 3, packed);
     }
     return ph__spool_run(s, st);
 }
@@ -200,7 +224,7 @@ static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_st
     if (!st)
         return -PH_EIO;
     sqlite3_bind_int64(st, 1, where);
-    sqlite3_bind_int64(st, 2, hash(message_id));
+    sqlite3_bind_int64(st, 2, ph__spool_hash(message_id));
     ph__bind_str(st, 3, message_id);
     sqlite3_bind_int64(st, 4, (int64_t)(n - *got));
     int rc;
@@ -256,18 +280,20 @@ int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_i
     return err;
 }
 
-/* The events of all rows that a statement gives for a qid. */
-static int each_event(struct ph_spool *s, enum spool_sql which, uint64_t qid,
-                      int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
+int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,
+                        int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
 {
-    sqlite3_stmt *st = ph__spool_stmt(s, which);
+    int err = ph__spool_settle(s);
+    if (err)
+        return err;
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_EVENTS);
     if (!st)
         return -PH_EIO;
     sqlite3_bind_int64(st, 1, (int64_t)qid);
-    int rc = SQLITE_DONE, err = 0;
+    int rc = SQLITE_DONE;
     while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct ph_spool_event e;
-        ph_str rest = ph__column(st, 0);
+        ph_str rest = ph__column(st, 1);
         while (!err && (err = unpack(&rest, qid, &e)) > 0)
             err = each(ctx, &e);
     }
@@ -275,15 +301,6 @@ static int each_event(struct ph_spool *s, enum spool_sql which, uint64_t qid,
         err = ph__spool_error(s, rc);
     sqlite3_reset(st);
     return err;
-}
-
-int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,
-                        int (*each)(void *ctx, const struct ph_spool_event *e), void *ctx)
-{
-    int err = ph__spool_settle(s);
-    if (!err)
-        err = each_event(s, SQL_TRIP_FIRST, qid, each, ctx);
-    return err ? err : each_event(s, SQL_EVENTS, qid, each, ctx);
 }
 
 /* ---- forgetting -------------------------------------------------------------------------- */

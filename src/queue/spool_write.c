@@ -56,7 +56,6 @@ int ph_spool_begin(struct ph_spool *s)
         return ph__spool_failed(s, err);
     s->state = SPOOL_OPEN;
     s->unapplied = &s->first;
-    s->last_trip = 0;
     return 0;
 }
 
@@ -110,21 +109,40 @@ int ph_spool_commit(struct ph_spool *s)
 
 /* ---- puts -------------------------------------------------------------------------------- */
 
+static int pack_first(struct ph_spool *s, const struct ph_spool_letter *l)
+{
+    ph_buf_clear(&s->packed);
+    for (size_t i = 0; i < l->events_n && s->packed.n < SPOOL_ROW_EVENTS / 2; i++)
+        ph__spool_pack(&s->packed, &l->events[i]);
+    return ph_buf_err(&s->packed);
+}
+
 static int put_letter(struct ph_spool *s, const struct ph_spool_letter *l)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_PUT_LETTER);
     if (!st)
         return ph__spool_run(s, st);
+    int64_t hash = 0;
+    int err = 0;
     sqlite3_bind_int64(st, 1, (int64_t)l->qid);
-    sqlite3_bind_int64(st, 2, l->received);
-    ph__bind_str(st, 3, l->sender);
+    sqlite3_bind_null(st, 2);
+    sqlite3_bind_null(st, 11);
+    if (s->journey) {
+        err = pack_first(s, l);
+        sqlite3_bind_int64(st, 2, hash = ph__spool_hash(l->message_id));
+        ph__bind_blob(st, 11, ph_buf_str(&s->packed));
+    }
+    sqlite3_bind_int64(st, 3, l->received);
     sqlite3_bind_int64(st, 4, l->skip);
     sqlite3_bind_int64(st, 5, l->flags);
-    ph__bind_str(st, 6, l->envid);
+    sqlite3_bind_int64(st, 6, (int64_t)l->size);
     ph__bind_str(st, 7, l->message_id);
     ph__bind_str(st, 8, l->owner);
-    sqlite3_bind_int64(st, 9, (int64_t)l->size);
-    return ph__spool_run(s, st);
+    ph__bind_str(st, 9, l->sender);
+    ph__bind_str(st, 10, l->envid);
+    if (!err)
+        err = ph__spool_run(s, st);
+    return err || !s->journey ? err : ph__spool_count_trip(s, l->qid, hash);
 }
 
 /* The body of the row just inserted, in pieces. */
@@ -148,11 +166,11 @@ static int put_body(struct ph_spool *s, uint64_t qid, ph_str summary, ph_str bod
     if (!st)
         return ph__spool_run(s, st);
     sqlite3_bind_int64(st, 1, (int64_t)qid);
-    sqlite3_bind_blob64(st, 2, summary.n ? summary.p : "", summary.n, SQLITE_STATIC);
+    ph__bind_blob(st, 2, summary);
     if (body.n > WHOLE)
         sqlite3_bind_zeroblob64(st, 3, body.n);
     else
-        sqlite3_bind_blob64(st, 3, body.n ? body.p : "", body.n, SQLITE_STATIC);
+        ph__bind_blob(st, 3, body);
     int err = ph__spool_run(s, st);
     return !err && body.n > WHOLE ? write_pieces(s, qid, body) : err;
 }
@@ -327,26 +345,50 @@ size_t ph_spool_changes(const struct ph_spool *s)
 
 /* ---- applying them ----------------------------------------------------------------------- */
 
-static int apply_done(struct ph_spool *s, const struct spool_change *c)
+static int done_rcpt(struct ph_spool *s, const struct spool_change *c)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_DONE_RCPT);
     if (st) {
         sqlite3_bind_int64(st, 1, (int64_t)c->qid);
         sqlite3_bind_int64(st, 2, c->rcpt.idx);
     }
-    int err = ph__spool_run(s, st);
-    if (err)
-        return err;
-    st = ph__spool_stmt(s, SQL_DONE_LETTER);
-    if (st)
-        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
-    err = ph__spool_run(s, st);
-    if (err || !sqlite3_changes(s->db))
-        return err;
-    st = ph__spool_stmt(s, SQL_DONE_BODY);
-    if (st)
-        sqlite3_bind_int64(st, 1, (int64_t)c->qid);
     return ph__spool_run(s, st);
+}
+
+static int drop(struct ph_spool *s, enum spool_sql which, uint64_t qid)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, which);
+    if (st)
+        sqlite3_bind_int64(st, 1, (int64_t)qid);
+    return ph__spool_run(s, st);
+}
+
+static int keep_letter(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str events)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_DONE_LETTER);
+    if (st) {
+        sqlite3_bind_int64(st, 1, (int64_t)qid);
+        sqlite3_bind_int64(st, 2, (int64_t)seq);
+        ph__bind_blob(st, 3, events);
+    }
+    return ph__spool_run(s, st);
+}
+
+/* 1: its last recipient was done, and these events end its journey; 0: there are others. Whether it
+ * has a journey the statements know; whether it is likely, which of them is tried first. */
+static int done_letter(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str events)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        int err = s->journey == (turn == 0) ? keep_letter(s, qid, seq, events)
+                                            : drop(s, SQL_DROP_LETTER, qid);
+        if (err)
+            return err;
+        if (sqlite3_changes(s->db)) {
+            err = drop(s, SQL_DONE_BODY, qid);
+            return err ? err : 1;
+        }
+    }
+    return 0;
 }
 
 static int apply_wait(struct ph_spool *s, const struct spool_change *c)
@@ -372,46 +414,51 @@ static int apply_flag(struct ph_spool *s, const struct spool_change *c)
     return ph__spool_run(s, st);
 }
 
-static bool same_trip(const struct spool_change *c, uint64_t qid)
+/*
+ * Events and ends of one letter that come one after the other are applied together, so that the
+ * events of its end go into its own row, which is written anyway. *c is then the last one applied.
+ */
+static int apply_run(struct ph_spool *s, struct spool_change **c)
 {
-    return c && c->kind == CHANGE_EVENT && c->qid == qid;
-}
-
-/* Packs this event and those of the same trip right behind it; gives the last one taken. */
-static struct spool_change *pack_run(struct spool_change *c, struct ph_buf *out)
-{
-    ph__spool_pack(out, &c->event.e);
-    while (same_trip(c->next, c->qid) && out->n < SPOOL_ROW_EVENTS / 2) {
-        c = c->next;
-        ph__spool_pack(out, &c->event.e);
-    }
-    return c;
-}
-
-/* *c is then the last one applied. */
-static int apply_events(struct ph_spool *s, struct spool_change **c)
-{
-    const struct spool_change *first = *c;
-    ph_str id = first->event.message_id, owner = first->event.owner;
-    int began = 0; /* 1: the events are in the new trip's row */
+    const struct spool_change *first = *c, *event = NULL;
+    bool ended = false, written = false;
+    uint64_t qid = first->qid;
+    int err = 0;
     ph_buf_clear(&s->packed);
-    struct spool_change *last = pack_run(*c, &s->packed);
-    int err = ph_buf_err(&s->packed);
-    if (!err && s->last_trip != first->qid && (id.n || owner.n))
-        err = began = ph__spool_begin_trip(s, first->qid, id, owner, ph_buf_str(&s->packed));
-    if (err >= 0 && !began)
-        err = ph__spool_add_events(s, first->qid, first->event.seq, ph_buf_str(&s->packed));
-    *c = last;
+    for (struct spool_change *at = *c;
+         at && at->qid == qid && (at->kind == CHANGE_EVENT || at->kind == CHANGE_DONE) && !err &&
+         s->packed.n < SPOOL_ROW_EVENTS / 2;
+         at = at->next) {
+        *c = at;
+        if (at->kind == CHANGE_DONE) {
+            ended = true;
+            err = done_rcpt(s, at);
+        } else {
+            event = event ? event : at;
+            ph__spool_pack(&s->packed, &at->event.e);
+        }
+    }
+    ph_str packed = ph_buf_str(&s->packed);
+    if (!err)
+        err = ph_buf_err(&s->packed);
+    if (!err && ended)
+        err = written = done_letter(s, qid, ph_spool_id(s, 0), packed);
+    if (err < 0 || !event || written)
+        return err < 0 ? err : 0;
+    if (event->event.message_id.n || event->event.owner.n)
+        err = written =
+            ph__spool_begin_trip(s, qid, event->event.message_id, event->event.owner, packed);
+    if (err >= 0 && !written)
+        err = ph__spool_add_events(s, qid, event->event.seq, packed);
     return err < 0 ? err : 0;
 }
 
 int ph__spool_apply(struct ph_spool *s)
 {
     for (struct spool_change *c; (c = *s->unapplied); s->unapplied = &c->next) {
-        int err = c->kind == CHANGE_DONE   ? apply_done(s, c)
-                  : c->kind == CHANGE_WAIT ? apply_wait(s, c)
+        int err = c->kind == CHANGE_WAIT   ? apply_wait(s, c)
                   : c->kind == CHANGE_FLAG ? apply_flag(s, c)
-                                           : apply_events(s, &c);
+                                           : apply_run(s, &c);
         if (err)
             return ph__spool_failed(s, err);
     }

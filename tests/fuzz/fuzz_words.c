@@ -24,7 +24,9 @@ static void words(ph_str in)
         abort();
     ph_words_encode(&encoded, ph_buf_str(&decoded), &col);
     ph_words_decode(&again, ph_buf_str(&encoded));
-    if (!ph_str_eq(ph_buf_str(&decoded), ph_buf_str(&again)))
+    /* An escape sequence is read as ISO 2022, whatever the charset's label says. */
+    if (ph_str_chr(ph_buf_str(&decoded), 0x1b) == PH_NPOS &&
+        !ph_str_eq(ph_buf_str(&decoded), ph_buf_str(&again)))
         abort();
     ph_buf_done(&decoded);
     ph_buf_done(&encoded);

@@ -25,17 +25,16 @@ static void must(int err, struct ph_spool *s)
     exit(1);
 }
 
-static void event(struct ph_spool *s, uint64_t qid, ph_str mid, int kind)
+static struct ph_spool_event event(uint64_t qid, int kind)
 {
-    struct ph_spool_event e = {.qid = qid,
-                               .time = now_us(CLOCK_REALTIME),
-                               .kind = (uint8_t)kind,
-                               .process = PH_STR("queue"),
-                               .peer = PH_STR("client.test [127.0.0.1]:4711"),
-                               .host = PH_STR("a.test"),
-                               .tls = PH_STR("TLSv1.3 TLS_AES_256_GCM_SHA384"),
-                               .rcpt = PH_STR("bob@b.test")};
-    must(ph_spool_event(s, mid, PH_STR("alice@a.test"), &e), s);
+    return (struct ph_spool_event){.qid = qid,
+                                   .time = now_us(CLOCK_REALTIME),
+                                   .kind = (uint8_t)kind,
+                                   .process = PH_STR("queue"),
+                                   .peer = PH_STR("client.test [127.0.0.1]:4711"),
+                                   .host = PH_STR("a.test"),
+                                   .tls = PH_STR("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+                                   .rcpt = PH_STR("bob@b.test")};
 }
 
 static double run(const char *folder, int letters, int group, ph_str body, bool journey)
@@ -72,11 +71,13 @@ static double run(const char *folder, int letters, int group, ph_str body, bool 
                                       .folder = PH_STR("bob@b.test"),
                                       .account = 7,
                                       .next_try = PH_SPOOL_FRESH};
+            const struct ph_spool_event begin[] = {event(qid, 0), event(qid, 3)};
+            l.events = begin;
+            l.events_n = 2;
             must(ph_spool_put(s, &l, &r, 1, body), s);
-            event(s, qid, l.message_id, 0);
-            event(s, qid, l.message_id, 3);
             if (ids[group + i]) {
-                event(s, ids[group + i], (ph_str){0}, 7);
+                struct ph_spool_event end = event(ids[group + i], 7);
+                must(ph_spool_event(s, (ph_str){0}, (ph_str){0}, &end), s);
                 must(ph_spool_done(s, ids[group + i], 0), s);
             }
             ids[group + i] = ids[i], ids[i] = qid;

@@ -33,8 +33,7 @@ static bool copy_rcpt(struct ph_arena *a, const struct ipc_rcpt *from, struct ph
     to->mailbox = ph_arena_copy(a, from->mailbox);
     to->dest = ph_arena_copy(a, from->target == IPC_LOCAL ? (ph_str){0} : from->domain);
     to->notify = from->notify;
-    return to->address.p && to->original.p && to->folder.p && to->mailbox.p &&
-           to->dest.p;
+    return to->address.p && to->original.p && to->folder.p && to->mailbox.p && to->dest.p;
 }
 
 static int by_dest(const void *a, const void *b)
@@ -271,22 +270,17 @@ void work_commit(struct work *w)
 
 static int store(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m, ph_str body)
 {
-    int64_t now = l->l.received;
-    place(w, l, now);
-    int err = 0;
-    if (l->n)
-        err = ph_spool_put(w->spool, &l->l, l->rcpts, l->n, body);
+    ph_str note = l->n ? (ph_str){0} : PH_STR("nobody wants it: discarded");
+    place(w, l, l->l.received);
+    int err = trace_begin(w, l, m->events, note);
     if (err < 0)
         return err;
+    if (l->n)
+        return ph_spool_put(w->spool, &l->l, l->rcpts, l->n, body);
     err = ph_spool_begin(w->spool);
     ph_spool_tie(w->spool, true);
-    trace_rows(w, l->l.qid, m->message_id, m->owner, m->events);
-    trace_event(
-        w, l,
-        (struct ph_spool_event){.kind = EV_QUEUED,
-                                .note = l->n ? (ph_str){0} : PH_STR("nobody wants it: discarded")});
+    trace_discarded(w, l);
     ph_spool_tie(w->spool, false);
-    l->traced = w->p->conf->journey;
     return err;
 }
 

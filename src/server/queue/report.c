@@ -364,7 +364,12 @@ static int queue(struct work *w, struct report *r, struct letter *bounce, ph_str
 {
     char id[PH_ID_TEXT + 1];
     struct ph_buf text;
-    int err = ph_spool_put(w->spool, &bounce->l, bounce->rcpts, bounce->n, body);
+    ph_buf_init(&text, NULL, 1200);
+    ph_buf_addf(&text, "report about %s", ph_id_text(r->letter->l.qid, id));
+    int err = trace_begin(w, bounce, (ph_str){0}, ph_buf_str(&text));
+    if (!err)
+        err = ph_spool_put(w->spool, &bounce->l, bounce->rcpts, bounce->n, body);
+    ph_buf_done(&text);
     if (err)
         return err;
     if (!put_wait(w, bounce, r, NULL, 0)) {
@@ -379,9 +384,6 @@ static int queue(struct work *w, struct report *r, struct letter *bounce, ph_str
         ended(w, r->letter, r->which[i], &r->rcpts[i], ph_buf_str(&text));
     if (is_delay(r))
         delay_told(w, r->letter);
-    ph_buf_clear(&text);
-    ph_buf_addf(&text, "report about %s", ph_id_text(r->letter->l.qid, id));
-    trace_event(w, bounce, (struct ph_spool_event){.kind = EV_QUEUED, .note = ph_buf_str(&text)});
     ph_spool_tie(w->spool, false);
     ph_buf_done(&text);
     r->state = REPORT_WRITTEN;

@@ -16,15 +16,18 @@ static void keep(struct work *w, ph_str message_id, ph_str owner, struct ph_spoo
     work_soon(w);
 }
 
-void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e)
+static struct ph_spool_event ours(const struct letter *l, struct ph_spool_event e)
 {
     e.qid = l->l.qid;
     e.time = ph_wall_us();
     e.process = PH_STR("queue");
-    if (l->traced)
-        keep(w, (ph_str){0}, (ph_str){0}, &e);
-    else
-        keep(w, l->l.message_id, l->l.owner, &e);
+    return e;
+}
+
+void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e)
+{
+    e = ours(l, e);
+    keep(w, (ph_str){0}, (ph_str){0}, &e);
 }
 
 static struct ph_spool_event from_row(const struct ipc_event *r)
@@ -44,22 +47,50 @@ static struct ph_spool_event from_row(const struct ipc_event *r)
                                    .host = r->host};
 }
 
-void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str owner, ph_str rows)
+int trace_begin(struct work *w, struct letter *l, ph_str rows, ph_str note)
+{
+    struct ipc_event r;
+    size_t n = 0;
+    for (ph_str left = rows; ipc_each(event, &left, &r);)
+        n++;
+    struct ph_spool_event *events = ph_arena_array(l->arena, n + 1, sizeof *events);
+    if (!events)
+        return -PH_ENOMEM;
+    for (n = 0; ipc_each(event, &rows, &r); n++)
+        events[n] = from_row(&r);
+    events[n++] = ours(l, (struct ph_spool_event){.kind = EV_QUEUED, .note = note});
+    for (size_t i = 0; i < n; i++)
+        if (!events[i].host.n)
+            events[i].host = w->p->conf->hostname;
+    l->l.events = events;
+    l->l.events_n = n;
+    return 0;
+}
+
+void trace_discarded(struct work *w, const struct letter *l)
+{
+    for (size_t i = 0; i < l->l.events_n; i++) {
+        struct ph_spool_event e = l->l.events[i];
+        e.qid = l->l.qid;
+        keep(w, l->l.message_id, l->l.owner, &e);
+    }
+}
+
+void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str rows)
 {
     struct ipc_event r;
     while (ipc_each(event, &rows, &r)) {
         struct ph_spool_event e = from_row(&r);
         if (qid)
             e.qid = qid;
-        keep(w, message_id, owner, &e);
+        keep(w, message_id, (ph_str){0}, &e);
     }
 }
 
 void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 {
-    struct work *w = p->state;
     (void)from;
-    trace_rows(w, 0, msg->JOURNAL.message_id, (ph_str){0}, msg->JOURNAL.events);
+    trace_rows(p->state, 0, msg->JOURNAL.message_id, msg->JOURNAL.events);
 }
 
 void trace_prune(struct work *w, int64_t now)

@@ -377,12 +377,8 @@ void work_delivered(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
         return;
     }
     job->state = JOB_LANDED;
-    w->count.delivered += m->verdict == IPC_OK;
-    struct ph_spool_event e = {.kind = EV_DELIVERED,
-                               .took = (uint64_t)(ph_wall_us() - job->started)};
-    if (m->verdict == IPC_EXISTS)
-        e.note = PH_STR("was there already, found after a restart");
-    job_event(w, job->letter, job->which[0], e);
+    job->existed = m->verdict == IPC_EXISTS;
+    w->count.delivered += !job->existed;
     work_soon(w);
 }
 
@@ -415,8 +411,15 @@ void work_synced(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
             continue;
         struct letter *l = job->letter;
         uint32_t i = job->which[0];
+        int64_t now = ph_wall_us();
+        job_event(w, l, i,
+                  (struct ph_spool_event){
+                      .kind = EV_DELIVERED,
+                      .took = (uint64_t)(now - job->started),
+                      .note = job->existed ? PH_STR("was there already, found after a restart")
+                                           : (ph_str){0}});
         letter_hold(w, l);
-        finish(w, job, SCHED_WELL, ph_wall_us());
+        finish(w, job, SCHED_WELL, now);
         landed(w, l, i, &report);
         letter_drop(w, l);
     }
@@ -520,7 +523,7 @@ void work_relayed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     int64_t now = ph_wall_us();
     memcpy(which, job->which, n * sizeof *which);
     letter_hold(w, l);
-    trace_rows(w, l->l.qid, l->l.message_id, l->l.owner, m->events);
+    trace_rows(w, l->l.qid, (ph_str){0}, m->events);
     bool silent = all_silent(m->outcomes);
     struct ph_dest *d = job->s.dest;
     d->pins++;

@@ -56,7 +56,6 @@ struct letter {
     char *bytes;    /* summary, and behind it the body when that is inline; NULL: on disk only */
     size_t bytes_n, summary_n;
     int fd; /* sealed memory file of a large body, or -1 */
-    bool traced; /* its journey was begun with it: its later events need not say whose they are */
     struct letter *chain;
 };
 
@@ -66,6 +65,7 @@ struct job {
     enum job_state state;
     uint64_t req; /* slot and serial, while FLYING or LANDED */
     int64_t started;
+    bool existed;     /* LANDED: it was in the mailbox already */
     uint32_t n;       /* recipients */
     uint32_t which[]; /* their places in letter->rcpts */
 };
@@ -194,8 +194,12 @@ void trace_get(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 /* An event of ours about a letter; host, process and time are filled in. */
 void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e);
-/* Events as rows from another process. */
-void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str owner, ph_str rows);
+/* How a letter's journey begins: the steps that came with it, then that it is queued. For its put:
+ * the texts are borrowed from `rows` and `note`. */
+PH_MUST_CHECK int trace_begin(struct work *w, struct letter *l, ph_str rows, ph_str note);
+void trace_discarded(struct work *w, const struct letter *l); /* the same, of one that is not put */
+/* Events as rows from another process; qid: of the letter they are about, 0: each tells its own. */
+void trace_rows(struct work *w, uint64_t qid, ph_str message_id, ph_str rows);
 void trace_prune(struct work *w, int64_t now);
 
 #endif

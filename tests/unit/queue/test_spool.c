@@ -73,13 +73,16 @@ static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_
     char *body = malloc(size);
     uint64_t qid = *ret_qid = ph_spool_id(s, NOW);
     make_body(qid, body, size);
+    struct ph_spool_event queued = {.time = NOW, .kind = 3, .process = PH_STR("queue")};
     struct ph_spool_letter l = {.qid = qid,
                                 .received = NOW,
                                 .sender = PH_STR("a@a.test"),
                                 .message_id = PH_STR("<m@a.test>"),
                                 .owner = PH_STR("a@a.test"),
                                 .size = size,
-                                .summary = PH_STR("sum")};
+                                .summary = PH_STR("sum"),
+                                .events = &queued,
+                                .events_n = 1};
     struct ph_spool_rcpt r[2] = {{.idx = 0,
                                   .target = *dest ? PH_SPOOL_REMOTE : PH_SPOOL_LOCAL,
                                   .address = PH_STR("b@b.test"),
@@ -92,12 +95,6 @@ static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_
                                   .next_try = next_try}};
     int err = ph_spool_put(s, &l, r, 2, (ph_str){body, size});
     free(body);
-    if (!err) {
-        struct ph_spool_event e = {.qid = qid, .time = NOW, .kind = 3, .process = PH_STR("queue")};
-        ph_spool_tie(s, true);
-        err = ph_spool_event(s, l.message_id, l.owner, &e);
-        ph_spool_tie(s, false);
-    }
     return err;
 }
 
@@ -179,6 +176,28 @@ static void ids_never_repeat(void **state)
     }
 }
 
+/* What a journey tells, as "kind:reply kind:reply ...". */
+static int tell(void *ctx, const struct ph_spool_event *e)
+{
+    ph_buf_addf(ctx, "%s%u:%.*s", ((struct ph_buf *)ctx)->n ? " " : "", e->kind, PH_FMT(e->reply));
+    return 0;
+}
+
+static void journey_is(struct ph_spool *s, uint64_t qid, const char *want)
+{
+    struct ph_buf told;
+    ph_buf_init(&told, NULL, 4096);
+    assert_int_equal(ph_spool_journey_of(s, qid, tell, &told), 0);
+    assert_string_equal(ph_buf_cstr(&told), want);
+    ph_buf_done(&told);
+}
+
+static void event(struct ph_spool *s, uint64_t qid, uint8_t kind, const char *reply)
+{
+    struct ph_spool_event e = {.qid = qid, .time = NOW, .kind = kind, .reply = ph_str_c(reply)};
+    assert_int_equal(ph_spool_event(s, (ph_str){0}, (ph_str){0}, &e), 0);
+}
+
 static void rollback_keeps_changes(void **state)
 {
     (void)state;
@@ -188,14 +207,17 @@ static void rollback_keeps_changes(void **state)
     assert_int_equal(ph_spool_commit(s), 0);
     assert_int_equal(ph_spool_done(s, one, 0), 0);
     assert_int_equal(put(s, &two, 100, PH_SPOOL_FRESH, "x.test"), 0);
+    ph_spool_tie(s, true);
+    event(s, one, 7, "tied to what is not there");
+    ph_spool_tie(s, false);
     assert_int_equal(ph_spool_changes(s), 2);
     ph_spool_rollback(s);
-    assert_int_equal(
-        ph_spool_changes(s),
-        1); /* the event of the letter that is not there is gone, the end of the other is not */
+    assert_int_equal(ph_spool_changes(s), 1); /* the tied one is gone, the end is not */
     assert_int_equal(ph_spool_commit(s), 0);
     counts(s, 1, 1);
     assert_false(is_there(s, two, 100));
+    journey_is(s, one, "3:");
+    journey_is(s, two, "");
     ph_spool_close(s);
 }
 
@@ -249,12 +271,6 @@ static void due_in_pages(void **state)
     ph_spool_close(s);
 }
 
-static int count_events(void *ctx, const struct ph_spool_event *e)
-{
-    *(int *)ctx += e->qid != 0;
-    return 0;
-}
-
 static void journeys(void **state)
 {
     (void)state;
@@ -262,20 +278,63 @@ static void journeys(void **state)
     uint64_t qids[5], found[10];
     for (int i = 0; i < 5; i++) {
         assert_int_equal(put(s, &qids[i], 100, PH_SPOOL_FRESH, ""), 0);
-        struct ph_spool_event e = {.qid = qids[i], .time = NOW, .kind = 7, .reply = PH_STR("ok")};
-        assert_int_equal(ph_spool_event(s, PH_STR("<m@a.test>"), (ph_str){0}, &e), 0);
+        event(s, qids[i], 7, "ok");
     }
     assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 10), 5);
     assert_int_equal(ph_spool_trips(s, PH_STR("<other@a.test>"), found, 10), 0);
     assert_int_equal(ph_spool_done(s, qids[0], 0), 0);
     assert_int_equal(ph_spool_done(s, qids[0], 1), 0);
     assert_int_equal(ph_spool_commit(s), 0);
-    int n = 0;
-    assert_int_equal(ph_spool_journey_of(s, qids[0], count_events, &n), 0);
-    assert_int_equal(n, 2);
+    journey_is(s, qids[0], "3: 7:ok");
     assert_int_equal(ph_spool_prune(s, NOW + 1000000, 100), 1); /* the others are still under way */
     assert_int_equal(ph_spool_commit(s), 0);
+    journey_is(s, qids[0], "");
     assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 10), 4);
+    ph_spool_close(s);
+}
+
+/* Before the end, with it and after it: told in this order, wherever each of them is kept. */
+static void events_stay_in_order(void **state)
+{
+    (void)state;
+    uint64_t qid, plain, none, found[4];
+    struct ph_spool *s = open_spool();
+    assert_int_equal(put(s, &qid, 100, PH_SPOOL_FRESH, "b.test"), 0);
+    for (int commits = 0; commits < 2; commits++) {
+        event(s, qid, 4, "first try");
+        assert_int_equal(ph_spool_wait(s, qid, 0, 1, NOW, PH_STR("450")), 0);
+        event(s, qid, 5, "other");
+        assert_int_equal(ph_spool_commit(s), 0);
+    }
+    event(s, qid, 6, "c gone");
+    assert_int_equal(ph_spool_done(s, qid, 1), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    counts(s, 1, 1);
+    event(s, qid, 7, "b gone");
+    assert_int_equal(ph_spool_done(s, qid, 0), 0);
+    event(s, qid, 8, "said so");
+    assert_int_equal(ph_spool_commit(s), 0);
+    counts(s, 0, 0);
+    event(s, qid, 9, "read");
+    const char *all =
+        "3: 4:first try 5:other 4:first try 5:other 6:c gone 7:b gone 8:said so 9:read";
+    journey_is(s, qid, all);
+    assert_int_equal(ph_spool_commit(s), 0);
+    ph_spool_close(s);
+    s = open_spool();
+    journey_is(s, qid, all);
+    ph_spool_journey(s, false); /* a letter that came without a journey never gets one */
+    assert_int_equal(put(s, &plain, 100, PH_SPOOL_FRESH, "b.test"), 0);
+    ph_spool_journey(s, true);
+    event(s, plain, 7, "ok");
+    event(s, none = qid + 1000000, 7, "nobody's");
+    assert_int_equal(ph_spool_done(s, plain, 0), 0);
+    assert_int_equal(ph_spool_done(s, plain, 1), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    counts(s, 0, 0);
+    journey_is(s, plain, "");
+    journey_is(s, none, "");
+    assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 4), 1);
     ph_spool_close(s);
 }
 
@@ -642,6 +701,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(due_in_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(journeys, setup, teardown),
+        cmocka_unit_test_setup_teardown(events_stay_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(many_journeys_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
         cmocka_unit_test_setup_teardown(disk_fails_once, setup, teardown),
