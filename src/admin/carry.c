@@ -325,7 +325,10 @@ static int put(struct carry_account *c, const struct carry_letter *l, ph_str mes
         r = be->txn(c->a, STORE_BEGIN, &c->error);
         c->in_txn = r >= 0;
     }
+    ph_str thread[PH_THREAD_IDS];
     struct store_letter letter = {.mailbox = l->mailbox,
+                                  .thread = thread,
+                                  .thread_n = ph_summary_thread(l->bytes, thread),
                                   .flags = l->flags,
                                   .keywords = l->keywords,
                                   .date = l->date,

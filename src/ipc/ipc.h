@@ -69,7 +69,8 @@ enum ipc_fetch {
     IPC_F_SUMMARY = 8,
     IPC_F_BODY = 16,
     IPC_F_UIDL = 32,
-    IPC_F_FRESH = 64
+    IPC_F_FRESH = 64,
+    IPC_F_THREAD = 128
 }; /* uid, modseq: always */
 
 enum ipc_find_in { IPC_IN_HEAD, IPC_IN_BODY, IPC_IN_TEXT };

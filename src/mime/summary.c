@@ -284,3 +284,44 @@ void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_rece
     *ret_message_id = id.p ? id : PH_STR("");
     *ret_received = received;
 }
+
+static bool has_id(const ph_str *ids, size_t n, ph_str id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ph_str_eq(ids[i], id))
+            return true;
+    return false;
+}
+
+/* In-Reply-To, then References backwards; the last place is for their first one, the root. */
+static size_t parents(ph_str answers, ph_str references, ph_str *ids, size_t n)
+{
+    ph_str last[PH_THREAD_IDS], root = {0}, id;
+    size_t seen = 0;
+    if (ph_id_next(&answers, &id) && !has_id(ids, n, id))
+        ids[n++] = id;
+    for (; ph_id_next(&references, &id); last[seen++ % PH_THREAD_IDS] = id)
+        root = seen ? root : id;
+    for (size_t i = seen; i > 0 && seen - i < PH_THREAD_IDS && n < PH_THREAD_IDS - 1; i--)
+        if (!has_id(ids, n, last[(i - 1) % PH_THREAD_IDS]))
+            ids[n++] = last[(i - 1) % PH_THREAD_IDS];
+    if (seen && !has_id(ids, n, root))
+        ids[n++] = root;
+    return n;
+}
+
+size_t ph_summary_thread(ph_str message, ph_str ids[PH_THREAD_IDS])
+{
+    struct ph_field f;
+    struct {
+        ph_str name, value;
+    } fields[] = {
+        {PH_STR("Message-ID"), {0}}, {PH_STR("In-Reply-To"), {0}}, {PH_STR("References"), {0}}};
+    for (ph_str rest = ph_message_head(message); ph_field_next(&rest, &f);)
+        for (size_t i = 0; i < 3; i++)
+            if (!fields[i].value.p && ph_str_ieq(f.name, fields[i].name))
+                fields[i].value = f.value;
+    if (!ph_id_next(&fields[0].value, &ids[0]))
+        ids[0] = PH_STR("");
+    return parents(fields[1].value, fields[2].value, ids, 1);
+}

@@ -7,10 +7,7 @@
 #define PH_SUMMARY_H
 #include <posthouse/mime.h>
 
-enum {
-    PH_SUMMARY_MAX = 256 * 1024,
-    PH_SUMMARY_PREVIEW = PH_PREVIEW_MOST
-};
+enum { PH_SUMMARY_MAX = 256 * 1024, PH_SUMMARY_PREVIEW = PH_PREVIEW_MOST };
 
 /* Parses `message` (whole, as it will be stored) and appends its summary, at most PH_SUMMARY_MAX
  * bytes: a message whose structure is larger gets a summary that says so (`partial`) and IMAP
@@ -24,6 +21,13 @@ PH_MUST_CHECK int ph_summary_full(ph_str message, struct ph_buf *out);
 /* Borrowed from the message given: its Message-ID with brackets (empty when there is none), and
  * how many Received fields it has. Looks at the header only. */
 void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_received);
+
+/* Borrowed from the message given: the ids by which letters that belong together are found, with
+ * brackets: its own Message-ID first (empty when there is none), then of those it answers the
+ * nearest first, and of many References the last ones and the first. Returns how many, at least 1.
+ * Looks at the header only. */
+enum { PH_THREAD_IDS = 8 };
+size_t ph_summary_thread(ph_str message, ph_str ids[PH_THREAD_IDS]);
 
 /*
  * A summary read. `root` is a tree as ph_mime_parse gives it (offsets count from the first byte of

@@ -64,7 +64,8 @@ enum store_fetch {
     STORE_F_SUMMARY = 8,
     STORE_F_BODY = 16,
     STORE_F_UIDL = 32,
-    STORE_F_FRESH = 64 /* with STORE_F_BODY: STORE_FRESH among the flags */
+    STORE_F_FRESH = 64, /* with STORE_F_BODY: STORE_FRESH among the flags */
+    STORE_F_THREAD = 128
 };
 /* How an account is opened: CREATE makes it with its default mailboxes when it is not there; ERASE
  * closes it and removes its folder. */
@@ -122,6 +123,7 @@ struct store_message {
     uint64_t modseq;
     int64_t date, saved;
     uint64_t size, emailid;
+    uint64_t thread; /* the email id of the first letter of its thread; STORE_F_THREAD */
     ph_str summary, body; /* body: empty when it is larger than STORE_INLINE_MAX */
     ph_str uidl;          /* what the server it was imported from called it, else empty */
 };
@@ -140,6 +142,10 @@ struct store_letter {
     ph_str summary;
     ph_str body;
     ph_str uidl; /* kept from another server, else empty; at most STORE_UIDL_MAX */
+    /* Message-IDs, its own (or empty) first, then those it answers, the nearest first. It joins the
+     * thread of the first of them that is known; which thread that is never changes afterwards. */
+    const ph_str *thread;
+    size_t thread_n;
 };
 struct store_put {
     uint64_t mailbox;

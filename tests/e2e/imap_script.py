@@ -207,13 +207,13 @@ class Player:
         sessions, names = {}, {"M": mailbox.decode()}
         try:
             for number, who, what, text in d.played():
+                text = re.sub(r"\$([A-Za-z])(?![A-Za-z])", lambda m: names.get(m[1], m[0]), text)
                 if what == "letter":
                     self.append(mailbox, unescape(text))
                     continue
                 if who not in sessions:
                     sessions[who] = self.open(d, mailbox)
                 try:
-                    text = re.sub(r"\$([A-Za-z])(?![A-Za-z])", lambda m: names.get(m[1], m[0]), text)
                     names.update(self.step(sessions[who], what, text) or {})
                 except (Failure, OSError) as e:
                     raise Failure(f"{d.file}:{number} ({d.name}): {what} {text}\n    {e}\n    behind: {sessions[who].asked[:400]}") from e

@@ -268,6 +268,7 @@ static void plan(struct imap *im, struct fetching *f)
     } needs[] = {{PH_IMAP_F_FLAGS, IPC_F_FLAGS},
                  {PH_IMAP_F_INTERNALDATE | PH_IMAP_F_SAVEDATE, IPC_F_DATES},
                  {PH_IMAP_F_SIZE, IPC_F_SIZE},
+                 {PH_IMAP_F_THREADID, IPC_F_THREAD},
                  {FETCH_FROM_SUMMARY, IPC_F_SUMMARY}};
     f->items = &im->cmd->fetch.items;
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)

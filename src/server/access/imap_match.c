@@ -146,6 +146,8 @@ static unsigned key_needs(const struct imap_key *k)
     case PH_IMAP_KEY_MODSEQ: /* always in a row, but a row is needed */
     case PH_IMAP_KEY_EMAILID:
         return IPC_F_FLAGS;
+    case PH_IMAP_KEY_THREADID:
+        return IPC_F_THREAD;
     case PH_IMAP_KEY_BEFORE:
     case PH_IMAP_KEY_ON:
     case PH_IMAP_KEY_SINCE:
@@ -246,7 +248,8 @@ static bool row_key(const struct imap_key *k, struct imap_candidate *m)
         snprintf(id, sizeof id, "M%llx", (unsigned long long)m->row->emailid);
         return ph_str_eq(k->value, ph_str_c(id));
     case PH_IMAP_KEY_THREADID:
-        return false;
+        snprintf(id, sizeof id, "T%llx", (unsigned long long)m->row->thread);
+        return ph_str_eq(k->value, ph_str_c(id));
     case PH_IMAP_KEY_SUBJECT:
     case PH_IMAP_KEY_FROM:
     case PH_IMAP_KEY_TO:

@@ -6,6 +6,7 @@
  * j's buffers.
  */
 #include "store_int.h"
+#include "summary.h"
 
 #include <assert.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static_assert(IPC_SEEN == (int)STORE_SEEN && IPC_DRAFT == (int)STORE_DRAFT &&
               "flags");
 static_assert(IPC_FLAGS_DEL == (int)STORE_FLAGS_DEL && IPC_FLAGS_ADD == (int)STORE_FLAGS_ADD,
               "flag ops");
+static_assert(IPC_F_THREAD == (int)STORE_F_THREAD, "fetch masks");
 static_assert(IPC_F_UIDL == (int)STORE_F_UIDL, "fetch masks");
 static_assert(IPC_F_BODY == (int)STORE_F_BODY && IPC_F_DATES == (int)STORE_F_DATES, "fetch masks");
 static_assert(IPC_UNSUBSCRIBE == (int)STORE_UNSUBSCRIBE && IPC_RENAME == (int)STORE_RENAME,
@@ -171,6 +173,8 @@ static int add_message(void *ctx, const struct store_message *m)
     }
     if (l->mask & (IPC_F_SIZE | IPC_F_BODY))
         row.size = m->size;
+    if (l->mask & IPC_F_THREAD)
+        row.thread = m->thread;
     if (l->mask & IPC_F_SUMMARY)
         row.summary = m->summary;
     if (l->mask & IPC_F_UIDL)
@@ -259,7 +263,10 @@ static int put_one(const struct job *j, ph_str mailbox, struct store_account *a,
                    struct store_put *ret, struct ph_error *reterr)
 {
     const struct ipc_MSG_APPEND *m = &j->ask.MSG_APPEND;
+    ph_str thread[PH_THREAD_IDS];
     struct store_letter l = {.mailbox = mailbox,
+                             .thread = thread,
+                             .thread_n = ph_summary_thread(j->body, thread),
                              .flags = m->flags,
                              .keywords = m->keywords,
                              .date = m->date,
@@ -326,7 +333,10 @@ static int run_deliver(struct job *j, struct store_account *a, struct ph_error *
 {
     const struct ipc_DELIVER *m = &j->ask.DELIVER;
     struct store_put p;
+    ph_str thread[PH_THREAD_IDS];
     struct store_letter l = {.qid = m->qid,
+                             .thread = thread,
+                             .thread_n = ph_summary_thread(j->body, thread),
                              .address = m->address,
                              .mailbox = m->mailbox.n ? m->mailbox : PH_STR("INBOX"),
                              .date = m->received,

@@ -357,12 +357,15 @@ static int expire(struct store_account *a, int64_t now)
     return r;
 }
 
-/* Once a day: delivery keys that nobody needs any more, and letters that have expired. */
+/* Once a day: delivery keys and threads that nobody needs any more, and letters that have expired.
+ */
 static void prune(struct store_account *a, int64_t now)
 {
     if (now - a->pruned < PRUNE_EVERY || sq_enter(a, true) < 0)
         return;
     int r = sq_run(a, ST_DELIVERED_PRUNE, "i", now - KEY_AGE);
+    if (r >= 0)
+        r = sq_run(a, ST_THREAD_PRUNE, "");
     if (r >= 0)
         r = expire(a, now);
     a->pruned = now;

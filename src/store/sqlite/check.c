@@ -28,7 +28,7 @@ static const struct rule rules[] = {
      " FROM message UNION ALL SELECT 'email', account FROM email UNION ALL SELECT 'content', "
      "account FROM content UNION ALL"
      " SELECT 'gone', account FROM gone UNION ALL SELECT 'delivered', account FROM delivered UNION "
-     "ALL SELECT 'uidl', account FROM uidl)"
+     "ALL SELECT 'uidl', account FROM uidl UNION ALL SELECT 'thread', account FROM thread)"
      " WHERE account <> (SELECT account FROM account)",
      NULL},
     {"SELECT 'there are ' || count(*) || ' account rows' FROM account HAVING count(*) <> 1", NULL},
@@ -105,6 +105,9 @@ static const struct rule rules[] = {
     {"SELECT 'body ' || emailid || ' belongs to no email' FROM content WHERE emailid NOT IN "
      "(SELECT emailid FROM email WHERE form < 2)",
      "DELETE FROM content WHERE emailid NOT IN (SELECT emailid FROM email WHERE form < 2)"},
+    {"SELECT 'email ' || emailid || ': its thread ' || thread || ' is younger' FROM email WHERE "
+     "thread NOT BETWEEN 1 AND emailid",
+     "UPDATE email SET thread = emailid WHERE thread NOT BETWEEN 1 AND emailid"},
     /* 8 */
     {"SELECT 'the next ids are behind' FROM account WHERE email_next <= (SELECT "
      "coalesce(max(emailid), 0) FROM email)"

@@ -142,10 +142,13 @@ static int claim_key(struct store_account *a, const struct store_letter *l, cons
 static int add_email(struct store_account *a, const struct store_letter *l, uint64_t emailid)
 {
     struct packed p;
-    int r = body_pack(a, emailid, l->body, &p);
+    uint64_t thread;
+    int r = sq_thread(a, l, emailid, &thread);
     if (r >= 0)
-        r = sq_run(a, ST_EMAIL_ADD, "iiiitb", (int64_t)emailid, (int64_t)p.form, (int64_t)l->body.n,
-                   (int64_t)l->qid, l->message_id, l->summary);
+        r = body_pack(a, emailid, l->body, &p);
+    if (r >= 0)
+        r = sq_run(a, ST_EMAIL_ADD, "iiiitbi", (int64_t)emailid, (int64_t)p.form,
+                   (int64_t)l->body.n, (int64_t)l->qid, l->message_id, l->summary, (int64_t)thread);
     if (r >= 0 && p.form <= FORM_ZSTD)
         r = sq_run(a, ST_CONTENT_ADD, "ib", (int64_t)emailid, p.data);
     return r;
@@ -260,13 +263,15 @@ static int give(struct store_account *a, sqlite3_stmt *st, const struct listing 
         sq_row(st, &m);
     if (m.modseq <= l->since)
         return 0;
-    bool fresh = l->fresh && sqlite3_column_int64(st, 11) &&
-                 !was_read(a, l->mailbox, m.uid, m.flags);
+    bool fresh =
+        l->fresh && sqlite3_column_int64(st, 12) && !was_read(a, l->mailbox, m.uid, m.flags);
     m.flags = (m.flags & STORE_FLAGS) | (fresh ? (unsigned)STORE_FRESH : 0);
-    if (l->q == ST_LIST_SUMMARY || l->q == ST_LIST_BODY)
+    if (l->q == ST_LIST_SUMMARY || l->q == ST_LIST_BODY) {
         m.summary = sq_blob(st, 8);
+        m.thread = (uint64_t)sqlite3_column_int64(st, 9);
+    }
     if (l->q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
-        int r = body_unpack(a, (enum form)sqlite3_column_int(st, 9), m.emailid, sq_blob(st, 10),
+        int r = body_unpack(a, (enum form)sqlite3_column_int(st, 10), m.emailid, sq_blob(st, 11),
                             m.size, &m.body);
         if (r < 0)
             return r;
@@ -310,10 +315,10 @@ static int list_all_flags(struct store_account *a, uint64_t mailbox, store_messa
 int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
             uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr)
 {
-    struct listing l = {.q = mask & STORE_F_BODY                     ? ST_LIST_BODY
-                             : mask & STORE_F_SUMMARY                ? ST_LIST_SUMMARY
-                             : mask & (STORE_F_DATES | STORE_F_SIZE) ? ST_LIST
-                                                                     : ST_LIST_FLAGS,
+    struct listing l = {.q = mask & STORE_F_BODY                         ? ST_LIST_BODY
+                             : mask & (STORE_F_SUMMARY | STORE_F_THREAD) ? ST_LIST_SUMMARY
+                             : mask & (STORE_F_DATES | STORE_F_SIZE)     ? ST_LIST
+                                                                         : ST_LIST_FLAGS,
                         .mailbox = mailbox,
                         .since = since,
                         .row = row,

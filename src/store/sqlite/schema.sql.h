@@ -2,12 +2,17 @@
 #ifndef PH_STORE_SCHEMA_SQL_H
 #define PH_STORE_SCHEMA_SQL_H
 
-enum { SCHEMA_VERSION = 2 };
+enum { SCHEMA_VERSION = 3 };
 
 /* What is there from version 2 on, also in a new file. */
 #define SCHEMA_UIDL                                                                                \
     "CREATE TABLE uidl(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"  \
     " uidl TEXT NOT NULL, PRIMARY KEY(account, mailbox, uid)) WITHOUT ROWID;"
+
+/* From version 3 on: which thread a Message-ID (its hash) belongs to. */
+#define SCHEMA_THREAD                                                                              \
+    "CREATE TABLE thread(account INTEGER NOT NULL, id INTEGER NOT NULL, thread INTEGER NOT NULL,"  \
+    " PRIMARY KEY(account, id)) WITHOUT ROWID;"
 
 /*
  * The search index, made by the first search; all of it can be made anew from the letters.
@@ -26,7 +31,9 @@ enum { SCHEMA_VERSION = 2 };
 /* upgrades[v]: from version v to v + 1; account.version is set behind them, in the same
  * transaction. */
 #define SCHEMA_UPGRADES                                                                            \
-    [1] = SCHEMA_UIDL "ALTER TABLE account ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;"
+    [1] = SCHEMA_UIDL "ALTER TABLE account ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;",       \
+    [2] = SCHEMA_THREAD "ALTER TABLE email ADD COLUMN thread INTEGER NOT NULL DEFAULT 0;"          \
+                        "UPDATE email SET thread=emailid;"
 
 #define SCHEMA_SQL                                                                                 \
     "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,"      \
@@ -44,7 +51,7 @@ enum { SCHEMA_VERSION = 2 };
     "CREATE INDEX message_changed ON message(account, mailbox, modseq) WHERE modseq > born;"       \
     "CREATE TABLE email(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY,"                    \
     " refs INTEGER NOT NULL, form INTEGER NOT NULL, size INTEGER NOT NULL, qid INTEGER NOT NULL,"  \
-    " message_id TEXT NOT NULL, summary BLOB NOT NULL);"                                           \
+    " message_id TEXT NOT NULL, summary BLOB NOT NULL, thread INTEGER NOT NULL DEFAULT 0);"        \
     "CREATE TABLE content(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY,"                  \
     " data BLOB NOT NULL);"                                                                        \
     "CREATE TABLE gone(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, first INTEGER NOT"      \
@@ -57,6 +64,6 @@ enum { SCHEMA_VERSION = 2 };
     "CREATE TABLE account(account INTEGER PRIMARY KEY, version INTEGER NOT NULL,"                  \
     " created INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, mailbox_next INTEGER NOT NULL,"      \
     " email_next INTEGER NOT NULL, pruned INTEGER NOT NULL, indexed INTEGER NOT NULL DEFAULT "     \
-    "-1);" SCHEMA_UIDL
+    "-1);" SCHEMA_UIDL SCHEMA_THREAD
 
 #endif

@@ -163,6 +163,11 @@ int cache_give(struct store_account *a, const struct uidset *uids, uint64_t sinc
                store_message_fn *row, void *ctx);
 void cache_drop(struct store_account *a);
 
+/* ---- thread.c */
+/* The thread of a letter that is being stored, and what later ones find it by. */
+int sq_thread(struct store_account *a, const struct store_letter *l, uint64_t emailid,
+              uint64_t *ret_thread);
+
 /* ---- quota.c */
 /* -PH_EQUOTA when the account may not hold so much more. */
 int sq_quota(struct store_account *a, uint64_t messages, uint64_t bytes);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +176,35 @@ static void too_large(void **state)
     ph_arena_free(arena);
 }
 
+static void thread(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *ids;
+    } rows[] = {
+        {"Subject: x\r\n", ""},
+        {"Message-ID: <a@b>\r\n", "<a@b>"},
+        {"In-Reply-To: <p@b>\r\nmessage-id: <a@b>\r\n", "<a@b> <p@b>"},
+        {"In-Reply-To: your letter <p@b> of today\r\n", " <p@b>"},
+        {"Message-ID: <a@b>\r\nReferences: <r@b>\r\n <q@b> <p@b>\r\nIn-Reply-To: <p@b>\r\n",
+         "<a@b> <p@b> <q@b> <r@b>"},
+        {"Message-ID: <a@b>\r\nReferences: <1> <2> <3> <4> <5> <6> <7> <8> <9> <10>\r\n",
+         "<a@b> <10> <9> <8> <7> <6> <5> <1>"},
+        {"Message-ID: <a>\r\nReferences: <1> <1> <a> <1>\r\nReferences: <second>\r\n", "<a> <1>"},
+        {"\r\nMessage-ID: <body>\r\n", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ph_str ids[PH_THREAD_IDS];
+        char text[256] = "";
+        size_t n = ph_summary_thread(ph_str_c(rows[i].head), ids);
+        assert_in_range(n, 1, PH_THREAD_IDS);
+        for (size_t k = 0; k < n; k++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.*s", k ? " " : "",
+                     PH_FMT(ids[k]));
+        assert_string_equal(text, rows[i].ids);
+    }
+}
+
 static void trace(void **state)
 {
     (void)state;
@@ -266,8 +296,9 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(damaged),  cmocka_unit_test(too_large),
-        cmocka_unit_test(trace),      cmocka_unit_test(previews), cmocka_unit_test(no_memory),
+        cmocka_unit_test(round_trip), cmocka_unit_test(damaged), cmocka_unit_test(too_large),
+        cmocka_unit_test(thread),     cmocka_unit_test(trace),   cmocka_unit_test(previews),
+        cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

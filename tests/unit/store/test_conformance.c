@@ -266,6 +266,52 @@ static void flags_and_changes(void **state)
     uidset_done(&u), uidset_done(&mod), uidset_done(&gone);
 }
 
+static int thread_of(void *ctx, const struct store_message *m)
+{
+    *(uint64_t *)ctx = m->thread;
+    return 0;
+}
+
+/* The thread of a letter with these ids ("own parent ...", "-": none). */
+static uint64_t put_thread(struct store_account *a, const char *ids)
+{
+    ph_str list[8], rest = ph_str_c(ids);
+    size_t n = 0;
+    uint64_t thread = 0;
+    struct store_put p;
+    while (ph_str_token(&rest, ' ', &list[n]))
+        n++;
+    if (n && ph_str_eq(list[0], PH_STR("-")))
+        list[0] = PH_STR("");
+    OK(ops->put(a,
+                &(struct store_letter){
+                    .mailbox = PH_STR("INBOX"), .body = PH_STR("x"), .thread = list, .thread_n = n},
+                &p, &err));
+    struct uidset u = {0};
+    OK(uidset_add(&u, p.uid, p.uid));
+    OK(ops->list(a, p.mailbox, &u, STORE_F_THREAD, 0, thread_of, &thread, &err));
+    uidset_done(&u);
+    assert_true(thread > 0);
+    return thread;
+}
+
+static void threads(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = put_thread(f->a, "<a>"), b = put_thread(f->a, "<b>");
+    assert_true(a != b);
+    assert_int_equal(put_thread(f->a, "<c> <a>"), a);
+    assert_int_equal(put_thread(f->a, "<d> <not-here> <c>"), a); /* not the nearest, but known */
+    assert_int_equal(put_thread(f->a, "- <b>"), b);
+    assert_int_equal(put_thread(f->a, "<e> <c> <b>"), a); /* the nearest known decides */
+    assert_int_equal(put_thread(f->a, "<b>"), b);         /* the same letter again */
+    uint64_t answer = put_thread(f->a, "<y2> <y1> <y>"), other = put_thread(f->a, "");
+    assert_true(answer != a && answer != b && other != answer && put_thread(f->a, "-") != other);
+    assert_int_equal(put_thread(f->a, "<y>"), answer); /* the question comes after the answer */
+    assert_int_equal(put_thread(f->a, "<y1> <y>"), answer);
+    assert_int_equal(ops->check(f->a, false, finding, NULL, &(struct ph_error){0}), 0);
+}
+
 static void copy_and_move(void **state)
 {
     struct fixture *f = *state;
@@ -433,7 +479,7 @@ static void many_accounts(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(defaults), T(deliver_once), T(read_body), T(large_bodies), T(flags_and_changes), T(copy_and_move),
+    const struct CMUnitTest tests[] = {T(defaults), T(deliver_once), T(read_body), T(large_bodies), T(flags_and_changes), T(threads), T(copy_and_move),
                                        T(names), T(transactions), T(holes), T(erase), T(many_accounts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
