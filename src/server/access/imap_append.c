@@ -89,7 +89,7 @@ void imap_run_replace(struct imap *im)
         imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_NONEXISTENT, "There is no such message.");
         return;
     }
-    uint32_t uid = im->view.uids[places.r[0].lo];
+    uint32_t uid = imap_view_uid(&im->view, places.r[0].lo);
     imap_run_append(im);
     if (im->job)
         ((struct append *)im->job)->replaces = uid;

@@ -309,7 +309,7 @@ static void start_resync(struct imap *im)
     f->resync.done = first_page;
     f->resync.from = 1;
     if (imap_ranges_of_set(ph_imap_server_arena(im->e), &im->cmd->fetch.set,
-                           v->told ? v->uids[v->told - 1] : 1, &f->resync.known) < 0)
+                           v->told ? imap_view_uid(v, v->told - 1) : 1, &f->resync.known) < 0)
         imap_no_memory(im);
     else
         imap_resync(im, &f->resync);

@@ -27,7 +27,7 @@ int imap_results_add(struct imap *im, struct imap_results *r, uint32_t place,
 
 static uint32_t number_of(const struct imap *im, const struct imap_found *f)
 {
-    return im->cmd->uid ? im->view.uids[f->place] : f->place + 1;
+    return im->cmd->uid ? imap_view_uid(&im->view, f->place) : f->place + 1;
 }
 
 static int by_place(const void *a, const void *b)
@@ -83,7 +83,7 @@ static int save(struct imap *im, const struct imap_results *r, unsigned ret)
         bool min = i == 0 && ret & PH_IMAP_RETURN_MIN,
              max = i + 1 == r->n && ret & PH_IMAP_RETURN_MAX, part = i >= from && i < to;
         if (!some || min || max || part)
-            uids[n++] = im->view.uids[r->v[i].place];
+            uids[n++] = imap_view_uid(&im->view, r->v[i].place);
     }
     qsort(uids, n, sizeof *uids, by_value); /* of a SORT they are in its order */
     imap_forget_saved(im);

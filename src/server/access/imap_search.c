@@ -237,7 +237,7 @@ static void search_view(struct imap *im)
     struct searching *s = im->job;
     for (size_t i = 0; i < s->places.n; i++)
         for (uint32_t at = s->places.r[i].lo; at <= s->places.r[i].hi; at++) {
-            s->row = (struct ipc_message){.uid = im->view.uids[at]};
+            s->row = (struct ipc_message){.uid = imap_view_uid(&im->view, at)};
             look(im, at);
         }
     round_done(im);

@@ -61,7 +61,7 @@ static uint32_t first_unknown(const struct imap_view *v, const struct ph_imap_se
         if (s == seqs->n || u == uids->n || seqs->r[s].lo + sd > v->n)
             break;
         uint64_t uid = uids->r[u].lo + ud;
-        if (v->uids[seqs->r[s].lo + sd - 1] == uid)
+        if (imap_view_uid(v, (uint32_t)(seqs->r[s].lo + sd - 1)) == uid)
             from = (uint32_t)uid + 1;
     }
     return from;

@@ -23,7 +23,7 @@ enum {
  * -------------------------------------------- */
 
 struct imap_range {
-    uint32_t lo, hi; /* places in uids, both included */
+    uint32_t lo, hi; /* places of messages, both included */
 };
 struct imap_ranges {
     struct imap_range *r; /* sorted, not touching; in the arena of the command */
@@ -40,13 +40,20 @@ void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi);
 /* Cuts one range off "1:5,7"; false at the end or at anything that is no range. */
 bool imap_next_range(ph_str *rest, uint32_t *ret_lo, uint32_t *ret_hi);
 
+/* Consecutive uids at consecutive places, up to the next run's: a mailbox is one of them, and one
+ * more for each gap, so that a view costs nothing by the message. */
+struct imap_run {
+    uint32_t uid, place;
+};
+
 struct imap_view {
     bool open, read_only;
     bool dirty; /* the store has news: MB_CHANGES is to be asked */
     uint64_t mailbox, modseq;
     uint32_t uidvalidity, recent_from;
-    uint32_t *uids; /* ascending; the place of a uid + 1 is its sequence number */
-    uint32_t n, cap;
+    struct imap_run *runs; /* ascending; the place of a uid + 1 is its sequence number */
+    uint32_t run_n, run_cap;
+    uint32_t n;     /* messages */
     uint32_t told;  /* how many of them the client knows of (EXISTS) */
     uint32_t *gone; /* ascending: expunged, and not yet told */
     uint32_t gone_n, gone_cap;
@@ -65,6 +72,7 @@ PH_MUST_CHECK int imap_view_add_set(struct imap_view *v, ph_str uids);
 PH_MUST_CHECK int imap_view_add(struct imap_view *v, uint32_t uid);
 /* The place of the uid, or UINT32_MAX. */
 uint32_t imap_view_find(const struct imap_view *v, uint32_t uid);
+uint32_t imap_view_uid(const struct imap_view *v, uint32_t place); /* place < n */
 uint32_t imap_view_recent(const struct imap_view *v); /* how many are \Recent */
 /* Takes away a set of uids; told places are reported to `e` as EXPUNGE or VANISHED unless NULL. */
 PH_MUST_CHECK int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e);

@@ -344,7 +344,7 @@ static void tell_thread(struct imap *im, const struct forest *f, int32_t root)
     for (;;) {
         if (i < (int32_t)f->n) {
             uint32_t place = f->r->v[i].place;
-            ph_imap_server_found(im->e, im->cmd->uid ? im->view.uids[place] : place + 1);
+            ph_imap_server_found(im->e, im->cmd->uid ? imap_view_uid(&im->view, place) : place + 1);
         }
         if (f->v[i].child != NONE) {
             if (branches(f, i))

@@ -1,11 +1,14 @@
-/* The view of the selected mailbox: sequence numbers are places in one ascending array of uids. */
+/*
+ * The view of the selected mailbox: sequence numbers are places in one ascending list of uids, which
+ * is kept as runs. A look-up is a search among the runs, a change rewrites them.
+ */
 #include "imap_session.h"
 #include <stdlib.h>
 #include <string.h>
 
 void imap_view_close(struct imap_view *v)
 {
-    free(v->uids);
+    free(v->runs);
     free(v->gone);
     ph_buf_done(&v->keywords);
     ph_buf_done(&v->name);
@@ -14,26 +17,99 @@ void imap_view_close(struct imap_view *v)
     ph_buf_init(&v->name, NULL, 4096);
 }
 
-static int push(uint32_t **list, uint32_t *n, uint32_t *cap, uint32_t uid)
+/* ---- runs
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t run_end(const struct imap_view *v, uint32_t i) /* the place behind it */
 {
-    if (*n == *cap) {
-        uint32_t more = *cap ? *cap + *cap / 2 + 8 : 16;
-        uint32_t *p = realloc(*list, (size_t)more * sizeof *p);
-        if (!p)
+    return i + 1 < v->run_n ? v->runs[i + 1].place : v->n;
+}
+
+static uint32_t run_last(const struct imap_view *v, uint32_t i) /* its last uid */
+{
+    return v->runs[i].uid + (run_end(v, i) - 1 - v->runs[i].place);
+}
+
+static int reserve(struct imap_view *v, uint32_t more)
+{
+    if (more <= v->run_cap - v->run_n)
+        return 0;
+    size_t cap = (size_t)v->run_n + more + v->run_n / 2;
+    struct imap_run *p = cap < UINT32_MAX ? realloc(v->runs, cap * sizeof *p) : NULL;
+    if (!p)
+        return -PH_ENOMEM;
+    v->runs = p;
+    v->run_cap = (uint32_t)cap;
+    return 0;
+}
+
+/* Appends lo..hi, as far as it lies above what is there. */
+static int add_range(struct imap_view *v, uint32_t lo, uint32_t hi)
+{
+    uint32_t last = v->run_n ? run_last(v, v->run_n - 1) : 0;
+    if (hi <= last)
+        return 0;
+    lo = lo > last ? lo : last + 1;
+    if (!v->run_n || lo != last + 1) {
+        if (reserve(v, 1 + v->gone_n) < 0)
             return -PH_ENOMEM;
-        *list = p;
-        *cap = more;
+        v->runs[v->run_n++] = (struct imap_run){lo, v->n};
     }
-    (*list)[(*n)++] = uid;
+    v->n += hi - lo + 1;
     return 0;
 }
 
 int imap_view_add(struct imap_view *v, uint32_t uid)
 {
-    if (v->n && uid <= v->uids[v->n - 1])
-        return 0;
-    return push(&v->uids, &v->n, &v->cap, uid);
+    return add_range(v, uid, uid);
 }
+
+uint32_t imap_view_uid(const struct imap_view *v, uint32_t place)
+{
+    uint32_t lo = 0, hi = v->run_n; /* the last run that begins at or before the place is in lo..hi */
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (v->runs[mid].place <= place)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return v->runs[lo].uid + (place - v->runs[lo].place);
+}
+
+/* The first place whose uid is not below; at most n. */
+static uint32_t lower_bound(const struct imap_view *v, uint32_t n, uint32_t uid)
+{
+    uint32_t lo = 0, hi = v->run_n; /* the first run that begins above the uid is in lo..hi */
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (v->runs[mid].uid <= uid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 0)
+        return 0;
+    uint32_t end = run_end(v, lo - 1);
+    uint64_t at = (uint64_t)v->runs[lo - 1].place + (uid - v->runs[lo - 1].uid);
+    end = end < n ? end : n;
+    return at < end ? (uint32_t)at : end;
+}
+
+uint32_t imap_view_find(const struct imap_view *v, uint32_t uid)
+{
+    uint32_t at = lower_bound(v, v->n, uid);
+    return at < v->n && imap_view_uid(v, at) == uid ? at : UINT32_MAX;
+}
+
+uint32_t imap_view_recent(const struct imap_view *v)
+{
+    return v->recent_from ? v->n - lower_bound(v, v->n, v->recent_from) : 0;
+}
+
+/* ---- sets as text
+ * --------------------------------------------------------------------------------- */
 
 void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi)
 {
@@ -67,36 +143,10 @@ int imap_view_add_set(struct imap_view *v, ph_str uids)
     while (uids.n) {
         if (!imap_next_range(&uids, &lo, &hi))
             return -PH_ESYNTAX;
-        for (uint64_t uid = lo; uid <= hi; uid++)
-            if (imap_view_add(v, (uint32_t)uid) < 0)
-                return -PH_ENOMEM;
+        if (add_range(v, lo, hi) < 0)
+            return -PH_ENOMEM;
     }
     return 0;
-}
-
-/* The first place whose uid is not below. */
-static uint32_t lower_bound(const uint32_t *list, uint32_t n, uint32_t uid)
-{
-    uint32_t lo = 0, hi = n;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (list[mid] < uid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-uint32_t imap_view_find(const struct imap_view *v, uint32_t uid)
-{
-    uint32_t at = lower_bound(v->uids, v->n, uid);
-    return at < v->n && v->uids[at] == uid ? at : UINT32_MAX;
-}
-
-uint32_t imap_view_recent(const struct imap_view *v)
-{
-    return v->recent_from ? v->n - lower_bound(v->uids, v->n, v->recent_from) : 0;
 }
 
 /* ---- expunged messages
@@ -108,16 +158,34 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static int gone_add(struct imap_view *v, uint32_t uid)
+{
+    if (v->gone_n == v->gone_cap) {
+        uint32_t cap = v->gone_cap + v->gone_cap / 2 + 8;
+        uint32_t *p = realloc(v->gone, (size_t)cap * sizeof *p);
+        if (!p)
+            return -PH_ENOMEM;
+        v->gone = p;
+        v->gone_cap = cap;
+    }
+    v->gone[v->gone_n++] = uid;
+    return 0;
+}
+
 int imap_view_remove_later(struct imap_view *v, ph_str uids)
 {
     uint32_t lo, hi, old = v->gone_n;
     while (uids.n) {
         if (!imap_next_range(&uids, &lo, &hi))
             return -PH_ESYNTAX;
-        for (uint32_t at = lower_bound(v->uids, v->n, lo); at < v->n && v->uids[at] <= hi; at++)
-            if (push(&v->gone, &v->gone_n, &v->gone_cap, v->uids[at]) < 0)
+        uint32_t uid;
+        for (uint32_t at = lower_bound(v, v->n, lo);
+             at < v->n && (uid = imap_view_uid(v, at)) <= hi; at++)
+            if (gone_add(v, uid) < 0)
                 return -PH_ENOMEM;
     }
+    if (reserve(v, v->gone_n) < 0) /* each splits a run at most; it stays: flushing cannot fail */
+        return -PH_ENOMEM;
     if (old && old < v->gone_n && v->gone[old] < v->gone[old - 1])
         qsort(v->gone, v->gone_n, sizeof *v->gone, by_value);
     return 0;
@@ -142,31 +210,69 @@ static void tell_gone(struct ph_imap_server *e, uint32_t seq, uint32_t uid, stru
     run->lo = run->hi = uid;
 }
 
+struct flushing {
+    struct imap_view *v;
+    struct ph_imap_server *e;
+    uint32_t g, n, run_n, told; /* of gone; messages, runs that are written; told before */
+    struct imap_range vanished;
+    struct ph_buf text;
+};
+
+static void keep(struct flushing *f, uint32_t lo, uint32_t hi)
+{
+    if (lo > hi)
+        return;
+    f->v->runs[f->run_n++] = (struct imap_run){lo, f->n};
+    f->n += hi - lo + 1;
+}
+
+/* Writes what stays of one run. */
+static void flush_run(struct flushing *f, struct imap_run run, uint32_t last)
+{
+    struct imap_view *v = f->v;
+    uint64_t next = run.uid;
+    for (; f->g < v->gone_n && v->gone[f->g] <= last; f->g++) {
+        uint32_t uid = v->gone[f->g];
+        if (uid < next)
+            continue;
+        if (uid > next)
+            keep(f, (uint32_t)next, uid - 1);
+        next = (uint64_t)uid + 1;
+        if (run.place + (uid - run.uid) < f->told) {
+            v->told--;
+            tell_gone(f->e, f->n + 1, uid, &f->vanished, &f->text);
+        }
+    }
+    if (next <= last)
+        keep(f, (uint32_t)next, last);
+}
+
+/* The runs move to the end of their room and are written anew from its begin: remove_later has seen
+ * to it that the writer cannot overtake the reader. */
 void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e)
 {
-    uint32_t keep = 0, g = 0, told = v->told;
-    struct imap_range run = {0, 0};
-    struct ph_buf vanished;
-    ph_buf_init(&vanished, NULL, (size_t)v->gone_n * 22 + 64);
-    for (uint32_t at = 0; at < v->n; at++) {
-        while (g < v->gone_n && v->gone[g] < v->uids[at])
-            g++;
-        if (g < v->gone_n && v->gone[g] == v->uids[at]) {
-            if (at < told) {
-                v->told--;
-                tell_gone(e, keep + 1, v->uids[at], &run, &vanished);
-            }
-            continue;
-        }
-        v->uids[keep++] = v->uids[at];
+    if (!v->gone_n)
+        return;
+    struct flushing f = {.v = v, .e = e, .told = v->told};
+    uint32_t old = v->run_cap - v->run_n, all = v->n;
+    ph_buf_init(&f.text, NULL, (size_t)v->gone_n * 22 + 64);
+    if (v->run_n)
+        memmove(v->runs + old, v->runs, v->run_n * sizeof *v->runs);
+    for (uint32_t i = old; i < v->run_cap; i++) {
+        struct imap_run run = v->runs[i];
+        uint32_t end = i + 1 < v->run_cap ? v->runs[i + 1].place : all;
+        flush_run(&f, run, run.uid + (end - 1 - run.place));
     }
-    v->n = keep;
-    v->gone_n = 0;
-    if (run.hi) {
-        imap_put_range(&vanished, run.lo, run.hi);
-        ph_imap_server_vanished(e, false, ph_buf_str(&vanished));
+    v->n = f.n;
+    v->run_n = f.run_n;
+    v->gone_n = v->gone_cap = 0;
+    free(v->gone);
+    v->gone = NULL;
+    if (f.vanished.hi) {
+        imap_put_range(&f.text, f.vanished.lo, f.vanished.hi);
+        ph_imap_server_vanished(e, false, ph_buf_str(&f.text));
     }
-    ph_buf_done(&vanished);
+    ph_buf_done(&f.text);
 }
 
 int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
@@ -305,7 +411,7 @@ static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid
                    struct imap_range *ret)
 {
     if (uid) {
-        uint32_t star = v->told ? v->uids[v->told - 1] : 0;
+        uint32_t star = v->told ? imap_view_uid(v, v->told - 1) : 0;
         lo = lo == UINT32_MAX ? star : lo;
         hi = hi == UINT32_MAX ? star : hi;
     } else {
@@ -323,8 +429,8 @@ static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid
         *ret = (struct imap_range){lo ? lo - 1 : 0, hi - 1};
         return true;
     }
-    uint32_t first = lower_bound(v->uids, v->told, lo),
-             end = hi == UINT32_MAX ? v->told : lower_bound(v->uids, v->told, hi + 1);
+    uint32_t first = lower_bound(v, v->told, lo),
+             end = hi == UINT32_MAX ? v->told : lower_bound(v, v->told, hi + 1);
     *ret = (struct imap_range){first, end - 1};
     return end > first;
 }
@@ -352,7 +458,7 @@ void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint
                     struct ph_buf *out)
 {
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t lo = v->uids[r->r[i].lo], hi = v->uids[r->r[i].hi];
+        uint32_t lo = imap_view_uid(v, r->r[i].lo), hi = imap_view_uid(v, r->r[i].hi);
         if (hi >= from_uid)
             imap_put_range(out, lo < from_uid ? from_uid : lo, hi);
     }
@@ -362,9 +468,8 @@ void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out)
 {
     uint32_t lo, hi;
     while (imap_next_range(&uids, &lo, &hi)) {
-        uint32_t from = lower_bound(v->uids, v->told, lo), to = from;
-        while (to < v->told && v->uids[to] <= hi)
-            to++;
+        uint32_t from = lower_bound(v, v->told, lo),
+                 to = hi == UINT32_MAX ? v->told : lower_bound(v, v->told, hi + 1);
         if (to > from)
             imap_put_range(out, from + 1, to);
     }
