@@ -79,6 +79,12 @@ struct ph_smtp_letter {
     uint64_t size; /* of what `read` will give, as far as it is known; 0: unknown */
     void (*progress)(void *ctx, uint64_t done, uint64_t size); /* octets taken into sending; may be NULL */
     void *ctx;
+    /* What it is made of. Without a word it is looked at (what is read: 8BITMIME where that is offered). PH_SMTP_BINARYMIME: any
+     * octets and line ends, sent as they are in chunks; PH_ENOTIMPL when the server does not offer it (RFC 3030). */
+    enum ph_smtp_body body;
+    bool chunks;     /* by BDAT instead of DATA, where CHUNKING is offered: a refusal does not have to wait for the end */
+    /* Said behind our own parameters as they stand here: "BODY=8BITMIME X-A=1", "NOTIFY=NEVER" (of every recipient). */
+    ph_str mail_options, rcpt_options;
     bool smtputf8;   /* also set by itself when an address needs it (RFC 6531) */
     bool requiretls; /* RFC 8689: PH_ENOTIMPL when the server cannot promise it */
     /* Delivery status notifications (RFC 3461); left out where the server does not offer DSN. */

@@ -73,6 +73,7 @@ struct ph_smtp_params {
     enum ph_smtp_ret ret;   /* MAIL */
     ph_str envid;           /* MAIL, RFC 3461 4.4; at most 100 octets; empty: not said */
     unsigned notify;        /* RCPT: PH_SMTP_NOTIFY_ bits; 0: not said */
+    ph_str more;  /* both, client only: further parameters as on the wire, "X-A=1 X-B" */
     ph_str orcpt; /* RCPT: "rfc822;Bob@b.test", RFC 3461 4.2 (type utf-8: as on the wire, RFC 6533
                      3); at most 500 octets; empty: not said */
 };
@@ -248,6 +249,10 @@ PH_EXPORT void ph_smtp_client_defaults(struct ph_smtp_client_options *o);
  * hello; HELLO; then for each letter: mail, rcpt..., data at once; MAIL, RCPT..., DATA; when DATA's
  * code is 354 body(...); SENT. At the end quit; QUIT.
  *
+ * `chunks` in the place of `data` sends by BDAT (RFC 3030 2): nothing is asked, so its DATA event with 354 is the engine's own
+ * (`local`), and comes when all before it is answered and somebody was accepted. A chunk that is refused before the last ends
+ * the letter: SENT has that reply, after a RSET of the engine's.
+ *
  * DATA without any accepted recipient never delivers: the engine skips it, or ends it with a lone
  * dot, and the DATA event has code 554 with `local` set. Likewise RCPT and DATA after a refused
  * MAIL: 503, local (when not already sent).
@@ -325,15 +330,18 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth_data(struct ph_smtp_client *c, p
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user,
                                                  ph_str password);
 /* sender: "" for the null reverse-path. params may be NULL; of them those of the command are said
- * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8 is needed and not offered,
- * -PH_ELIMIT when size is above the server's SIZE. */
+ * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8, or BINARYMIME with CHUNKING, is
+ * needed and not offered, -PH_ELIMIT when size is above the server's SIZE. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
                                                 const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,
                                                 const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_data(struct ph_smtp_client *c);
+/* BDAT instead of DATA; binary: pieces go as they are, any octets (declare params.body in `mail`), else with the line ends of
+ * `body`. -PH_ENOTIMPL without CHUNKING, and in LMTP. */
+PH_EXPORT PH_MUST_CHECK int ph_smtp_client_chunks(struct ph_smtp_client *c, bool binary);
 /* A piece of the message, after DATA's 354: not copied, borrowed until MORE (last: SENT) or BROKEN.
- * Dots are stuffed, bare CR and LF become CRLF (or see refuse_bare), a missing CRLF at the end is
+ * Dots are stuffed (not in chunks), bare CR and LF become CRLF (or see refuse_bare), a missing CRLF at the end is
  * added. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_body(struct ph_smtp_client *c, ph_str piece, bool last);
 /* Any other command as one line without CRLF: "RSET", "NOOP", "XTRACE <id>". */

@@ -41,6 +41,12 @@ static bool has_high(ph_str s)
     return false;
 }
 
+static bool one_line(ph_str s)
+{
+    return ph_str_chr(s, '\r') == PH_NPOS && ph_str_chr(s, '\n') == PH_NPOS &&
+           ph_str_chr(s, '\0') == PH_NPOS;
+}
+
 static int cannot(struct sending *w, const struct ph_smtp_letter *l, int rc,
                   struct ph_trouble *rett)
 {
@@ -49,7 +55,9 @@ static int cannot(struct sending *w, const struct ph_smtp_letter *l, int rc,
     if (rc == -PH_ENOTIMPL)
         ph_fail(&e, PH_ENOTIMPL, 0,
                 l->requiretls ? "%s does not promise TLS all the way (no REQUIRETLS)"
-                              : "%s does not take addresses outside ASCII (no SMTPUTF8)",
+                : l->body == PH_SMTP_BINARYMIME
+                    ? "%s does not take letters that are not text (no BINARYMIME)"
+                    : "%s does not take addresses outside ASCII (no SMTPUTF8)",
                 peer);
     else if (rc == -PH_ELIMIT)
         ph_fail(&e, PH_ELIMIT, 0, "the letter has %llu bytes, more than %s takes",
@@ -75,6 +83,8 @@ static int check(struct sending *w, const struct ph_smtp_letter *l, struct ph_sm
     struct ph_smtp_mailbox m;
     struct ph_buf scratch;
     int rc = l->count ? 0 : not_a_recipient(w, -PH_EINVAL, (ph_str){0}, rett);
+    if (rc == 0 && (!one_line(l->mail_options) || !one_line(l->rcpt_options)))
+        rc = ph__smtp_misuse(w->s, -PH_EINVAL, "the options of MAIL and RCPT", rett);
     ph_buf_init(&scratch, NULL, 2 * PH_SMTP_PATH + 16);
     for (size_t i = 0; i < l->count && rc == 0; i++) {
         ph_buf_clear(&scratch);
@@ -92,7 +102,7 @@ static int check(struct sending *w, const struct ph_smtp_letter *l, struct ph_sm
 static int ask_recipient(struct ph_smtp_client *c, const struct ph_smtp_letter *l, ph_str to)
 {
     char orcpt[PH_SMTP_PATH];
-    struct ph_smtp_params p = {.notify = l->dsn_notify};
+    struct ph_smtp_params p = {.notify = l->dsn_notify, .more = l->rcpt_options};
     int n = l->dsn_orcpt && !has_high(to) ? snprintf(orcpt, sizeof orcpt, "rfc822;%.*s", PH_FMT(to))
                                           : 0;
     if (n > 0 && n <= ORCPT_MAX)
@@ -100,7 +110,13 @@ static int ask_recipient(struct ph_smtp_client *c, const struct ph_smtp_letter *
     return ph_smtp_client_rcpt(c, to, &p);
 }
 
-/* MAIL, RCPT..., DATA. */
+static bool by_chunks(const struct ph_smtp_client *c, const struct ph_smtp_letter *l)
+{
+    bool offered = ph_smtp_client_has(c, PH_STR("CHUNKING"), NULL) && !ph_smtp_client_is_lmtp(c);
+    return l->body == PH_SMTP_BINARYMIME || (l->chunks && offered);
+}
+
+/* MAIL, RCPT..., DATA or nothing where it goes by BDAT. */
 static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_trouble *rett)
 {
     struct ph_smtp_client *c = w->s->client;
@@ -108,13 +124,16 @@ static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_
                                .smtputf8 = l->smtputf8 || has_high(l->sender),
                                .requiretls = l->requiretls,
                                .ret = l->dsn_ret,
+                               .body = l->body,
+                               .more = l->mail_options,
                                .envid = l->dsn_envid};
     int rc = check(w, l, &p, rett);
     if (rc < 0)
         return rc;
     if (l->requiretls && !ph_smtp_client_has(c, PH_STR("REQUIRETLS"), NULL))
         return cannot(w, l, -PH_ENOTIMPL, rett);
-    if ((l->read || has_high(l->message)) && ph_smtp_client_has(c, PH_STR("8BITMIME"), NULL))
+    if (!l->body && (l->read || has_high(l->message)) &&
+        ph_smtp_client_has(c, PH_STR("8BITMIME"), NULL))
         p.body = PH_SMTP_8BITMIME;
     w->s->stage = PH_STAGE_SENDER;
     rc = ph_smtp_client_mail(c, l->sender, &p);
@@ -123,7 +142,8 @@ static int request(struct sending *w, const struct ph_smtp_letter *l, struct ph_
     for (size_t i = 0; i < l->count && rc == 0; i++)
         rc = ask_recipient(c, l, l->recipients[i]);
     if (rc == 0)
-        rc = ph_smtp_client_data(c);
+        rc = by_chunks(c, l) ? ph_smtp_client_chunks(c, l->body == PH_SMTP_BINARYMIME)
+                             : ph_smtp_client_data(c);
     if (rc < 0)
         w->s->over = true; /* half a transaction is queued: the session ends here */
     return rc < 0 ? ph__smtp_misuse(w->s, rc, "the letter's recipients", rett) : 0;

@@ -130,7 +130,7 @@ int ph_dot_add(struct ph_dot *d, struct ph_buf *out, ph_str text)
             text = ph_str_skip(text, 1);
             continue;
         }
-        if (d->at == AT_START && c == '.')
+        if (d->at == AT_START && c == '.' && !d->no_dots)
             ph_buf_addc(out, '.');
         size_t n = plain(text);
         ph_buf_add(out, ph_str_sub(text, 0, n));
@@ -151,7 +151,8 @@ int ph_dot_end(struct ph_dot *d, struct ph_buf *out)
         return -PH_ESYNTAX;
     if (d->at != AT_START)
         ph_buf_add(out, PH_STR("\r\n"));
-    ph_buf_add(out, PH_STR(".\r\n"));
-    ph_dot_init(d, d->strict);
+    if (!d->no_dots)
+        ph_buf_add(out, PH_STR(".\r\n"));
+    d->at = AT_START;
     return 0;
 }

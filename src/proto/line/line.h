@@ -66,8 +66,9 @@ int ph_undot_next(struct ph_undot *u, ph_str in, size_t *ret_eaten, ph_str *ret_
 
 /* Writer: the same backwards. Bare CR and LF become CRLF unless `strict`. */
 struct ph_dot {
-    int at;      /* where in a line */
-    bool strict; /* a bare CR or LF fails */
+    int at;       /* where in a line */
+    bool strict;  /* a bare CR or LF fails */
+    bool no_dots; /* line ends alone are seen to: no stuffing, no final dot (BDAT) */
 };
 void ph_dot_init(struct ph_dot *d, bool strict);
 /* Appends `text` stuffed. 0, or -PH_ESYNTAX (strict). Errors of out are sticky in it. */

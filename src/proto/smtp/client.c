@@ -26,6 +26,8 @@ struct ph_smtp_client *ph_smtp_client_new(const struct ph_alloc *al,
     ph_buf_init(&c->reply, al, PH_SMTP_REPLY);
     ph_buf_init(&c->secret, al, CLIENT_SECRET_MAX);
     ph_buf_init(&c->decoded, al, PH_SMTP_AUTH_LINE);
+    ph_buf_init(&c->chunk, al, 2 * CLIENT_BODY_STEP + 8);
+    ph_buf_init(&c->refusal, al, PH_SMTP_REPLY);
     /* The greeting is the answer to a request that was never made. */
     struct request greeting = {.verb = VERB_GREETING, .ev = PH_SMTP_C_GREETING, .flags = LAST};
     ph_buf_add(&c->queue, (ph_str){(const char *)&greeting, sizeof greeting});
@@ -40,8 +42,8 @@ struct ph_smtp_client *ph_smtp_client_free(struct ph_smtp_client *c)
         return NULL;
     ph_wipe(c->secret.p, c->secret.cap);
     ph_wipe(c->text.p, c->text.cap);
-    struct ph_buf *all[] = {&c->out,  &c->queue, &c->text,   &c->accepted, &c->ehlo,
-                            &c->name, &c->reply, &c->secret, &c->decoded};
+    struct ph_buf *all[] = {&c->out,   &c->queue,  &c->text,    &c->accepted, &c->ehlo,   &c->name,
+                            &c->reply, &c->secret, &c->decoded, &c->chunk,    &c->refusal};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         ph_buf_done(all[i]);
     ph_inbuf_done(&c->in);
@@ -179,13 +181,17 @@ static void push_body(struct ph_smtp_client *c)
     c->blocked = false; /* RFC 2920 3.1: a message may be the start of a group */
 }
 
+bool ph__smtp_client_pipelines(const struct ph_smtp_client *c)
+{
+    return (c->announced & EXT_BIT(PIPELINING)) && !c->o.no_pipelining;
+}
+
 static bool may_send(const struct ph_smtp_client *c, const struct request *r)
 {
-    bool pipelining = (c->announced & EXT_BIT(PIPELINING)) && !c->o.no_pipelining;
-    if (c->blocked || ph_smtp_client_out(c).n >= CLIENT_OUT_HIGH)
+    if (c->blocked || r->verb == VERB_BDAT || ph_smtp_client_out(c).n >= CLIENT_OUT_HIGH)
         return false;
     if (c->head < c->sent)
-        return pipelining;
+        return ph__smtp_client_pipelines(c);
     /* Everything before is answered: what can no longer succeed is not sent, and the head answers
      * itself. */
     bool part_of_letter = r->verb == VERB_RCPT || r->verb == VERB_DATA;
@@ -196,7 +202,9 @@ void ph__smtp_client_push(struct ph_smtp_client *c)
 {
     if (c->broken)
         return;
-    if (c->wait == WAIT_ENDING)
+    if (c->wait == WAIT_ENDING && c->chunked)
+        ph__smtp_client_chunks_push(c);
+    else if (c->wait == WAIT_ENDING)
         push_body(c);
     const struct request *r;
     while (!c->broken && (r = ph__smtp_client_request(c, c->sent)) && may_send(c, r)) {

@@ -35,7 +35,7 @@ static int ask(struct ph_smtp_client *c, const struct ph__smtp_command *cmd,
 {
     if (c->broken || c->done)
         return -PH_ECLOSED;
-    if (!one_line(cmd->text) || !one_line(cmd->mailbox.address))
+    if (!one_line(cmd->text) || !one_line(cmd->mailbox.address) || !one_line(cmd->params.more))
         return -PH_EINVAL;
     size_t off = c->text.n;
     ph__smtp_command_write(&c->text, cmd, c->announced);
@@ -197,6 +197,13 @@ static bool too_large(const struct ph_smtp_client *c, uint64_t size)
            ph_str_u64(params, UINT64_MAX, &most) && most && size > most;
 }
 
+/* RFC 3030 3: such a body goes by BDAT alone. */
+static bool takes_binary(const struct ph_smtp_client *c)
+{
+    unsigned both = EXT_BIT(BINARYMIME) | EXT_BIT(CHUNKING);
+    return (c->announced & both) == both && !c->o.lmtp;
+}
+
 int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
                         const struct ph_smtp_params *params)
 {
@@ -207,6 +214,8 @@ int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
         cmd.params = *params;
     cmd.params.smtputf8 |= cmd.mailbox.utf8;
     if (r == 0 && cmd.params.smtputf8 && !(c->announced & EXT_BIT(SMTPUTF8)))
+        r = -PH_ENOTIMPL;
+    if (r == 0 && cmd.params.body == PH_SMTP_BINARYMIME && !takes_binary(c))
         r = -PH_ENOTIMPL;
     if (r == 0 && too_large(c, cmd.params.size))
         r = -PH_ELIMIT;
@@ -239,6 +248,18 @@ int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,
 int ph_smtp_client_data(struct ph_smtp_client *c)
 {
     return ask(c, &(struct ph__smtp_command){.verb = VERB_DATA}, PH_SMTP_C_DATA);
+}
+
+int ph_smtp_client_chunks(struct ph_smtp_client *c, bool binary)
+{
+    if (c->broken || c->done)
+        return -PH_ECLOSED;
+    if (!(c->announced & EXT_BIT(CHUNKING)) || c->o.lmtp)
+        return -PH_ENOTIMPL;
+    return enqueue(
+        c,
+        (struct request){.verb = VERB_BDAT, .ev = PH_SMTP_C_DATA, .flags = LAST, .binary = binary},
+        c->text.n);
 }
 
 int ph_smtp_client_body(struct ph_smtp_client *c, ph_str piece, bool last)

@@ -4,6 +4,8 @@
 #define PH_SMTP_CLIENT_INT_H
 #include "smtp_int.h"
 
+enum { CLIENT_AGAIN = -1 }; /* of what makes events of replies: none yet, look again */
+
 enum {
     CLIENT_IN_MAX = 64 * 1024,
     CLIENT_OUT_MAX = 512 * 1024,
@@ -20,6 +22,7 @@ struct request {
     enum ph_smtp_client_ev ev;
     unsigned flags; /* LAST */
     bool secret;    /* AUTH */
+    bool binary;    /* BDAT */
     unsigned index; /* RCPT */
     size_t off, n;
 };
@@ -30,8 +33,19 @@ struct request {
  *   REPLY --DATA 354, someone accepted--> GIVE --body(last)--> ENDING --all written--> FINAL
  * --reply--> (next request) |  \--DATA 354, no one accepted--> VOID --reply--> (next request)
  *     \--AUTH 334--> CHALLENGED --auth_data--> REPLY
+ *
+ * BDAT has no 354: it comes to GIVE once everything before it is answered, and each chunk has a reply of its own; one
+ * that is refused before the last leads from GIVE, ENDING or FINAL to RESETTING, until RSET is answered.
  */
-enum wait { WAIT_REPLY, WAIT_GIVE, WAIT_ENDING, WAIT_FINAL, WAIT_VOID, WAIT_CHALLENGED };
+enum wait {
+    WAIT_REPLY,
+    WAIT_GIVE,
+    WAIT_ENDING,
+    WAIT_FINAL,
+    WAIT_VOID,
+    WAIT_CHALLENGED,
+    WAIT_RESETTING
+};
 
 enum login { LOGIN_NOT, LOGIN_PLAIN, LOGIN_USER, LOGIN_PASSWORD, LOGIN_DONE };
 
@@ -63,6 +77,11 @@ struct ph_smtp_client {
     ph_str piece; /* body not yet encoded */
     bool last;
     uint64_t octets;
+    bool chunked, binary;  /* this letter goes by BDAT; as it is */
+    size_t owed;           /* chunks that are not answered, and RSET behind them */
+    struct ph_buf chunk;   /* the one that is made */
+    int refused;           /* code of the chunk that was; its text is in refusal */
+    struct ph_buf refusal;
     struct ph_dot dot;
     int64_t now, since;
     struct ph_error error;
@@ -76,6 +95,16 @@ void ph__smtp_client_answered(struct ph_smtp_client *c);
 void ph__smtp_client_push(struct ph_smtp_client *c);
 /* Writes wire to out with its transcript. */
 void ph__smtp_client_write(struct ph_smtp_client *c, ph_str wire, bool secret);
+/* BDAT: the head's turn has come; a reply while chunks are owed one; as much of the body as out may hold. */
+int ph__smtp_client_chunks_begin(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
+int ph__smtp_client_chunk_reply(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
+void ph__smtp_client_chunks_push(struct ph_smtp_client *c);
+/* Does what was announced allow to send ahead of replies? */
+bool ph__smtp_client_pipelines(const struct ph_smtp_client *c);
+/* The reply just read, as that of an event. */
+void ph__smtp_client_fill(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
+/* The letter's last reply: what it means for the transaction. */
+int ph__smtp_client_final(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
 /* Answers a 334 of ph_smtp_client_login; false: this exchange is the caller's. */
 bool ph__smtp_client_login_step(struct ph_smtp_client *c);
 

@@ -3,8 +3,6 @@
 #include "client_int.h"
 #include <string.h>
 
-enum { AGAIN = -1 };
-
 /* ---- capabilities ------------------------------------------------------------------------ */
 
 bool ph_smtp_client_has(const struct ph_smtp_client *c, ph_str keyword, ph_str *ret_params)
@@ -47,7 +45,7 @@ static void learn(struct ph_smtp_client *c, int verb)
 
 /* ---- replies ----------------------------------------------------------------------------- */
 
-static void fill(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
+void ph__smtp_client_fill(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
 {
     ev->reply.code = c->code;
     ev->reply.text = ph_buf_str(&c->reply);
@@ -101,7 +99,7 @@ static int give(struct ph_smtp_client *c, const struct request *r, struct ph_smt
 {
     enum ph_smtp_client_ev kind = r->ev;
     ev->index = r->verb == VERB_RCPT ? r->index : 0;
-    fill(c, ev);
+    ph__smtp_client_fill(c, ev);
     ph__smtp_client_answered(c);
     return (int)kind;
 }
@@ -110,7 +108,7 @@ static int give(struct ph_smtp_client *c, const struct request *r, struct ph_smt
 static int verdict(struct ph_smtp_client *c, const struct request *r,
                    struct ph_smtp_client_event *ev)
 {
-    bool data = r->verb == VERB_DATA;
+    bool data = r->verb != VERB_RCPT;
     ev->local = true;
     ev->index = r->verb == VERB_RCPT ? r->index : 0;
     ev->reply = (struct ph_smtp_reply){data ? 554 : 503, PH_STR("5.5.1"),
@@ -135,7 +133,7 @@ static int on_hello(struct ph_smtp_client *c, const struct request *r,
         else
             ph__smtp_client_write(c, ph_buf_str(&line), false);
         ph_buf_done(&line);
-        return AGAIN;
+        return CLIENT_AGAIN;
     }
     if (c->code / 100 == 2)
         learn(c, c->helo_tried ? VERB_HELO : r->verb);
@@ -148,7 +146,7 @@ static int on_starttls(struct ph_smtp_client *c, const struct request *r,
     if (c->code == 220 && ph_inbuf_rest(&c->in).n) {
         ph__smtp_client_break(c, PH_EORDER,
                               "the server sent something behind its answer to STARTTLS");
-        return AGAIN;
+        return CLIENT_AGAIN;
     }
     c->tls_wanted = c->code == 220;
     return give(c, r, ev);
@@ -164,13 +162,13 @@ static int on_auth(struct ph_smtp_client *c, const struct request *r,
     }
     c->wait = WAIT_CHALLENGED;
     if (ph__smtp_client_login_step(c))
-        return AGAIN;
+        return CLIENT_AGAIN;
     ph_buf_clear(&c->decoded);
     if (ph_b64_decode(&c->decoded, ph_buf_str(&c->reply)) < 0 || ph_buf_err(&c->decoded)) {
         ph__smtp_client_break(c, PH_ESYNTAX, "a challenge is not base64");
-        return AGAIN;
+        return CLIENT_AGAIN;
     }
-    fill(c, ev);
+    ph__smtp_client_fill(c, ev);
     ev->data = ph_buf_str(&c->decoded);
     return PH_SMTP_C_CHALLENGE;
 }
@@ -191,20 +189,21 @@ static int on_data(struct ph_smtp_client *c, const struct request *r,
         ph__smtp_client_write(c, PH_STR(".\r\n"), false);
         c->wait = WAIT_VOID;
         c->state = STATE_READY;
-        return AGAIN;
+        return CLIENT_AGAIN;
     }
     c->wait = WAIT_GIVE;
+    c->chunked = false;
     c->octets = 0;
     c->answered = 0;
     ph_dot_init(&c->dot, c->o.refuse_bare);
-    fill(c, ev);
+    ph__smtp_client_fill(c, ev);
     return PH_SMTP_C_DATA;
 }
 
-static int on_final(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
+int ph__smtp_client_final(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
 {
     size_t owed = c->o.lmtp ? c->accepted.n / sizeof(unsigned) : 1;
-    fill(c, ev);
+    ph__smtp_client_fill(c, ev);
     if (c->o.lmtp)
         memcpy(&ev->index, c->accepted.p + c->answered * sizeof(unsigned), sizeof(unsigned));
     if (++c->answered == owed) {
@@ -217,15 +216,17 @@ static int on_final(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
 static int on_reply(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
 {
     const struct request *r = ph__smtp_client_request(c, c->head);
+    if (c->owed)
+        return ph__smtp_client_chunk_reply(c, ev);
     if (c->wait == WAIT_FINAL)
-        return on_final(c, ev);
+        return ph__smtp_client_final(c, ev);
     if (c->head == c->sent || c->wait == WAIT_CHALLENGED || c->wait == WAIT_GIVE ||
         c->wait == WAIT_ENDING) {
         c->unasked = true;
         ph__smtp_client_break(c, c->code == 421 ? PH_ECLOSED : PH_EORDER,
                               c->code == 421 ? "the server ended the session"
                                              : "the server answered before it was asked");
-        return AGAIN;
+        return CLIENT_AGAIN;
     }
     if (r->verb == VERB_MAIL || r->verb == VERB_RSET)
         ph_buf_clear(&c->accepted);
@@ -259,8 +260,13 @@ static int give_broken(struct ph_smtp_client *c, struct ph_smtp_client_event *ev
     c->broken_given = true;
     ev->error = c->error;
     if (c->unasked)
-        fill(c, ev);
+        ph__smtp_client_fill(c, ev);
     return PH_SMTP_C_BROKEN;
+}
+
+static bool of_letter(int verb)
+{
+    return verb == VERB_RCPT || verb == VERB_DATA || verb == VERB_BDAT;
 }
 
 static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
@@ -276,9 +282,11 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
     /* A request that was not sent although everything before it is answered can no longer succeed.
      */
     const struct request *r = ph__smtp_client_request(c, c->head);
-    if (r && c->head == c->sent && (r->verb == VERB_RCPT || r->verb == VERB_DATA) &&
-        !ph__smtp_allowed(c->state, r->verb) && !c->blocked)
+    bool turn = r && c->head == c->sent && !c->blocked;
+    if (turn && of_letter(r->verb) && !ph__smtp_allowed(c->state, r->verb))
         return verdict(c, r, ev);
+    if (turn && r->verb == VERB_BDAT)
+        return ph__smtp_client_chunks_begin(c, ev);
     if (!c->code || c->reply_given) {
         c->reply_given = false;
         c->code = 0;
@@ -287,7 +295,7 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
     if (!read_reply(c)) {
         if (c->eof && !c->broken)
             ph__smtp_client_break(c, PH_ECLOSED, "the server closed the connection");
-        return c->broken ? AGAIN : PH_SMTP_C_NEED;
+        return c->broken ? CLIENT_AGAIN : PH_SMTP_C_NEED;
     }
     c->reply_given = true;
     c->since = c->now;
@@ -301,6 +309,6 @@ enum ph_smtp_client_ev ph_smtp_client_next(struct ph_smtp_client *c,
     do {
         *ret_event = (struct ph_smtp_client_event){0};
         r = step(c, ret_event);
-    } while (r == AGAIN);
+    } while (r == CLIENT_AGAIN);
     return (enum ph_smtp_client_ev)r;
 }

@@ -286,4 +286,8 @@ void ph__smtp_params_write(struct ph_buf *out, int verb, const struct ph_smtp_pa
         if (!said && out->n == keyword)
             out->n = before;
     }
+    if (params->more.n) {
+        ph_buf_addc(out, ' ');
+        ph_buf_add(out, params->more);
+    }
 }

@@ -105,6 +105,7 @@ static void open_session(struct house *h, int fd, bool tls)
     o.tls_available = !tls;
     o.tls_active = tls;
     o.xtrace = true;
+    o.binary = true;
     o.limits.message = 1000000;
     s->engine = ph_smtp_server_new(NULL, &o);
     struct ph_pump_options p = {.ops = &ph_smtp_server_ops,
@@ -386,6 +387,90 @@ static void options(void **state)
     ph_buf_done(&said);
 }
 
+struct source {
+    ph_str left;
+    uint64_t done;
+};
+
+static int64_t read_some(void *ctx, char *to, size_t max)
+{
+    struct source *s = ctx;
+    size_t n = s->left.n < max ? s->left.n : max;
+    n = n > 40000 ? 40000 : n;
+    memcpy(to, s->left.p, n);
+    s->left = ph_str_skip(s->left, n);
+    return (int64_t)n;
+}
+
+static void progressed(void *ctx, uint64_t done, uint64_t size)
+{
+    struct source *s = ctx;
+    assert_true(done >= s->done && done <= size);
+    s->done = done;
+}
+
+/* BDAT of what is read and of what is there, text and not, and the caller's own parameters. */
+static void by_chunks(void **state)
+{
+    (void)state;
+    static char raw[200000];
+    const ph_str to = PH_STR("b@a.test"), bytes = {raw, sizeof raw};
+    static const char *const sent[] = {"2.0.0 200002 octets", "2.0.0 200000 octets",
+                                       "2.0.0 200000 octets", "2.0.0 30 octets"};
+    struct ph_account a = account(PH_TLS_OFF);
+    struct ph_smtp_session *s;
+    struct ph_trouble t = {0};
+    struct source from[2] = {{.left = bytes}, {.left = bytes}};
+    struct ph_smtp_outcome all[4] = {{0}};
+    memset(raw, 'x', sizeof raw);
+    struct ph_smtp_letter l[4];
+    for (size_t i = 0; i < 4; i++)
+        l[i] = (struct ph_smtp_letter){.struct_size = sizeof l[i],
+                                       .sender = to,
+                                       .recipients = &to,
+                                       .count = 1,
+                                       .chunks = i == 0,
+                                       .body = i == 1 || i == 2 ? PH_SMTP_BINARYMIME : PH_SMTP_7BIT,
+                                       .message = i == 2 ? bytes : letter,
+                                       .ret_all = &all[i]};
+    for (size_t i = 0; i < 2; i++) {
+        l[i].read = read_some;
+        l[i].progress = progressed;
+        l[i].ctx = &from[i];
+        l[i].size = sizeof raw;
+    }
+    l[3].mail_options = PH_STR("BODY=8BITMIME ENVID=mine");
+    l[3].rcpt_options = PH_STR("NOTIFY=NEVER");
+    a.user.n = 0;
+    a.transcript = (struct ph_transcript){1, keep, NULL};
+    ph_buf_init(&said, NULL, 100000);
+    assert_int_equal(ph_smtp_open(&a, &s, &t), 0);
+    assert_int_equal(ph_smtp_sendmany(s, l, 4, NULL, NULL, &t), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(all[i].text, sent[i]);
+    assert_int_equal(from[0].done, sizeof raw);
+    l[3].rcpt_options = PH_STR("NOTIFY=NEVER\r\nRSET");
+    assert_int_equal(ph_smtp_sendmail(s, &l[3], &t), -PH_EINVAL);
+    ph_smtp_close(s);
+    assert_non_null(strstr(ph_buf_cstr(&said), "C: BDAT 2 LAST"));
+    assert_non_null(strstr(ph_buf_cstr(&said), "BODY=BINARYMIME"));
+    assert_non_null(strstr(ph_buf_cstr(&said), " BODY=8BITMIME ENVID=mine"));
+    assert_non_null(strstr(ph_buf_cstr(&said), "RCPT TO:<b@a.test> NOTIFY=NEVER\n"));
+    ph_buf_done(&said);
+}
+
+/* One call, envelope from the header. */
+static void one_call(void **state)
+{
+    (void)state;
+    struct ph_account a = account(PH_TLS_STARTTLS);
+    struct ph_trouble t = {0};
+    assert_int_equal(
+        ph_send_message(&a, PH_STR("From: a@a.test\nTo: b@a.test, nobody@a.test\n\nHi\n"), &t), 1);
+    assert_non_null(strstr(t.error.text, "nobody@a.test: 550"));
+    assert_int_equal(ph_send_message(&a, PH_STR("Subject: to nobody\n\nHi\n"), &t), -PH_EINVAL);
+}
+
 static void a_large_one(void **state)
 {
     (void)state;
@@ -451,6 +536,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(letters),       cmocka_unit_test(very_many),
                                        cmocka_unit_test(by_the_header), cmocka_unit_test(options),
+                                       cmocka_unit_test(by_chunks),     cmocka_unit_test(one_call),
                                        cmocka_unit_test(a_large_one),   cmocka_unit_test(mistakes)};
     return cmocka_run_group_tests(tests, make, drop);
 }

@@ -9,12 +9,12 @@
 
 #include <cmocka.h>
 
+#include "failing.h"
 #include <posthouse/sasl.h>
 #include <posthouse/smtp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "failing.h"
 
 /* ---- pair -------------------------------------------------------------------------------- */
 
@@ -22,7 +22,7 @@ struct pair {
     struct ph_smtp_client *c;
     struct ph_smtp_server *s;
     struct ph_sasl_server sasl;
-    bool pipelining, lmtp, tls, login;
+    bool pipelining, lmtp, tls, login, chunks, binary;
     ph_str body;           /* what the client sends */
     size_t given;          /* of it */
     struct ph_buf arrived; /* what the server had */
@@ -33,12 +33,14 @@ struct pair {
 
 static void letter(struct pair *p)
 {
-    struct ph_smtp_params params = {.body = PH_SMTP_8BITMIME, .size = p->body.n};
+    struct ph_smtp_params params = {.body = p->binary ? PH_SMTP_BINARYMIME : PH_SMTP_8BITMIME,
+                                    .size = p->body.n};
     assert_int_equal(ph_smtp_client_mail(p->c, PH_STR("a@b.test"), &params), 0);
     assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("\"one\"@b.test"), NULL), 0);
     assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("nobody@b.test"), NULL), 0);
     assert_int_equal(ph_smtp_client_rcpt(p->c, PH_STR("two@b.test"), NULL), 0);
-    assert_int_equal(ph_smtp_client_data(p->c), 0);
+    assert_int_equal(p->chunks ? ph_smtp_client_chunks(p->c, p->binary) : ph_smtp_client_data(p->c),
+                     0);
     p->letters++;
     p->told = 0;
 }
@@ -208,9 +210,13 @@ static void pairs(void **state)
     (void)state;
     srand(11);
     static char raw[200000];
-    for (int k = 0; k < 60; k++) {
-        struct pair p = {
-            .pipelining = k & 1, .lmtp = k & 2, .tls = k & 4, .login = (k & 4) && (k & 8)};
+    for (int k = 0; k < 100; k++) {
+        struct pair p = {.pipelining = k & 1,
+                         .lmtp = (k & 2) && k < 60,
+                         .tls = k & 4,
+                         .login = (k & 4) && (k & 8),
+                         .chunks = k >= 60,
+                         .binary = k >= 80};
         struct ph_smtp_client_options co;
         struct ph_smtp_server_options so;
         ph_smtp_client_defaults(&co);
@@ -221,7 +227,11 @@ static void pairs(void **state)
         so.tls_available = p.tls;
         so.auth = k & 16 ? PH_STR("LOGIN") : PH_STR("PLAIN LOGIN");
         so.auth_required = p.login;
+        so.binary = p.binary;
         p.body = (ph_str){raw, random_body(raw, k % 5 ? 300 : sizeof raw)};
+        if (p.binary) /* any octets and any end */
+            memcpy(raw + p.body.n / 2, "\0\r\r\n\n.\r", 7);
+        p.body.n -= p.binary;
         ph_buf_init(&p.arrived, NULL, 1 << 20);
         ph_buf_init(&p.log, NULL, 1 << 16);
         p.c = ph_smtp_client_new(NULL, &co);
@@ -352,6 +362,94 @@ static void scripted(void **state)
     }
 }
 
+/* ---- chunks (RFC 3030) ------------------------------------------------------------------- */
+
+struct chunk_script {
+    const char *name, *server, *pieces; /* server: see script; pieces: split at '/' */
+    const char *wire, *events;
+};
+
+#define CHUNKING "220 x\n250-x\n250 CHUNKING\n"
+#define CHUNKING_AHEAD "220 x\n250-x\n250-PIPELINING\n250 CHUNKING\n"
+#define ENVELOPE_OUT "EHLO c.test|MAIL FROM:<a@b.test>|RCPT TO:<c@d.test>|"
+
+static const struct chunk_script chunk_scripts[] = {
+    {"one chunk, dots stay", CHUNKING "250 a\n250 b\n250 queued\n221 bye\n", ".x\n",
+     ENVELOPE_OUT "BDAT 4 LAST|.x|QUIT|", "1:220 2:250 6:250 7:250 8:354! 10:250 12:221 "},
+    {"without pipelining a chunk waits", CHUNKING "250 a\n250 b\n250 c\n250 d\n250 e\n221 bye\n",
+     "one/two/three", ENVELOPE_OUT "BDAT 3|oneBDAT 3|twoBDAT 7 LAST|three|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354! 9:0 9:0 10:250 12:221 "},
+    {"with it, all at once", CHUNKING_AHEAD "250 a\n250 b\n250 c\n250 d\n250 e\n221 bye\n",
+     "one/two/three", ENVELOPE_OUT "BDAT 3|oneBDAT 3|twoBDAT 7 LAST|three|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354! 9:0 9:0 10:250 12:221 "},
+    {"refused amid", CHUNKING "250 a\n250 b\n552 5.3.4 full\n250 forgotten\n221 bye\n", "one/two/",
+     ENVELOPE_OUT "BDAT 3|oneRSET|QUIT|", "1:220 2:250 6:250 7:250 8:354! 9:0 10:552 12:221 "},
+    {"refused amid what is under way",
+     CHUNKING_AHEAD "250 a\n250 b\n552 full\n503 what\n503 what\n250 forgotten\n221 bye\n",
+     "one/two/", ENVELOPE_OUT "BDAT 3|oneBDAT 3|twoBDAT 2 LAST||RSET|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354! 9:0 9:0 10:552 12:221 "},
+    {"refused at the end", CHUNKING "250 a\n250 b\n250 c\n550 spam\n221 bye\n", "one\n/",
+     ENVELOPE_OUT "BDAT 5|one|BDAT 0 LAST|QUIT|",
+     "1:220 2:250 6:250 7:250 8:354! 9:0 10:550 12:221 "},
+    {"nobody accepted: nothing is sent", CHUNKING "250 a\n550 b\n221 bye\n", "one",
+     ENVELOPE_OUT "QUIT|", "1:220 2:250 6:250 7:550 8:554! 12:221 "},
+};
+
+static bool chunk_events(struct ph_smtp_client *c, struct ph_buf *events, ph_str *pieces)
+{
+    struct ph_smtp_client_event ev;
+    enum ph_smtp_client_ev kind;
+    bool any = false;
+    while ((kind = ph_smtp_client_next(c, &ev)) != PH_SMTP_C_NEED) {
+        any = true;
+        ph_buf_addf(events, "%d:%d%s ", (int)kind, ev.reply.code, ev.local ? "!" : "");
+        if (kind == PH_SMTP_C_GREETING)
+            assert_int_equal(ph_smtp_client_hello(c, PH_STR("c.test")), 0);
+        if (kind == PH_SMTP_C_HELLO) {
+            assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL), 0);
+            assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("c@d.test"), NULL), 0);
+            assert_int_equal(ph_smtp_client_chunks(c, false), 0);
+            assert_int_equal(ph_smtp_client_quit(c), 0);
+        }
+        if (kind == PH_SMTP_C_MORE || (kind == PH_SMTP_C_DATA && ev.reply.code == 354)) {
+            ph_str piece = {0};
+            bool more = ph_str_chr(*pieces, '/') != PH_NPOS;
+            ph_str_token(pieces, '/', &piece);
+            assert_int_equal(ph_smtp_client_body(c, piece, !more), 0);
+        }
+    }
+    return any;
+}
+
+static void chunks(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof chunk_scripts / sizeof chunk_scripts[0]; i++) {
+        const struct chunk_script *sc = &chunk_scripts[i];
+        struct ph_smtp_client_options o;
+        struct ph_buf wire, events;
+        ph_smtp_client_defaults(&o);
+        struct ph_smtp_client *c = ph_smtp_client_new(NULL, &o);
+        ph_buf_init(&wire, NULL, 10000);
+        ph_buf_init(&events, NULL, 10000);
+        ph_str rest = ph_str_c(sc->server), line, pieces = ph_str_c(sc->pieces);
+        while (ph_str_token(&rest, '\n', &line)) {
+            char crlf[100];
+            snprintf(crlf, sizeof crlf, "%.*s\r\n", PH_FMT(line));
+            assert_true(ph_smtp_client_feed(c, ph_str_c(crlf)) > 0);
+            do
+                collect(c, &wire);
+            while (chunk_events(c, &events, &pieces));
+        }
+        if (strcmp(ph_buf_cstr(&wire), sc->wire) || strcmp(ph_buf_cstr(&events), sc->events))
+            fail_msg("%s\nwire:     %s\nexpected: %s\nevents:   %s\nexpected: %s", sc->name,
+                     ph_buf_cstr(&wire), sc->wire, ph_buf_cstr(&events), sc->events);
+        ph_smtp_client_free(c);
+        ph_buf_done(&wire);
+        ph_buf_done(&events);
+    }
+}
+
 /* ---- what the client refuses -------------------------------------------------------------- */
 
 static void refusals(void **state)
@@ -372,6 +470,11 @@ static void refusals(void **state)
     assert_int_equal(ph_smtp_client_starttls(c), -PH_ENOTIMPL);
     assert_int_equal(ph_smtp_client_login(c, PH_STR("a"), PH_STR("b")), -PH_ENOTIMPL);
     assert_int_equal(ph_smtp_client_body(c, PH_STR("x"), true), -PH_EORDER);
+    assert_int_equal(ph_smtp_client_chunks(c, false), -PH_ENOTIMPL);
+    struct ph_smtp_params params = {.body = PH_SMTP_BINARYMIME};
+    assert_int_equal(ph_smtp_client_mail(c, PH_STR("a@b.test"), &params), -PH_ENOTIMPL);
+    params = (struct ph_smtp_params){.more = PH_STR("X\r\nRSET")};
+    assert_int_equal(ph_smtp_client_rcpt(c, PH_STR("a@b.test"), &params), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_out(c).n, 0);
     struct ph_smtp_client_event ev;
     assert_int_equal(ph_smtp_client_hello(c, PH_STR("x")), 0);
@@ -420,17 +523,22 @@ static void client_time(void **state)
 /* ---- every allocation fails once ----------------------------------------------------------- */
 
 /* One session with everything in it; requests that fail are not made again. */
-static void whole_session(struct ph_smtp_client *c)
+static void whole_session(struct ph_smtp_client *c, bool chunks)
 {
     static const char *const replies[] = {
-        "220 x\r\n",  "502 no\r\n", "250 x\r\n",  "250-x\r\n250-PIPELINING\r\n250 AUTH LOGIN\r\n",
-        "334 \r\n",   "334 \r\n",   "235 ok\r\n", "250 ok\r\n",
-        "250 ok\r\n", "354 go\r\n", "250 ok\r\n", "221 bye\r\n"};
+        "220 x\r\n",  "502 no\r\n",
+        "250 x\r\n",  "250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 AUTH LOGIN\r\n",
+        "334 \r\n",   "334 \r\n",
+        "235 ok\r\n", "250 ok\r\n",
+        "250 ok\r\n", "354 go\r\n",
+        "250 ok\r\n", "221 bye\r\n"};
+    static const char *const chunk_replies[] = {"552 full\r\n", "250 ok\r\n", "221 bye\r\n"};
     struct ph_smtp_client_event ev;
     enum ph_smtp_client_ev kind;
     int failed = 0;
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
-        if (ph_smtp_client_feed(c, ph_str_c(replies[i])) < 0)
+        bool chunk = chunks && i >= 9;
+        if (ph_smtp_client_feed(c, ph_str_c(chunk ? chunk_replies[i - 9] : replies[i])) < 0)
             break;
         while ((kind = ph_smtp_client_next(c, &ev)) != PH_SMTP_C_NEED) {
             if (kind == PH_SMTP_C_GREETING)
@@ -442,11 +550,11 @@ static void whole_session(struct ph_smtp_client *c)
             if (kind == PH_SMTP_C_AUTH) {
                 failed += ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL);
                 failed += ph_smtp_client_rcpt(c, PH_STR("a@b.test"), NULL);
-                failed += ph_smtp_client_data(c);
+                failed += chunks ? ph_smtp_client_chunks(c, false) : ph_smtp_client_data(c);
                 failed += ph_smtp_client_quit(c);
             }
             if (kind == PH_SMTP_C_DATA)
-                failed += ph_smtp_client_body(c, PH_STR("x\n.y"), true);
+                failed += ph_smtp_client_body(c, PH_STR("x\n.y"), !chunks);
         }
         ph_smtp_client_sent(c, ph_smtp_client_out(c).n);
     }
@@ -456,14 +564,14 @@ static void whole_session(struct ph_smtp_client *c)
 static void out_of_memory(void **state)
 {
     (void)state;
-    for (long k = 0; k < 80; k++) {
-        struct failing f = {.left = k};
+    for (long k = 0; k < 160; k++) {
+        struct failing f = {.left = k / 2};
         struct ph_alloc al = {&f, failing_resize};
         struct ph_smtp_client_options o;
         ph_smtp_client_defaults(&o);
         struct ph_smtp_client *c = ph_smtp_client_new(&al, &o);
         if (c)
-            whole_session(c);
+            whole_session(c, k % 2);
         ph_smtp_client_free(c);
         assert_int_equal(f.live, 0);
     }
@@ -501,9 +609,9 @@ static void transcript(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs),      cmocka_unit_test(scripted),
-        cmocka_unit_test(refusals),   cmocka_unit_test(client_time),
-        cmocka_unit_test(transcript), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(pairs),         cmocka_unit_test(scripted),   cmocka_unit_test(refusals),
+        cmocka_unit_test(client_time),   cmocka_unit_test(transcript), cmocka_unit_test(chunks),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
