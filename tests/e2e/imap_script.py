@@ -1,4 +1,4 @@
-"""Plays dialogues of tests/script/*.imap against an IMAP server.
+"""Plays dialogues of tests/script/*.imap against an IMAP server, and those of *.pop3 against a POP3 server.
 
 A file is a list of dialogues. `## name` begins one; behind it in brackets what it needs: [base] it also holds for any IMAP4rev1 server, or
 a capability. Each dialogue has a mailbox of its own, $M, with the standard letters of `letters N`, and one session that is logged in
@@ -16,6 +16,7 @@ and has selected $M, unless `login no` or `select no` is said. `letter text` app
     compress       from here on the session is compressed
     wait pattern   a response like this comes, if not now then after NOOPs (as long as patience lasts)
 
+In a *.pop3 every line is a response, and the letters are in the INBOX.
 A response is one line, with the bytes of its literals inside. Matching is of the whole response; case does not matter.
 """
 import os
@@ -98,6 +99,25 @@ class Session:
 
     def close(self):
         self.sock.close()
+
+
+class PopSession(Session):
+    """The same over POP3, where every line is a response."""
+
+    def __init__(self, server):
+        super().__init__(PopServer(server))
+
+    def response(self):
+        while b"\r\n" not in self.buf:
+            self.more()
+        line, self.buf = self.buf.split(b"\r\n", 1)
+        self.since.append(line)
+        return line
+
+
+class PopServer:
+    def __init__(self, server):
+        self.ip, self.port = server.ip, server.pop3_port
 
 
 def unescape(text):
@@ -198,10 +218,19 @@ class Player:
         while not self.admin.response().startswith(b"app OK"):
             pass
 
-    def play(self, d):
+    def prepare(self):
         Player.count += 1
         mailbox = b"s%d" % Player.count
         self.admin.command(b"create", b"CREATE " + mailbox)
+        return mailbox
+
+    def clean(self, mailbox):
+        self.admin.send(b"del DELETE " + mailbox + b"\r\n")
+        while not self.admin.response().startswith(b"del "):
+            pass
+
+    def play(self, d):
+        mailbox = self.prepare()
         for letter in LETTERS[:d.letters]:
             self.append(mailbox, letter)
         sessions, names = {}, {"M": mailbox.decode()}
@@ -220,9 +249,7 @@ class Player:
         finally:
             for session in sessions.values():
                 session.close()
-            self.admin.send(b"del DELETE " + mailbox + b"\r\n")
-            while not self.admin.response().startswith(b"del "):
-                pass
+            self.clean(mailbox)
 
     def step(self, s, what, text):
         """The names that were remembered."""
@@ -276,3 +303,28 @@ class Player:
                     break
             time.sleep(0.02)
         raise Failure("it did not come")
+
+
+class PopPlayer(Player):
+    """server also has pop3_port; its INBOX is emptied before each dialogue."""
+
+    def prepare(self):
+        self.admin.command(b"select", b"SELECT INBOX")
+        if int(next(r for r in self.admin.since if r.endswith(b" EXISTS")).split()[1]):
+            self.admin.command(b"mark", b"STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        self.admin.command(b"close", b"CLOSE")
+        self.admin.since.clear()
+        return b"INBOX"
+
+    def clean(self, mailbox):
+        pass
+
+    def open(self, d, mailbox):
+        session = PopSession(self.server)
+        if d.login:
+            for text in (b"USER " + self.server.user.encode(), b"PASS " + self.server.password.encode()):
+                session.send(text + b"\r\n")
+                if not session.response().startswith(b"+OK"):
+                    raise Failure(f"{text}: {session.since}")
+        session.since.clear()
+        return session

@@ -1,4 +1,4 @@
-"""The dialogues of tests/script/*.imap, each a test, against Posthouse."""
+"""The dialogues of tests/script/*.imap and *.pop3, a file a test, against Posthouse."""
 import unittest
 
 import house
@@ -8,13 +8,15 @@ import imap_script
 class Server:
     def __init__(self, ip, port, user, password):
         self.ip, self.port, self.user, self.password = ip, port, user, password
+        self.pop3_port = house.PORTS["pop3"]
 
 
 class Script(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.house = house.House(plaintext_login="loopback").start()
-        cls.player = imap_script.Player(Server(cls.house.ip, house.PORTS["imap"], cls.house.account("script"), "correct horse battery"))
+        server = Server(cls.house.ip, house.PORTS["imap"], cls.house.account("script"), "correct horse battery")
+        cls.players = {".imap": imap_script.Player(server), ".pop3": imap_script.PopPlayer(server)}
 
     @classmethod
     def tearDownClass(cls):
@@ -26,7 +28,7 @@ class Script(unittest.TestCase):
         failures = []
         for d in dialogues:
             try:
-                self.player.play(d)
+                self.players[file.suffix].play(d)
             except (imap_script.Failure, OSError) as e:
                 failures.append(str(e))
         self.assertFalse(failures, f"{len(failures)} of {len(dialogues)} dialogues failed\n" + "\n".join(failures))
@@ -36,12 +38,16 @@ def test_of(path):
     def test(self):
         self.play(path)
 
-    test.__name__ = test.__qualname__ = f"test_{path.stem}"
+    test.__name__ = test.__qualname__ = name_of(path)
     return test
 
 
-for script in sorted(imap_script.FOLDER.glob("*.imap")):
-    setattr(Script, f"test_{script.stem}", test_of(script))
+def name_of(path):
+    return f"test_{path.stem}" if path.suffix == ".imap" else f"test_pop3_{path.stem}"
+
+
+for script in sorted(imap_script.FOLDER.glob("*.*")):
+    setattr(Script, name_of(script), test_of(script))
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

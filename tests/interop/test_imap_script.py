@@ -1,6 +1,7 @@
-"""The dialogues of tests/script/*.imap that are marked [base], against Dovecot: what they ask of a server is no more than IMAP4rev1.
+"""The dialogues of tests/script/*.imap and *.pop3 that are marked [base], against Dovecot: what they ask of a server is no more than
+IMAP4rev1, or RFC 1939.
 
-    python3 tests/interop/test_imap_script.py        (root; needs dovecot-imapd)
+    python3 tests/interop/test_imap_script.py        (root; needs dovecot-imapd and dovecot-pop3d)
 """
 import subprocess
 import sys
@@ -21,18 +22,19 @@ class Fair(unittest.TestCase):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=d.test"],
                        check=True, capture_output=True)
         server = dovecot.Dovecot(ip, cert, key)
-        server.port, server.user, server.password = 2143, "script", "secret"
-        player, failures, count = imap_script.Player(server), [], 0
-        for path in sorted(imap_script.FOLDER.glob("*.imap")):
+        server.port, server.pop3_port, server.user, server.password = 2143, 2110, "script", "secret"
+        players, failures, count = {".imap": imap_script.Player(server), ".pop3": imap_script.PopPlayer(server)}, [], 0
+        for path in sorted(imap_script.FOLDER.glob("*.*")):
             for d in imap_script.load(path):
                 if "base" not in d.needs:
                     continue
                 count += 1
                 try:
-                    player.play(d)
+                    players[path.suffix].play(d)
                 except (imap_script.Failure, OSError) as e:
                     failures.append(str(e))
-        player.admin.close()
+        for player in players.values():
+            player.admin.close()
         server.stop()
         self.assertFalse(failures, f"{len(failures)} of {count} dialogues failed\n" + "\n".join(failures))
         print(f"{count} dialogues hold for Dovecot, too")

@@ -116,8 +116,8 @@ bool ph__imap_cmd_list(struct ph__imap_cur *c, struct ph_imap_command *cmd)
         cmd->list.extended = true;
         if (!options(c, 15, &cmd->list.select, NULL) || !ph__imap_sp(c))
             return false;
-        if (cmd->list.select == PH_IMAP_LIST_RECURSIVE)
-            return ph__imap_bad(c, "RECURSIVEMATCH goes with another option");
+        if ((cmd->list.select & ~(unsigned)PH_IMAP_LIST_REMOTE) == PH_IMAP_LIST_RECURSIVE)
+            return ph__imap_bad(c, "RECURSIVEMATCH goes with SUBSCRIBED or SPECIAL-USE");
     }
     if (!ph__imap_mailbox(c, &cmd->list.reference) || !ph__imap_sp(c))
         return false;

@@ -44,6 +44,12 @@ static void changed(struct imap *im, struct ipc_msg *msg)
         imap_unavailable(im);
         return;
     }
+    if (msg->STORE_DONE.verdict == IPC_INVALID && im->cmd->verb == PH_IMAP_CREATE &&
+        im->cmd->mailbox.special) {
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_USEATTR, /* RFC 6154 3 */
+                         "Another mailbox has this use already, or the name cannot be.");
+        return;
+    }
     if (msg->STORE_DONE.verdict != IPC_OK) {
         imap_fail(im, msg->STORE_DONE.verdict, msg->STORE_DONE.text);
         return;

@@ -11,8 +11,17 @@ bool imap_enabled(const struct imap *im, uint64_t caps)
     return (ph_imap_server_enabled(im->e) & caps) != 0;
 }
 
+/* What was asked for may be gone, which this command must not tell (RFC 2180 4.1, RFC 5530 3). */
+static bool misses_some(const struct imap *im)
+{
+    bool named = im->cmd->verb == PH_IMAP_FETCH || im->cmd->verb == PH_IMAP_STORE;
+    return named && im->cond == PH_IMAP_OK && !im->code.kind && im->view.open && im->view.gone_n;
+}
+
 static void answer_now(struct imap *im)
 {
+    if (misses_some(im))
+        im->code = (struct ph_imap_code){.kind = PH_IMAP_CODE_EXPUNGEISSUED};
     if (im->expunged && im->view.open && !im->code.kind && im->cond == PH_IMAP_OK &&
         imap_enabled(im, PH_IMAP_CAP(QRESYNC)))
         im->code = (struct ph_imap_code){.kind = PH_IMAP_CODE_HIGHESTMODSEQ, .n = im->view.modseq};
