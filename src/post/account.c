@@ -116,6 +116,13 @@ static int parse(struct post_login *l, const char *path)
                         CFG_STR("password_command", NULL, CFGF_NONE),
                         CFG_STR("password_env", NULL, CFGF_NONE),
                         CFG_STR("from", NULL, CFGF_NONE),
+                        CFG_STR("auth", NULL, CFGF_NONE),
+                        CFG_STR("cert", NULL, CFGF_NONE),
+                        CFG_STR("key", NULL, CFGF_NONE),
+                        CFG_STR("proxy", NULL, CFGF_NONE),
+                        CFG_STR("timeout", NULL, CFGF_NONE),
+                        CFG_BOOL("oauth", cfg_false, CFGF_NONE),
+                        CFG_BOOL("plaintext", cfg_false, CFGF_NONE),
                         CFG_BOOL("insecure", cfg_false, CFGF_NONE),
                         CFG_END()};
 #undef OF_PROTOCOL

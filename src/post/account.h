@@ -8,6 +8,9 @@
  *     smtp_server, smtp_port, smtp_tls, pop3_..., imap_...
  *     protocol = "imap"              what is read with; or "pop3"
  *     ca = "FILE"                    insecure = true
+ *     oauth = true                   the password is an access token
+ *     auth = "SCRAM-SHA-256 PLAIN"   cert = "FILE"      key = "FILE"
+ *     proxy = "socks5://host:port"   timeout = "20"     plaintext = true
  *
  * `default` beside them is a link to the one that is meant when none is named; a lone account is it anyway.
  */

@@ -79,7 +79,7 @@ static int from_terminal(struct post_login *l)
     if (!tty)
         return post_fail(EX_USAGE, "no password: use --password-file, --password-env, "
                                    "--password-command or POST_PASSWORD");
-    fprintf(tty, "Password of %s: ", l->user);
+    fprintf(tty, "%s of %s: ", l->oauth ? "Access token" : "Password", l->user);
     fflush(tty);
     bool hidden = tcgetattr(fileno(tty), &old) == 0;
     quiet = old;

@@ -44,14 +44,18 @@ struct post_login {
     const char *from; /* NULL: not said */
     /* As given; for post_login_options. */
     const char *account_name, *server, *port, *tls, *ca, *user, *password, *password_file, *password_env, *password_command;
-    bool insecure, completed;
+    const char *auth, *cert, *key, *proxy, *timeout;
+    bool insecure, plaintext, oauth, completed;
     struct cfg_t *cfg; /* the account's file */
-    struct ph_buf secret;
+    struct ph_buf secret, cert_pem, key_pem;
 };
 
-/* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. */
-enum { POST_LOGIN_ROWS = 13, POST_PASSWORD_MAX = 4096 };
+/* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. Those from POST_LOGIN_HOW on say how to log in, whatever
+ * the server. */
+enum { POST_LOGIN_HOW = 4, POST_LOGIN_ROWS = 20, POST_PASSWORD_MAX = 16 * 1024 };
 void post_login_options(struct post_login *l, struct post_option *rows);
+/* What does not depend on a protocol: user, certificates, proxy, time-out, password. 0, or an exit code with the mistake told. */
+int post_login_identify(struct post_login *l);
 /* Once for one protocol, again does nothing: completes `l` from environment, file and, for a password, the terminal. 0, or an exit code with the mistake told. */
 int post_login_complete(struct post_login *l, enum post_protocol protocol);
 /* Finds out l->from alone, for a letter that goes nowhere. */

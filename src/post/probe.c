@@ -213,6 +213,7 @@ static int probe_one(const struct place *p, const struct post_login *login, bool
                            .insecure =
                                true, /* no password is sent; whether it is verified is told */
                            .ca_file = login->ca,
+                           .proxy = ph_str_c(login->proxy),
                            .connect_ms = CONNECT_MS,
                            .timeout_ms = REPLY_MS,
                            .transcript = {2, on_line, &h}};
@@ -268,6 +269,8 @@ int post_probe(int argc, char **argv)
         {"--protocol", "NAME", .value = &protocol, .help = "smtp, imap or pop3, with --port"},
         {"--tls", "MODE", .value = &login.tls, .help = "starttls, tls or none, with --port"},
         {"--ca", "FILE", .value = &login.ca, .help = "trust the certificates in this file"},
+        {"--proxy", "URL", .value = &login.proxy,
+         .help = "go through socks5://[user:password@]host:port or http://..."},
         {"--debug", NULL, .flag = &login.debug, .help = "show the dialogue"},
         {"--json", NULL, .flag = &json, .help = "as JSON"},
         {0}};

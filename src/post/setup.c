@@ -157,15 +157,42 @@ static void setting(struct ph_buf *out, const char *prefix, const char *key, con
     ph_buf_add(out, PH_STR("\"\n"));
 }
 
+/* A relative path would mean another file in another folder. */
+static void path_setting(struct ph_buf *out, const char *key, const char *path)
+{
+    char real[PATH_MAX];
+    setting(out, "", key, path && realpath(path, real) ? real : path);
+}
+
+static void save_how(const struct post_login *l, struct ph_buf *out)
+{
+    const struct {
+        bool is;
+        const char *line;
+    } flags[] = {{l->insecure, "insecure = true\n"},
+                 {l->plaintext, "plaintext = true\n"},
+                 {l->oauth, "oauth = true\n"}};
+    path_setting(out, "ca", l->ca);
+    path_setting(out, "cert", l->cert);
+    path_setting(out, "key", l->key);
+    setting(out, "", "auth", l->auth);
+    setting(out, "", "proxy", l->proxy);
+    setting(out, "", "timeout", l->timeout);
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flags[i].is)
+            ph_buf_add(out, ph_str_c(flags[i].line));
+}
+
 /* The password stays where it is, or goes into a file beside the account's. */
 static int save_password(struct setup *s, struct ph_buf *out)
 {
-    char dir[POST_PATH], path[POST_PATH + POST_ACCOUNT_NAME + 16], real[PATH_MAX];
+    char dir[POST_PATH], path[POST_PATH + POST_ACCOUNT_NAME + 16];
     struct ph_error e;
     struct post_login *l = &s->login;
+    if (l->account.password.n == 0 && l->account.token.n == 0)
+        return 0;
     if (l->password_file && strcmp(l->password_file, "-") != 0) {
-        setting(out, "", "password_file",
-                realpath(l->password_file, real) ? real : l->password_file);
+        path_setting(out, "password_file", l->password_file);
         return 0;
     }
     setting(out, "", "password_env", l->password_env);
@@ -174,7 +201,8 @@ static int save_password(struct setup *s, struct ph_buf *out)
         return 0;
     snprintf(path, sizeof path, "%s/%.*s.password", post_config_dir(dir), POST_ACCOUNT_NAME,
              s->name);
-    if (ph_mkdirs(dir, 0700, &e) < 0 || ph_file_write(path, l->account.password, 0600, &e) < 0)
+    if (ph_mkdirs(dir, 0700, &e) < 0 ||
+        ph_file_write(path, l->oauth ? l->account.token : l->account.password, 0600, &e) < 0)
         return post_fail(EX_CANTCREAT, "%s", e.text);
     setting(out, "", "password_file", path);
     return 0;
@@ -183,8 +211,7 @@ static int save_password(struct setup *s, struct ph_buf *out)
 static int save(struct setup *s)
 {
     struct ph_buf b;
-    char from[1024], port[16], real[PATH_MAX];
-    const char *ca = s->login.ca;
+    char from[1024], port[16];
     ph_buf_init(&b, NULL, 64 * 1024);
     if (s->display)
         snprintf(from, sizeof from, "%s <%s>", s->display, s->address);
@@ -192,9 +219,7 @@ static int save(struct setup *s)
         snprintf(from, sizeof from, "%s", s->address);
     setting(&b, "", "from", from);
     setting(&b, "", "user", s->login.user);
-    setting(&b, "", "ca", ca && realpath(ca, real) ? real : ca);
-    if (s->login.insecure)
-        ph_buf_add(&b, PH_STR("insecure = true\n"));
+    save_how(&s->login, &b);
     if (!has(s, PH_SERVICE_IMAP) || s->pop3)
         setting(&b, "", "protocol", "pop3");
     for (int i = 0; i < PH_SERVICE_COUNT; i++) {
@@ -231,13 +256,8 @@ static int setup(struct setup *s)
     if (!l->user)
         l->user = s->found.service[PH_SERVICE_SMTP].user[0] ? s->found.service[PH_SERVICE_SMTP].user
                                                             : s->address;
-    l->account.struct_size = sizeof l->account;
-    l->account.user = ph_str_c(l->user);
-    l->account.insecure = l->insecure;
-    l->account.ca_file = l->ca;
     l->account.transcript = post_transcript(l);
-    ph_buf_init(&l->secret, NULL, POST_PASSWORD_MAX);
-    rc = post_login_password(l);
+    rc = post_login_identify(l);
     if (rc == 0 && !s->no_test)
         rc = try_all(s);
     return rc ? rc : save(s);
@@ -268,20 +288,12 @@ int post_setup(int argc, char **argv)
         {"--imap", "SERVER", .value = &s->spec[PH_SERVICE_IMAP], .help = "that is read by IMAP"},
         {"--pop3", "SERVER", .value = &s->spec[PH_SERVICE_POP3], .help = "that is read by POP3"},
         {"--prefer-pop3", NULL, .flag = &s->pop3, .help = "read by POP3 though there is IMAP"},
-        {"--user", "NAME", .value = &l->user, .help = "log in as"},
-        {"--password-file", "FILE", .value = &l->password_file,
-         .help = "the password is the file's first line; - is standard input"},
-        {"--password-env", "NAME", .value = &l->password_env,
-         .help = "it is in this environment variable"},
-        {"--password-command", "COMMAND", .value = &l->password_command,
-         .help = "it is the first line this prints"},
-        {"--ca", "FILE", .value = &l->ca, .help = "trust the certificates in this file"},
-        {"--insecure", NULL, .flag = &l->insecure, .help = "do not check certificates"},
         {"--no-lookup", NULL, .flag = &s->no_lookup, .help = "ask nobody: known providers alone"},
         {"--no-test", NULL, .flag = &s->no_test, .help = "save without trying to log in"},
-        {"--debug", NULL, .flag = &l->debug, .help = "show the dialogue with the servers"},
         {0}};
-    const struct post_option *const tables[] = {own, NULL};
+    struct post_option account[POST_LOGIN_ROWS];
+    const struct post_option *const tables[] = {own, account + POST_LOGIN_HOW, NULL};
+    post_login_options(l, account);
     int rc = post_options(argc, argv, tables, details, 1, 1);
     s->address = rc == 1 ? argv[1] : "";
     rc = rc < 0 ? -1 - rc : setup(s);
