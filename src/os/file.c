@@ -80,7 +80,7 @@ int ph_file_read(const char *path, struct ph_buf *out, struct ph_error *reterr)
     return rc;
 }
 
-static int sync_folder(const char *path)
+int ph_folder_sync(const char *path)
 {
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -125,7 +125,7 @@ int ph_file_write(const char *path, ph_str content, unsigned mode, struct ph_err
         rc = -1;
         sys = errno;
     }
-    if (rc == 0 && rename(beside, path) == 0 && sync_folder(path) == 0)
+    if (rc == 0 && rename(beside, path) == 0 && ph_folder_sync(path) == 0)
         return 0;
     if (rc == 0)
         sys = errno;

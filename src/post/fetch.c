@@ -20,6 +20,7 @@ enum {
     BATCH = 1000,
     BATCH_BYTES = 16 * 1024 * 1024,
     BATCH_US = 5 * 1000000,
+    SHOW_US = 200 * 1000,
     LINES_MAX = 1024 * 1024
 };
 
@@ -32,9 +33,11 @@ struct fetching {
     size_t batch, count, told;
     size_t fresh_from, fresh_to; /* in items: since the last flush */
     size_t done_to;              /* IMAP: all items before it are here */
-    uint64_t batch_bytes;
-    int64_t flushed_us;
+    uint64_t batch_bytes, bytes;
+    int64_t flushed_us, shown_us;
     struct ph_buf lines;
+    struct post_mbox_writer writer; /* of an mbox on standard output */
+    struct ph_buf out;
 };
 
 /* ---- telling ----------------------------------------------------------------------------- */
@@ -53,10 +56,14 @@ static void show_path(void *ctx, const char *path)
     }
 }
 
-static void show_progress(const struct fetching *f, bool end)
+/* On a terminal, when there is more to tell than a moment ago. */
+static void show_progress(struct fetching *f, bool end)
 {
-    if (f->watched && (end || f->count % 50 == 0))
-        fprintf(stderr, "\r%zu letters%s", f->count, end ? "\n" : "");
+    int64_t now = f->watched ? ph_mono_us() : 0;
+    if (!f->watched || (!end && now - f->shown_us < SHOW_US))
+        return;
+    f->shown_us = now;
+    fprintf(stderr, "\r%zu letters, %.1f MB%s", f->count, (double)f->bytes / 1e6, end ? "\n" : "");
 }
 
 /* ---- batches ----------------------------------------------------------------------------- */
@@ -96,20 +103,21 @@ static int flush(struct fetching *f)
     return rc;
 }
 
-static int put_letter(void *ctx, struct post_item *item, ph_str bytes)
+static int put_letter(void *ctx, struct post_item *item, ph_str piece, bool last)
 {
     struct fetching *f = ctx;
-    int rc = f->sink.ops->put(&f->sink, item, bytes);
-    if (rc)
+    int rc = f->sink.ops->put(&f->sink, item, piece, last);
+    f->batch_bytes += piece.n;
+    f->bytes += piece.n;
+    show_progress(f, false);
+    if (rc || !last)
         return rc;
     size_t at = (size_t)(item - f->source.items);
     item->fresh = item->here = true;
     f->fresh_from = f->batch == 0 || at < f->fresh_from ? at : f->fresh_from;
     f->fresh_to = at >= f->fresh_to ? at + 1 : f->fresh_to;
     f->batch++;
-    f->batch_bytes += bytes.n;
     f->count++;
-    show_progress(f, false);
     bool full = f->batch >= BATCH || f->batch_bytes >= BATCH_BYTES ||
                 ph_mono_us() - f->flushed_us > BATCH_US;
     return full ? flush(f) : 0;
@@ -117,27 +125,29 @@ static int put_letter(void *ctx, struct post_item *item, ph_str bytes)
 
 /* ---- standard output --------------------------------------------------------------------- */
 
-static int print_letter(void *ctx, struct post_item *item, ph_str bytes)
+static int print_letter(void *ctx, struct post_item *item, ph_str piece, bool last)
 {
-    const struct fetching *f = ctx;
-    struct ph_buf b;
+    struct fetching *f = ctx;
     (void)item;
     if (!f->mbox) {
-        fwrite(bytes.p, 1, bytes.n, stdout);
+        fwrite(piece.p, 1, piece.n, stdout);
         return 0;
     }
-    ph_buf_init(&b, NULL, POST_LETTER_MAX);
-    post_mbox_write(bytes, &b);
-    fwrite(b.p, 1, b.n, stdout);
-    int rc = ph_buf_err(&b) ? post_fail(EX_OSERR, "out of memory") : 0;
-    ph_buf_done(&b);
-    return rc;
+    int rc = post_mbox_write(&f->writer, piece, last, &f->out);
+    fwrite(f->out.p, 1, f->out.n, stdout);
+    ph_buf_clear(&f->out);
+    return rc < 0 ? post_fail(EX_OSERR, "out of memory") : 0;
 }
 
 static int to_stdout(struct fetching *f, int argc, char **argv)
 {
     int rc = post_source_pick(&f->source, argc, argv);
-    return rc ? rc : post_source_get(&f->source, false, print_letter, f);
+    post_mbox_writer_init(&f->writer);
+    ph_buf_init(&f->out, NULL, SIZE_MAX / 2); /* as large as a piece */
+    rc = rc ? rc : post_source_stream(&f->source, print_letter, f);
+    post_mbox_writer_done(&f->writer);
+    ph_buf_done(&f->out);
+    return rc;
 }
 
 /* ---- a place on disk --------------------------------------------------------------------- */
@@ -185,7 +195,7 @@ static int fetch_into(struct fetching *f, int argc, char **argv)
         rc = f->all ? scan_new(f) : post_source_pick(s, argc, argv);
     f->flushed_us = ph_mono_us();
     if (rc == 0)
-        rc = post_source_get(s, false, put_letter, f);
+        rc = post_source_stream(s, put_letter, f);
     int end = flush(f); /* also when the connection broke: what came is kept */
     rc = rc ? rc : end;
     show_progress(f, true);

@@ -26,8 +26,10 @@
 #include <unistd.h>
 
 enum {
-    FEW = 8
-}; /* so few files are flushed one by one: syncfs waits for what other programs wrote, too */
+    FEW = 8, /* so few files are flushed one by one: syncfs waits for what other programs wrote, too
+              */
+    HELD = 64 * 1024
+};
 
 struct waiting {
     char *name;
@@ -38,6 +40,9 @@ struct maildir {
     int dir, tmp, new, cur;
     struct waiting *v; /* in tmp, to be moved */
     size_t n, cap;
+    char *name;         /* of the letter that comes, once its file is there */
+    int fd;             /* of that file */
+    struct ph_buf held; /* its end, not yet written */
 };
 
 static int where(const char *path, char dir[4096], char name[256])
@@ -123,7 +128,8 @@ static int maildir_open(struct post_sink *k)
     struct maildir *m = k->own = calloc(1, sizeof *m);
     if (!m)
         return post_fail(EX_OSERR, "out of memory");
-    *m = (struct maildir){.dir = -1, .tmp = -1, .new = -1, .cur = -1};
+    *m = (struct maildir){.dir = -1, .tmp = -1, .new = -1, .cur = -1, .fd = -1};
+    ph_buf_init(&m->held, NULL, SIZE_MAX / 2); /* as large as a piece, and HELD */
     if (ph_mkdirs(k->path, 0700, &e) < 0)
         return post_fail(EX_CANTCREAT, "%s", e.text);
     m->dir = open(k->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -171,7 +177,13 @@ static char *name_of(const struct post_state *st, const struct post_item *item)
     return name;
 }
 
-static int maildir_put(struct post_sink *k, const struct post_item *item, ph_str bytes)
+static int tmp_failed(const struct post_sink *k)
+{
+    const struct maildir *m = k->own;
+    return post_fail(EX_IOERR, "cannot write %s/tmp/%s: %s", k->path, m->name, strerror(errno));
+}
+
+static int begin_letter(struct post_sink *k, const struct post_item *item)
 {
     struct maildir *m = k->own;
     if (m->n == m->cap) {
@@ -182,21 +194,36 @@ static int maildir_put(struct post_sink *k, const struct post_item *item, ph_str
         m->v = more;
         m->cap = cap;
     }
-    char *name = name_of(k->state, item);
-    if (!name)
+    m->name = name_of(k->state, item);
+    if (!m->name)
         return post_fail(EX_OSERR, "out of memory");
-    int fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || ph_memfile_add(fd, bytes) < 0) {
-        int rc = post_fail(EX_IOERR, "cannot write %s/tmp/%s: %s", k->path, name, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        free(name);
-        return rc;
+    m->fd = openat(m->tmp, m->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return m->fd < 0 ? tmp_failed(k) : 0;
+}
+
+static int maildir_put(struct post_sink *k, const struct post_item *item, ph_str piece, bool last)
+{
+    struct maildir *m = k->own;
+    int rc = m->name ? 0 : begin_letter(k, item);
+    /* Small pieces are written together. */
+    bool keep = !last || m->held.n;
+    if (keep)
+        ph_buf_add(&m->held, piece);
+    if (rc == 0 && (last || m->held.n >= HELD)) {
+        if (ph_buf_err(&m->held))
+            rc = post_fail(EX_OSERR, "out of memory");
+        else if (ph_memfile_add(m->fd, keep ? ph_buf_str(&m->held) : piece) < 0)
+            rc = tmp_failed(k);
+        ph_buf_clear(&m->held);
     }
-    close(fd);
+    if (rc || !last)
+        return rc;
+    close(m->fd);
     m->v[m->n++] = (struct waiting){
-        .name = name,
+        .name = m->name,
         .flags = item->flags & (POST_SEEN | POST_FLAGGED | POST_ANSWERED | POST_DRAFT)};
+    m->name = NULL;
+    m->fd = -1;
     return 0;
 }
 
@@ -245,14 +272,18 @@ static void maildir_close(struct post_sink *k)
     struct maildir *m = k->own;
     if (!m)
         return;
+    if (m->name) /* it broke off */
+        unlinkat(m->tmp, m->name, 0);
+    free(m->name);
     for (; m->n; m->n--) { /* what was not made safe */
         unlinkat(m->tmp, m->v[m->n - 1].name, 0);
         free(m->v[m->n - 1].name);
     }
-    const int fds[] = {m->tmp, m->new, m->cur, m->dir};
-    for (size_t i = 0; i < 4; i++)
+    const int fds[] = {m->tmp, m->new, m->cur, m->dir, m->fd};
+    for (size_t i = 0; i < 5; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    ph_buf_done(&m->held);
     free(m->v);
     free(m);
     k->own = NULL;

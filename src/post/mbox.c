@@ -1,95 +1,44 @@
 /*
  * Delivery into an mbox, where letters can only be appended, by whoever has the lock.
  *
- *   put    in memory
- *   sync   journal: beside, fsync, rename           from here on the batch will be there
+ *   put    at the end of the batch, a file beside
+ *   sync   batch: lines for the state and a last line behind it, fsync
+ *          renamed: it is the journal               from here on the batch will be there
  *          append to the mbox, fsync
  *          state
  *          journal removed                          the batch is there, and known
  *
- * The journal holds where the batch begins, the lines for the state and the batch itself. When the
- * next open finds one, it compares it with the mbox at that place: what is missing of it is written
- * there; and when another program has appended behind a piece of it, the file is written anew with
- * the whole batch in its place.
+ * The last line of the journal tells where in the mbox the batch begins. When the next open finds a
+ * journal, it compares it with the mbox at that place: what is missing of it is written there; and
+ * when another program has appended behind a piece of it, the file is written anew with the whole
+ * batch in its place.
  *
- *   "post-journal 1 BEGIN LINES-SIZE BATCH-SIZE STATE-PATH\n" lines batch
+ *   batch lines "post-journal 2 BEGIN LINES-SIZE BATCH-SIZE STATE-PATH\n"
  */
 #include "file.h"
 #include "sink.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <posthouse/mime.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { JOURNAL_MAX = 1536 * 1024 * 1024, ARENA_MAX = 16 * 1024 * 1024 };
+enum { LINES_MAX = 64 * 1024 * 1024, HELD = 256 * 1024, LAST_LINE_MAX = 4096 + 200 };
 
 struct mbox {
-    int fd;
-    char journal[4400];
-    struct ph_buf batch;
+    int fd, batch; /* batch: -1 until there is a letter */
+    char journal[4400], batch_path[4410];
+    struct post_mbox_writer writer;
+    struct ph_buf held; /* end of the batch, not yet in its file */
+    uint64_t written;   /* in the file */
+    uint64_t whole;     /* of the batch, up to the end of its last whole letter */
 };
 
-#define JOURNAL_NAME "post-journal 1 "
-
-/* ---- the format -------------------------------------------------------------------------- */
-
-static bool is_from_line(ph_str line)
-{
-    while (line.n && line.p[0] == '>')
-        line = ph_str_skip(line, 1);
-    return ph_str_has_prefix(line, PH_STR("From "));
-}
-
-/* "From sender Sun Nov 22 19:53:48 2026": who by Return-Path or From, when by Date, else now. */
-static void from_line(ph_str letter, struct ph_buf *out)
-{
-    struct ph_arena *arena = ph_arena_new(NULL, ARENA_MAX);
-    ph_str head = ph_message_head(letter);
-    struct ph_address *a = NULL;
-    struct ph_field f;
-    struct ph_date d;
-    char when[40];
-    struct tm tm;
-    time_t t = time(NULL);
-    if (arena && (ph_field_find(head, PH_STR("Return-Path"), 0, &f) ||
-                  ph_field_find(head, PH_STR("From"), 0, &f)))
-        (void)!ph_address_parse(arena, f.value, &a);
-    ph_str who = a && a->host.n
-                     ? ph_arena_printf(arena, "%.*s@%.*s", PH_FMT(a->local), PH_FMT(a->host))
-                     : PH_STR("MAILER-DAEMON");
-    ph_buf_add(out, PH_STR("From "));
-    for (size_t i = 0; i < who.n; i++) /* one word */
-        ph_buf_addc(out, (unsigned char)who.p[i] <= ' ' ? '-' : who.p[i]);
-    if (ph_field_find(head, PH_STR("Date"), 0, &f) && ph_date_parse(f.value, &d) == 0)
-        t = (time_t)d.time;
-    gmtime_r(&t, &tm);
-    strftime(when, sizeof when, " %a %b %e %H:%M:%S %Y\n", &tm);
-    ph_buf_add(out, ph_str_c(when));
-    ph_arena_free(arena);
-}
-
-void post_mbox_write(ph_str letter, struct ph_buf *out)
-{
-    from_line(letter, out);
-    while (letter.n) {
-        size_t end = ph_str_chr(letter, '\n');
-        ph_str line = ph_str_sub(letter, 0, end);
-        letter = end == PH_NPOS ? (ph_str){0} : ph_str_skip(letter, end + 1);
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        if (is_from_line(line))
-            ph_buf_addc(out, '>');
-        ph_buf_add(out, line);
-        ph_buf_addc(out, '\n');
-    }
-    ph_buf_addc(out, '\n');
-}
+#define JOURNAL_NAME "post-journal 2 "
 
 /* ---- locks ------------------------------------------------------------------------------- */
 
@@ -108,62 +57,7 @@ static int failed(const struct post_sink *k)
     return post_fail(EX_IOERR, "cannot write %s: %s", k->path, strerror(errno));
 }
 
-/* ---- the journal ------------------------------------------------------------------------- */
-
-struct journal {
-    uint64_t begin;
-    char state[4096];
-    ph_str lines, batch; /* borrowed from the file's bytes */
-};
-
-/* The next word of the first line is a number. */
-static bool number(ph_str *line, uint64_t *ret)
-{
-    ph_str word;
-    return ph_str_token(line, ' ', &word) && ph_str_u64(word, JOURNAL_MAX * UINT64_C(1000), ret);
-}
-
-static bool read_journal(ph_str bytes, struct journal *ret)
-{
-    uint64_t lines_n, batch_n;
-    size_t end = ph_str_chr(bytes, '\n');
-    ph_str line = ph_str_sub(bytes, 0, end);
-    if (end == PH_NPOS || !ph_str_has_prefix(line, PH_STR(JOURNAL_NAME)))
-        return false;
-    line = ph_str_skip(line, sizeof JOURNAL_NAME - 1);
-    if (!number(&line, &ret->begin) || !number(&line, &lines_n) || !number(&line, &batch_n) ||
-        line.n >= sizeof ret->state)
-        return false;
-    bytes = ph_str_skip(bytes, end + 1);
-    if (bytes.n != lines_n + batch_n || lines_n > bytes.n)
-        return false;
-    snprintf(ret->state, sizeof ret->state, "%.*s", PH_FMT(line));
-    ret->lines = ph_str_sub(bytes, 0, lines_n);
-    ret->batch = ph_str_skip(bytes, lines_n);
-    return true;
-}
-
-/* How much of the batch stands in the mbox at its place. */
-static int64_t written(int fd, const struct journal *j)
-{
-    static char buf[64 * 1024];
-    size_t at = 0;
-    while (at < j->batch.n) {
-        size_t want = j->batch.n - at < sizeof buf ? j->batch.n - at : sizeof buf;
-        ssize_t n = pread(fd, buf, want, (off_t)(j->begin + at));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        for (ssize_t i = 0; i < n; i++)
-            if (buf[i] != j->batch.p[at + (size_t)i])
-                return (int64_t)(at + (size_t)i);
-        if (n == 0)
-            break;
-        at += (size_t)n;
-    }
-    return (int64_t)at;
-}
+/* ---- bytes ------------------------------------------------------------------------------- */
 
 static int write_all(int fd, ph_str bytes, uint64_t at)
 {
@@ -175,6 +69,110 @@ static int write_all(int fd, ph_str bytes, uint64_t at)
         at += n > 0 ? (size_t)n : 0;
     }
     return 0;
+}
+
+/* As many of `n` bytes as there are, 0 at the end; negative: errno. */
+static ssize_t read_some(int fd, char *to, uint64_t n, size_t max, uint64_t at)
+{
+    ssize_t got;
+    while ((got = pread(fd, to, n < max ? (size_t)n : max, (off_t)at)) < 0 && errno == EINTR)
+        ;
+    return got;
+}
+
+/* n bytes from one file to another. */
+static int copy(int from, uint64_t at, uint64_t n, int to, uint64_t to_at)
+{
+    char buf[64 * 1024];
+    while (n) {
+        ssize_t got = read_some(from, buf, n, sizeof buf, at);
+        if (got == 0)
+            errno = EIO; /* it became shorter meanwhile */
+        if (got <= 0 || write_all(to, (ph_str){buf, (size_t)got}, to_at) < 0)
+            return -1;
+        at += (uint64_t)got;
+        to_at += (uint64_t)got;
+        n -= (uint64_t)got;
+    }
+    return 0;
+}
+
+/* ---- the journal ------------------------------------------------------------------------- */
+
+struct journal {
+    int fd; /* of the batch, which begins at 0 */
+    uint64_t begin, batch_n;
+    char state[4096];
+    struct ph_buf lines;
+};
+
+/* The next word of the last line is a number. */
+static bool number(ph_str *line, uint64_t *ret)
+{
+    ph_str word;
+    return ph_str_token(line, ' ', &word) && ph_str_u64(word, INT64_MAX, ret);
+}
+
+/* Lines and batch have the sizes that the last line tells; their bytes are read later. */
+static bool read_last_line(uint64_t size, ph_str end, struct journal *ret, uint64_t *ret_lines)
+{
+    if (!ph_str_has_suffix(end, PH_STR("\n")))
+        return false;
+    end.n--;
+    size_t before = ph_str_rchr(end, '\n');
+    ph_str line = before == PH_NPOS ? end : ph_str_skip(end, before + 1);
+    uint64_t last = line.n + 1;
+    if (!ph_str_has_prefix(line, PH_STR(JOURNAL_NAME)))
+        return false;
+    line = ph_str_skip(line, sizeof JOURNAL_NAME - 1);
+    if (!number(&line, &ret->begin) || !number(&line, ret_lines) || !number(&line, &ret->batch_n) ||
+        line.n >= sizeof ret->state || *ret_lines > LINES_MAX || size - last < *ret_lines ||
+        size - last - *ret_lines != ret->batch_n)
+        return false;
+    snprintf(ret->state, sizeof ret->state, "%.*s", PH_FMT(line));
+    return true;
+}
+
+static int read_journal(const struct post_sink *k, struct journal *ret)
+{
+    const struct mbox *m = k->own;
+    char end[LAST_LINE_MAX];
+    struct stat st;
+    uint64_t lines_n = 0;
+    ret->fd = open(m->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (ret->fd < 0 || fstat(ret->fd, &st) < 0)
+        return post_fail(EX_IOERR, "cannot read %s: %s", m->journal, strerror(errno));
+    uint64_t size = (uint64_t)st.st_size, from = size > sizeof end ? size - sizeof end : 0;
+    ssize_t got = read_some(ret->fd, end, size - from, sizeof end, from);
+    if (got < 0 || !read_last_line(size, (ph_str){end, (size_t)got}, ret, &lines_n))
+        return post_fail(EX_DATAERR, "%s is no journal of post; move it away", m->journal);
+    for (uint64_t at = 0; at < lines_n; at += (uint64_t)got) {
+        got = read_some(ret->fd, end, lines_n - at, sizeof end, ret->batch_n + at);
+        if (got <= 0)
+            return post_fail(EX_IOERR, "cannot read %s: %s", m->journal, strerror(errno));
+        ph_buf_add(&ret->lines, (ph_str){end, (size_t)got});
+    }
+    return ph_buf_err(&ret->lines) ? post_fail(EX_OSERR, "out of memory") : 0;
+}
+
+/* How much of the batch stands in the mbox at its place. */
+static int64_t written(int fd, const struct journal *j)
+{
+    char here[32 * 1024], there[32 * 1024];
+    uint64_t at = 0;
+    while (at < j->batch_n) {
+        ssize_t n = read_some(fd, here, j->batch_n - at, sizeof here, j->begin + at);
+        ssize_t want = n > 0 ? read_some(j->fd, there, (uint64_t)n, sizeof there, at) : n;
+        if (n < 0 || want < 0)
+            return -1;
+        for (ssize_t i = 0; i < want; i++)
+            if (here[i] != there[i])
+                return (int64_t)at + i;
+        if (want <= 0)
+            break;
+        at += (uint64_t)want;
+    }
+    return (int64_t)at;
 }
 
 /* A letter of another program behind our piece may begin as the batch goes on, so that `same` bytes
@@ -191,29 +189,24 @@ static int64_t end_of_piece(int fd, const struct journal *j, int64_t same)
 
 /* Another program wrote behind a piece of ours: before the place, batch, and what follows the
  * piece, in a new file. */
-static int rewrite(struct post_sink *k, const struct journal *j, size_t piece, mode_t mode)
+static int rewrite(struct post_sink *k, const struct journal *j, uint64_t piece,
+                   const struct stat *st)
 {
     struct mbox *m = k->own;
-    struct ph_buf b, whole;
-    struct ph_error e;
-    ph_buf_init(&b, NULL, SIZE_MAX / 2);
-    ph_buf_init(&whole, NULL, SIZE_MAX / 2);
-    int rc = post_read_file(k->path, &b);
-    ph_str old = ph_buf_str(&b);
-    ph_buf_add(&whole, ph_str_sub(old, 0, j->begin));
-    ph_buf_add(&whole, j->batch);
-    ph_buf_add(&whole, ph_str_skip(old, j->begin + piece));
-    if (rc == 0 && (ph_buf_err(&whole) || ph_file_write(k->path, ph_buf_str(&whole), mode, &e) < 0))
-        rc = post_fail(EX_IOERR, "%s", ph_buf_err(&whole) ? "out of memory" : e.text);
-    ph_buf_done(&b);
-    ph_buf_done(&whole);
-    if (rc)
-        return rc;
-    int fd = open(k->path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || lock(fd, F_WRLCK) < 0) {
-        rc = failed(k);
+    char beside[PATH_MAX];
+    uint64_t size = (uint64_t)st->st_size, behind = j->begin + piece;
+    snprintf(beside, sizeof beside, "%s.%ld.new", k->path,
+             (long)getpid()); /* as ph_file_sweep knows it */
+    int fd = open(beside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fchmod(fd, st->st_mode & 0777) < 0 || copy(m->fd, 0, j->begin, fd, 0) < 0 ||
+        copy(j->fd, 0, j->batch_n, fd, j->begin) < 0 ||
+        copy(m->fd, behind, size - behind, fd, j->begin + j->batch_n) < 0 || fsync(fd) < 0 ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || lock(fd, F_WRLCK) < 0 || rename(beside, k->path) < 0 ||
+        ph_folder_sync(k->path) < 0) {
+        int rc = failed(k);
         if (fd >= 0)
             close(fd);
+        unlink(beside);
         return rc;
     }
     close(m->fd);
@@ -229,25 +222,22 @@ static int carry_out(struct post_sink *k, const struct journal *j)
     if (fstat(m->fd, &st) < 0)
         return failed(k);
     struct journal here = *j;
-    if ((uint64_t)st.st_size < j->begin) /* somebody made it shorter meanwhile */
-        here.begin = (uint64_t)st.st_size;
-    int64_t piece = written(m->fd, &here);
-    if (piece < 0)
+    uint64_t size = (uint64_t)st.st_size;
+    if (size < j->begin) /* somebody made it shorter meanwhile */
+        here.begin = size;
+    int64_t same = written(m->fd, &here);
+    if (same < 0)
         return failed(k);
-    uint64_t end = here.begin + (uint64_t)piece;
+    uint64_t end = here.begin + (uint64_t)same;
     int rc = 0;
-    if ((size_t)piece < here.batch.n && (uint64_t)st.st_size > end)
-        piece = end_of_piece(m->fd, &here, piece);
-    if ((size_t)piece < here.batch.n) {
-        if ((uint64_t)st.st_size > end)
-            rc = rewrite(k, &here, (size_t)piece, st.st_mode & 0777);
-        else if (write_all(m->fd, ph_str_skip(here.batch, (size_t)piece), end) < 0)
-            rc = failed(k);
-    }
+    if ((uint64_t)same < here.batch_n && size > end)
+        rc = rewrite(k, &here, (uint64_t)end_of_piece(m->fd, &here, same), &st);
+    else if (copy(here.fd, (uint64_t)same, here.batch_n - (uint64_t)same, m->fd, end) < 0)
+        rc = failed(k);
     if (rc == 0 && fsync(m->fd) < 0)
         rc = failed(k);
     if (rc == 0)
-        rc = post_state_append(here.state, here.lines);
+        rc = post_state_append(here.state, ph_buf_str(&here.lines));
     if (rc == 0 && unlink(m->journal) < 0)
         rc = post_fail(EX_IOERR, "cannot remove %s: %s", m->journal, strerror(errno));
     return rc;
@@ -256,18 +246,18 @@ static int carry_out(struct post_sink *k, const struct journal *j)
 /* What a crash left: before the state is read. */
 static int mend(struct post_sink *k)
 {
-    struct mbox *m = k->own;
-    struct journal j;
-    struct ph_buf b;
+    const struct mbox *m = k->own;
+    struct journal j = {.fd = -1};
+    unlink(m->batch_path);
     if (!ph_file_exists(m->journal))
         return 0;
-    ph_buf_init(&b, NULL, JOURNAL_MAX);
-    int rc = post_read_file(m->journal, &b);
-    if (rc == 0 && !read_journal(ph_buf_str(&b), &j))
-        rc = post_fail(EX_DATAERR, "%s is no journal of post; move it away", m->journal);
+    ph_buf_init(&j.lines, NULL, LINES_MAX);
+    int rc = read_journal(k, &j);
     if (rc == 0)
         rc = carry_out(k, &j);
-    ph_buf_done(&b);
+    ph_buf_done(&j.lines);
+    if (j.fd >= 0)
+        close(j.fd);
     return rc;
 }
 
@@ -289,12 +279,14 @@ static int mbox_open(struct post_sink *k)
     struct mbox *m = k->own = calloc(1, sizeof *m);
     if (!m)
         return post_fail(EX_OSERR, "out of memory");
-    m->fd = -1;
-    ph_buf_init(&m->batch, NULL, JOURNAL_MAX / 2);
+    m->fd = m->batch = -1;
+    ph_buf_init(&m->held, NULL, SIZE_MAX / 2); /* as large as a piece, and HELD */
+    post_mbox_writer_init(&m->writer);
     int rc = where(k->path, dir, name);
     if (rc)
         return rc;
     snprintf(m->journal, sizeof m->journal, "%s/.%s.post-journal", dir, name);
+    snprintf(m->batch_path, sizeof m->batch_path, "%s.new", m->journal);
     m->fd = open(k->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (m->fd < 0)
         return post_fail(EX_CANTCREAT, "cannot open %s: %s", k->path, strerror(errno));
@@ -310,54 +302,85 @@ static int mbox_open(struct post_sink *k)
     return rc;
 }
 
-static int mbox_put(struct post_sink *k, const struct post_item *item, ph_str bytes)
+static int batch_failed(const struct mbox *m)
+{
+    return post_fail(EX_IOERR, "cannot write %s: %s", m->batch_path, strerror(errno));
+}
+
+static int write_held(struct mbox *m)
+{
+    if (m->batch < 0)
+        m->batch = open(m->batch_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (m->batch < 0 || write_all(m->batch, ph_buf_str(&m->held), m->written) < 0)
+        return batch_failed(m);
+    m->written += m->held.n;
+    ph_buf_clear(&m->held);
+    return 0;
+}
+
+static int mbox_put(struct post_sink *k, const struct post_item *item, ph_str piece, bool last)
 {
     struct mbox *m = k->own;
     (void)item;
-    post_mbox_write(bytes, &m->batch);
-    return ph_buf_err(&m->batch) ? post_fail(EX_OSERR, "out of memory") : 0;
+    if (post_mbox_write(&m->writer, piece, last, &m->held) < 0)
+        return post_fail(EX_OSERR, "out of memory");
+    if (last)
+        m->whole = m->written + m->held.n;
+    return m->held.n >= HELD ? write_held(m) : 0;
 }
 
-/* The journal of this batch, to begin at the mbox's end. */
+/* The batch becomes the journal, to begin at the mbox's end. */
 static int begin(struct post_sink *k, ph_str lines, struct journal *ret)
 {
     struct mbox *m = k->own;
-    struct ph_buf b;
-    struct ph_error e;
     struct stat st;
     if (fstat(m->fd, &st) < 0)
         return failed(k);
-    *ret = (struct journal){
-        .begin = (uint64_t)st.st_size, .lines = lines, .batch = ph_buf_str(&m->batch)};
+    *ret = (struct journal){.fd = m->batch, .begin = (uint64_t)st.st_size, .batch_n = m->whole};
     snprintf(ret->state, sizeof ret->state, "%s", k->state->path);
-    ph_buf_init(&b, NULL, JOURNAL_MAX);
-    ph_buf_addf(&b, JOURNAL_NAME "%llu %zu %zu %s\n", (unsigned long long)ret->begin, lines.n,
-                ret->batch.n, ret->state);
-    ph_buf_add(&b, lines);
-    ph_buf_add(&b, ret->batch);
-    int rc = 0;
-    if (ph_buf_err(&b) || ph_file_write(m->journal, ph_buf_str(&b), 0600, &e) < 0)
-        rc = post_fail(EX_IOERR, "%s", ph_buf_err(&b) ? "out of memory" : e.text);
-    ph_buf_done(&b);
+    ph_buf_init(&ret->lines, NULL, LINES_MAX);
+    ph_buf_add(&ret->lines, lines);
+    ph_buf_addf(&m->held, "%.*s" JOURNAL_NAME "%llu %zu %llu %s\n", PH_FMT(lines),
+                (unsigned long long)ret->begin, lines.n, (unsigned long long)ret->batch_n,
+                ret->state);
+    if (ph_buf_err(&ret->lines) || ph_buf_err(&m->held))
+        return post_fail(EX_OSERR, "out of memory");
+    int rc = write_held(m);
+    if (rc == 0 && (fsync(m->batch) < 0 || rename(m->batch_path, m->journal) < 0 ||
+                    ph_folder_sync(m->journal) < 0))
+        rc = batch_failed(m);
     return rc;
+}
+
+static void forget_batch(struct mbox *m)
+{
+    if (m->batch >= 0)
+        close(m->batch);
+    m->batch = -1;
+    m->written = m->whole = 0;
+    ph_buf_clear(&m->held);
 }
 
 static int mbox_sync(struct post_sink *k, ph_str lines, void (*shown)(void *, const char *),
                      void *ctx)
 {
     struct mbox *m = k->own;
-    struct journal j;
+    struct journal j = {0};
     (void)shown; /* one place for all */
     (void)ctx;
-    if (m->batch.n == 0)
-        return 0;
-    if (lock(m->fd, F_WRLCK) < 0)
-        return failed(k);
-    int rc = begin(k, lines, &j);
-    if (rc == 0)
-        rc = carry_out(k, &j);
-    lock(m->fd, F_UNLCK);
-    ph_buf_clear(&m->batch);
+    int rc = m->whole ? write_held(m) : 0;
+    /* What is behind the last whole letter broke off. */
+    if (rc == 0 && m->whole && ftruncate(m->batch, (off_t)m->whole) < 0)
+        rc = batch_failed(m);
+    m->written = m->whole;
+    if (rc == 0 && m->whole) {
+        rc = lock(m->fd, F_WRLCK) < 0 ? failed(k) : begin(k, lines, &j);
+        if (rc == 0)
+            rc = carry_out(k, &j);
+        lock(m->fd, F_UNLCK);
+        ph_buf_done(&j.lines);
+    }
+    forget_batch(m);
     return rc;
 }
 
@@ -366,9 +389,13 @@ static void mbox_close(struct post_sink *k)
     struct mbox *m = k->own;
     if (!m)
         return;
-    if (m->fd >= 0)
+    forget_batch(m);
+    if (m->fd >= 0) {
+        unlink(m->batch_path); /* only with the lock: m->fd has it */
         close(m->fd);
-    ph_buf_done(&m->batch);
+    }
+    ph_buf_done(&m->held);
+    post_mbox_writer_done(&m->writer);
     free(m);
     k->own = NULL;
 }

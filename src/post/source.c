@@ -70,15 +70,49 @@ int post_source_close(struct post_source *s, bool commit)
     return rc;
 }
 
+struct whole {
+    struct ph_buf letter;
+    post_take *take;
+    void *ctx;
+};
+
+static int keep_piece(void *ctx, struct post_item *item, ph_str piece, bool last)
+{
+    struct whole *w = ctx;
+    bool alone = last && w->letter.n == 0;
+    if (!alone)
+        ph_buf_add(&w->letter, piece);
+    if (ph_buf_err(&w->letter))
+        return post_fail(EX_DATAERR, "letter %u is too large to be looked at; post fetch takes it",
+                         item->number);
+    int rc = last ? w->take(w->ctx, item, alone ? piece : ph_buf_str(&w->letter)) : 0;
+    if (last)
+        ph_buf_clear(&w->letter);
+    return rc;
+}
+
+static int told(const struct post_source *s, int rc)
+{
+    return rc < 0 ? post_source_fail(s) : rc;
+}
+
 int post_source_get(struct post_source *s, bool head_only, post_take *take, void *ctx)
 {
-    int rc = s->ops->get(s, head_only, take, ctx);
-    return rc < 0 ? post_source_fail(s) : rc;
+    struct whole w = {.take = take, .ctx = ctx};
+    ph_buf_init(&w.letter, NULL, POST_LETTER_MAX);
+    int rc = s->ops->get(s, head_only, keep_piece, &w);
+    ph_buf_done(&w.letter);
+    return told(s, rc);
+}
+
+int post_source_stream(struct post_source *s, post_take_piece *take, void *ctx)
+{
+    return told(s, s->ops->get(s, false, take, ctx));
 }
 
 int post_source_remove(struct post_source *s)
 {
-    return s->ops->remove(s) < 0 ? post_source_fail(s) : 0;
+    return told(s, s->ops->remove(s));
 }
 
 /* ---- the letters that are meant ---------------------------------------------------------- */

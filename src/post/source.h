@@ -32,15 +32,17 @@ struct post_source {
     void *state;
 };
 
-/* A letter or its header; bytes are borrowed until it returns. A result other than 0 ends the fetching and is returned. */
+/* A letter or its header, whole or as its next piece (the last one may be empty); bytes are borrowed until it returns. A result
+ * other than 0 ends the fetching and is returned. Letters come one after the other; one whose last piece did not come broke off. */
 typedef int post_take(void *ctx, struct post_item *item, ph_str bytes);
+typedef int post_take_piece(void *ctx, struct post_item *item, ph_str piece, bool last);
 
 /* All: 0, a positive result of `take`, or negative with source->trouble. */
 struct post_source_ops {
     int (*open)(struct post_source *s, bool select); /* logs in; opens the mailbox */
     int (*scan)(struct post_source *s, ph_str set);  /* fills items; set: of UIDs, for IMAP alone */
     /* The items picked, in their order as a rule. head_only: the header alone. */
-    int (*get)(struct post_source *s, bool head_only, post_take *take, void *ctx);
+    int (*get)(struct post_source *s, bool head_only, post_take_piece *take, void *ctx);
     int (*remove)(struct post_source *s); /* the items picked */
     int (*close)(struct post_source *s, bool commit); /* removals take effect with commit; frees in any case */
 };
@@ -61,7 +63,9 @@ int post_source_open(struct post_source *s, const struct post_source_args *a, st
 /* Fills items with all letters, or with those that the arguments name ("7", "7:9", "all"), which are then picked; none: all are
  * picked. It is a mistake when one is not there. 0, or an exit code with the mistake told. */
 int post_source_pick(struct post_source *s, int argc, char **argv);
-/* ops->get and ops->remove with the mistake told. 0, or an exit code. */
+/* ops->get and ops->remove with the mistake told. 0, or an exit code. get: each letter whole, of POST_LETTER_MAX bytes at most;
+ * stream: as it comes, in constant memory. */
+int post_source_stream(struct post_source *s, post_take_piece *take, void *ctx);
 int post_source_get(struct post_source *s, bool head_only, post_take *take, void *ctx);
 int post_source_remove(struct post_source *s);
 /* commit: end the session in order, so that removals count. 0, or an exit code. */

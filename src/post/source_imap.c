@@ -8,11 +8,12 @@ enum { SET_MAX = 4000, GONE_MAX = 256 * 1024 * 1024 }; /* a command's set; all o
 
 struct imap {
     struct ph_imap_session *session;
-    struct ph_buf letter;
-    uint32_t scanned; /* letters in the mailbox when it was scanned last */
+    struct post_item *coming; /* whose pieces come */
+    struct ph_buf held;       /* pieces of one that has not told its UID yet */
+    uint32_t scanned;         /* letters in the mailbox when it was scanned last */
     bool whole; /* between two items there is no other letter: they were scanned without a gap */
     struct ph_buf gone; /* sets of UIDs that we flagged, one a line */
-    post_take *take;
+    post_take_piece *take;
     void *take_ctx;
     int taken;
     struct post_source *source;
@@ -44,20 +45,42 @@ static void on_scanned(struct post_source *s, const struct ph_imap_fetched *f)
         note_flags(i, f->flags.bits);
 }
 
-static void on_fetched(struct post_source *s, const struct ph_imap_fetched *f)
+static void give(struct imap *m, struct post_item *i, ph_str piece, bool last)
 {
-    struct imap *m = s->state;
+    if (m->taken == 0 && i && i->picked)
+        m->taken = m->take(m->take_ctx, i, piece, last);
+}
+
+/* A server that tells the UID behind the letter makes us keep it until then. */
+static void on_chunk(struct imap *m, uint32_t uid, ph_str piece)
+{
+    if (!m->take)
+        return;
+    if (uid == 0) {
+        ph_buf_add(&m->held, piece);
+        return;
+    }
+    if (!m->coming || m->coming->number != uid)
+        m->coming = post_source_find(m->source, uid);
+    give(m, m->coming, piece, false);
+}
+
+static void on_fetched(struct imap *m, const struct ph_imap_fetched *f)
+{
+    struct post_source *s = m->source;
     if (!m->take) {
         on_scanned(s, f);
         return;
     }
+    if (ph_buf_err(&m->held) && m->taken == 0) {
+        ph_fail(&s->trouble.error, PH_ELIMIT, 0, "a letter is too large");
+        m->taken = -PH_ELIMIT;
+    }
     struct post_item *i = f->uid ? post_source_find(s, f->uid) : NULL;
-    if (!i || f->part_count == 0)
-        return;
-    ph_str bytes = f->parts[0].streamed ? ph_buf_str(&m->letter) : f->parts[0].value;
-    if (m->taken == 0 && i->picked)
-        m->taken = m->take(m->take_ctx, i, bytes);
-    ph_buf_clear(&m->letter);
+    if (i && f->part_count)
+        give(m, i, f->parts[0].streamed ? ph_buf_str(&m->held) : f->parts[0].value, true);
+    m->coming = NULL;
+    ph_buf_clear(&m->held);
 }
 
 static int on_event(void *ctx, const struct ph_imap_client_event *ev)
@@ -65,14 +88,10 @@ static int on_event(void *ctx, const struct ph_imap_client_event *ev)
     struct imap *m = ctx;
     switch (ev->kind) {
     case PH_IMAP_CHUNK:
-        ph_buf_add(&m->letter, ev->chunk.data);
+        on_chunk(m, ev->chunk.uid, ev->chunk.data);
         break;
     case PH_IMAP_FETCHED:
-        if (ph_buf_err(&m->letter) && m->taken == 0) {
-            ph_fail(&m->source->trouble.error, PH_ELIMIT, 0, "a letter is too large");
-            m->taken = -PH_ELIMIT;
-        }
-        on_fetched(m->source, &ev->fetch);
+        on_fetched(m, &ev->fetch);
         break;
     case PH_IMAP_EXPUNGED:
         m->scanned -= m->scanned > 0;
@@ -105,7 +124,7 @@ static int imap_open(struct post_source *s, bool select)
     struct imap *m = s->state = calloc(1, sizeof *m);
     if (!m)
         return ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory");
-    ph_buf_init(&m->letter, NULL, POST_LETTER_MAX);
+    ph_buf_init(&m->held, NULL, POST_LETTER_MAX);
     ph_buf_init(&m->gone, NULL, GONE_MAX);
     m->source = s;
     int rc = ph_imap_open(&s->login->account, &m->session, &s->trouble);
@@ -155,7 +174,7 @@ static void picked_set(const struct post_source *s, size_t *at, char set[SET_MAX
     }
 }
 
-static int imap_get(struct post_source *s, bool head_only, post_take *take, void *ctx)
+static int imap_get(struct post_source *s, bool head_only, post_take_piece *take, void *ctx)
 {
     struct imap *m = s->state;
     char set[SET_MAX];
@@ -163,6 +182,7 @@ static int imap_get(struct post_source *s, bool head_only, post_take *take, void
     m->take = take;
     m->take_ctx = ctx;
     m->taken = 0;
+    m->coming = NULL;
     for (size_t at = 0; rc == 0 && m->taken == 0 && at < s->item_n;) {
         picked_set(s, &at, set);
         if (set[0])
@@ -171,7 +191,7 @@ static int imap_get(struct post_source *s, bool head_only, post_take *take, void
                                                          : PH_STR("(UID BODY.PEEK[])")));
     }
     m->take = NULL;
-    ph_buf_clear(&m->letter);
+    ph_buf_clear(&m->held);
     return rc < 0 ? rc : m->taken;
 }
 
@@ -234,7 +254,7 @@ static int imap_close(struct post_source *s, bool commit)
             if (set.n)
                 rc = await(s, ph_imap_client_uid_expunge(s->engine, set));
     ph_imap_close(m->session);
-    ph_buf_done(&m->letter);
+    ph_buf_done(&m->held);
     ph_buf_done(&m->gone);
     free(m);
     return rc;

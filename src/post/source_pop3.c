@@ -10,9 +10,8 @@ struct pop3 {
     struct ph_pop3_session *session;
     struct ph_pop3_item *picked;
     size_t at; /* in items: of the letter that comes */
-    struct ph_buf letter;
     struct post_source *source;
-    post_take *take;
+    post_take_piece *take;
     void *take_ctx;
 };
 
@@ -22,7 +21,6 @@ static int pop3_open(struct post_source *s, bool select)
     (void)select;
     if (!m)
         return ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory");
-    ph_buf_init(&m->letter, NULL, POST_LETTER_MAX);
     m->source = s;
     return ph_pop3_open(&s->login->account, &m->session, &s->trouble);
 }
@@ -56,23 +54,19 @@ static int on_begin(void *ctx, const struct ph_pop3_item *item)
     struct pop3 *m = ctx;
     while (m->source->items[m->at].number != item->number)
         m->at++;
-    ph_buf_clear(&m->letter);
     return 0;
 }
 
 static int on_piece(void *ctx, ph_str bytes)
 {
     struct pop3 *m = ctx;
-    ph_buf_add(&m->letter, bytes);
-    return ph_buf_err(&m->letter)
-               ? ph_fail(&m->source->trouble.error, PH_ELIMIT, 0, "a letter is too large")
-               : 0;
+    return m->take(m->take_ctx, &m->source->items[m->at], bytes, false);
 }
 
 static int on_end(void *ctx)
 {
     struct pop3 *m = ctx;
-    return m->take(m->take_ctx, &m->source->items[m->at], ph_buf_str(&m->letter));
+    return m->take(m->take_ctx, &m->source->items[m->at], (ph_str){0}, true);
 }
 
 /* The items picked, as the library knows them; free with ph_pop3_items_free's peer, free. */
@@ -89,7 +83,7 @@ static struct ph_pop3_item *picked(struct post_source *s, size_t *ret_n)
     return v;
 }
 
-static int pop3_get(struct post_source *s, bool head_only, post_take *take, void *ctx)
+static int pop3_get(struct post_source *s, bool head_only, post_take_piece *take, void *ctx)
 {
     struct pop3 *m = s->state;
     const struct ph_letter_sink sink = {on_begin, on_piece, on_end, m};
@@ -121,8 +115,6 @@ static int pop3_close(struct post_source *s, bool commit)
 {
     struct pop3 *m = s->state;
     int rc = m && m->session ? ph_pop3_close(m->session, commit, &s->trouble) : 0;
-    if (m)
-        ph_buf_done(&m->letter);
     free(m);
     return rc;
 }

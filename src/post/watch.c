@@ -108,7 +108,7 @@ static int look(struct post_source *s, struct watch *w, bool silent)
         s->items[i].picked = true;
     if (n)
         w->last = s->items[n - 1].number;
-    return n && !silent ? s->ops->get(s, true, tell, w) : 0;
+    return n && !silent ? post_source_get(s, true, tell, w) : 0;
 }
 
 static int watch_once(const struct post_source_args *a, struct post_login *login, struct watch *w,

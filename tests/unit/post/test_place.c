@@ -59,15 +59,17 @@ static void maildir(void **state)
     struct post_sink other = {.ops = &post_sink_maildir, .path = path, .state = &st};
     assert_int_equal(other.ops->open(&other), EX_TEMPFAIL); /* one at a time */
     other.ops->close(&other);
-    assert_int_equal(k.ops->put(&k, &fresh, PH_STR("Subject: 1\r\n\r\n")), 0);
-    assert_int_equal(k.ops->put(&k, &seen, PH_STR("Subject: 2\r\n\r\n")), 0);
+    assert_int_equal(k.ops->put(&k, &fresh, PH_STR("Subject: 1\r\n\r\n"), true), 0);
+    assert_int_equal(k.ops->put(&k, &seen, PH_STR("Subject: 2"), false), 0);
+    assert_int_equal(k.ops->put(&k, &seen, PH_STR("\r\n\r\n"), true), 0);
     assert_int_equal(files_in("md/tmp"), 2);
     assert_int_equal(files_in("md/new"), 0);
     assert_int_equal(k.ops->sync(&k, PH_STR(""), ignore, NULL), 0);
     assert_int_equal(files_in("md/tmp"), 0);
     assert_int_equal(access(below("md/new/7.0123456789abcdef-1.post"), R_OK), 0);
     assert_int_equal(access(below("md/cur/7.0123456789abcdef-2.post:2,FS"), R_OK), 0);
-    assert_int_equal(k.ops->put(&k, &(struct post_item){.uid = "3"}, PH_STR("x")), 0);
+    assert_int_equal(k.ops->put(&k, &(struct post_item){.uid = "3"}, PH_STR("x"), true), 0);
+    assert_int_equal(k.ops->put(&k, &(struct post_item){.uid = "4"}, PH_STR("x"), false), 0);
     k.ops->close(&k);
     assert_int_equal(files_in("md/tmp"), 0);
     put("md/tmp/7.0123456789abcdef-9.post", "half a let");
@@ -120,6 +122,33 @@ static void fetch_state(void **state)
 static const char batch[] = "From a@a.test Thu Jan  1 00:00:00 1970\nDate: 1 Jan 1970 00:00:00 "
                             "+0000\nFrom: a@a.test\n\n>From here\n>>From there\n\n";
 
+/* Cut at every two places, with a NUL of the text kept, and lone CRs. */
+static void mbox_pieces(void **state)
+{
+    (void)state;
+    static const char letter[] = "Date: 1 Jan 1970 00:00:00 +0000\r\nFrom: a@a.test\r\n\r\nFrom "
+                                 "here\r\n>From there\r\n>>Fro\r\na\rb\r\r\n\0\r";
+    static const char want[] = "From a@a.test Thu Jan  1 00:00:00 1970\n"
+                               "Date: 1 Jan 1970 00:00:00 +0000\nFrom: a@a.test\n\n>From here\n"
+                               ">>From there\n>>Fro\na\rb\r\n\0\n\n";
+    const ph_str all = {letter, sizeof letter - 1};
+    struct post_mbox_writer w;
+    struct ph_buf b;
+    post_mbox_writer_init(&w);
+    ph_buf_init(&b, NULL, 1000);
+    for (size_t i = 0; i <= all.n; i++)
+        for (size_t j = i; j <= all.n; j++) {
+            ph_buf_clear(&b);
+            assert_int_equal(post_mbox_write(&w, ph_str_sub(all, 0, i), false, &b), 0);
+            assert_int_equal(post_mbox_write(&w, ph_str_sub(all, i, j - i), false, &b), 0);
+            assert_int_equal(post_mbox_write(&w, ph_str_skip(all, j), true, &b), 0);
+            assert_int_equal(b.n, sizeof want - 1);
+            assert_memory_equal(b.p, want, b.n);
+        }
+    ph_buf_done(&b);
+    post_mbox_writer_done(&w);
+}
+
 /* Every length of the piece that a crash may have left, with and without a letter of another
  * program behind it. */
 static void mbox(void **state)
@@ -128,16 +157,9 @@ static void mbox(void **state)
     static const char other[] = "From x Thu Jan  1 00:00:00 1970\n\nother\n\n";
     char path[128], was[64] = "From old Thu Jan  1 00:00:00 1970\n\nold\n\n", journal[1200],
                     now[1200], want[1200];
-    struct ph_buf b;
     snprintf(path, sizeof path, "%s", below("box.mbox"));
-    ph_buf_init(&b, NULL, 1000);
-    post_mbox_write(PH_STR("Date: 1 Jan 1970 00:00:00 +0000\r\nFrom: a@a.test\r\n\r\nFrom "
-                           "here\r\n>From there\r\n"),
-                    &b);
-    assert_string_equal(ph_buf_cstr(&b), batch);
-    ph_buf_done(&b);
-    snprintf(journal, sizeof journal, "post-journal 1 %zu 9 %zu %s\nupto 7 5\n%s", strlen(was),
-             strlen(batch), below("box-state"), batch);
+    snprintf(journal, sizeof journal, "%supto 7 5\npost-journal 2 %zu 9 %zu %s\n", batch,
+             strlen(was), strlen(batch), below("box-state"));
     for (size_t piece = 0; piece <= strlen(batch); piece++) {
         for (int behind = 0; behind < 2; behind++) {
             struct post_state st = state_at("box-state");
@@ -161,11 +183,10 @@ static void mbox(void **state)
     struct post_sink k = {.ops = &post_sink_mbox, .path = path, .state = &st};
     put("box.mbox", was);
     assert_int_equal(k.ops->open(&k), 0);
-    assert_int_equal(
-        k.ops->put(
-            &k, &(struct post_item){0},
-            PH_STR("Date: 1 Jan 1970 00:00:00 +0000\nFrom: a@a.test\n\nFrom here\n>From there")),
-        0);
+    static const char *const pieces[] = {"Date: 1 Jan 1970 00:00:00 +0000\nFrom: a@a.test\n",
+                                         "\nFrom here\n>From there", "From: broke@off.test\n\nx"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(k.ops->put(&k, &(struct post_item){0}, ph_str_c(pieces[i]), i == 1), 0);
     assert_int_equal(k.ops->sync(&k, PH_STR("upto 7 6\n"), ignore, NULL), 0);
     slurp("box.mbox", now, sizeof now);
     snprintf(want, sizeof want, "%s%s", was, batch);
@@ -179,6 +200,6 @@ static void mbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(maildir), cmocka_unit_test(fetch_state),
-                                       cmocka_unit_test(mbox)};
+                                       cmocka_unit_test(mbox), cmocka_unit_test(mbox_pieces)};
     return cmocka_run_group_tests(tests, make, drop);
 }
