@@ -51,6 +51,9 @@ PH_EXPORT struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
                                                     const struct ph_imap_server_options *opt);
 PH_EXPORT struct ph_imap_server *ph_imap_server_free(struct ph_imap_server *s);
 PH_EXPORT extern const struct ph_proto_ops ph_imap_server_ops;
+/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256 octets at most, copied; until
+ * then PLAIN. They are announced where logins are possible. 0, -PH_ELIMIT, -PH_ENOMEM. */
+PH_EXPORT int ph_imap_server_mechanisms(struct ph_imap_server *s, ph_str mechanisms);
 PH_EXPORT void ph_imap_server_tls_started(struct ph_imap_server *s); /* after WANT_TLS */
 PH_EXPORT void ph_imap_server_compressed(struct ph_imap_server *s);  /* after WANT_DEFLATE */
 PH_EXPORT enum ph_imap_state ph_imap_server_state(const struct ph_imap_server *s);

@@ -25,7 +25,7 @@ extern "C" {
 #define PH_POP3_VERBS(X)                                                                           \
     X(USER, AUTHORIZATION, TEXT, LINE, "USER")                                                     \
     X(PASS, AUTHORIZATION, TEXT, LINE, "")                                                         \
-    X(AUTH, AUTHORIZATION, MECHANISM, LINE, "SASL PLAIN")                                          \
+    X(AUTH, AUTHORIZATION, MECHANISM, LINE, "SASL")                                                \
     X(STLS, AUTHORIZATION, NOTHING, LINE, "STLS")                                                  \
     X(CAPA, ANYTIME, NOTHING, LINES, "")                                                           \
     X(STAT, TRANSACTION, NOTHING, LINE, "")                                                        \
@@ -54,7 +54,10 @@ PH_EXPORT const char *ph_pop3_verb_name(enum ph_pop3_verb verb); /* "RETR"; "?" 
  * answers by itself whatever these suffice for (CAPA, STLS, STAT, LIST, UIDL, DELE, RSET, NOOP).
  * Its owner is asked for three things:
  *
- *   LOGIN   check a name and a password; give the messages with ph_pop3_server_message, then
+ *   LOGIN   check a name and a password (USER and PASS)
+ *   AUTH    a step of SASL; ph_pop3_server_challenge leads to AUTHDATA, which is the next. (A client that gives up
+ *           is answered by the engine: a later AUTH begins anew.)
+ *           When a login succeeds: give the messages with ph_pop3_server_message, then
  *           ph_pop3_server_welcome; or ph_pop3_server_refuse
  *   MAIL    the bytes of one message: ph_pop3_server_body, or ph_pop3_server_refuse
  *   UPDATE  remove the marked messages (ph_pop3_server_is_deleted), then ph_pop3_server_updated
@@ -80,7 +83,9 @@ struct ph_pop3_server_options {
 
 enum ph_pop3_server_ev {
     PH_POP3_S_NEED,   /* nothing now: more input, more room in out, or an answer is needed */
-    PH_POP3_S_LOGIN,  /* mechanism ("USER" or "PLAIN"), authzid, user, password */
+    PH_POP3_S_LOGIN,  /* user, password */
+    PH_POP3_S_AUTH,   /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
+    PH_POP3_S_AUTHDATA, /* data: the answer to a challenge, decoded */
     PH_POP3_S_MAIL,   /* number (0 is the first), lines (TOP), or PH_POP3_WHOLE */
     PH_POP3_S_MORE,   /* the slice given to ph_pop3_server_body is not needed any more; see there */
     PH_POP3_S_UPDATE, /* QUIT after a login: remove what is marked */
@@ -91,7 +96,8 @@ enum ph_pop3_server_ev {
 #define PH_POP3_WHOLE UINT32_MAX
 
 struct ph_pop3_server_event {
-    ph_str mechanism, authzid, user, password; /* borrowed until the next call of next or feed */
+    ph_str mechanism, data, user, password; /* borrowed until the answer */
+    bool has_data;
     uint32_t number;
     uint32_t lines;
     struct ph_error error;
@@ -115,6 +121,11 @@ PH_EXPORT PH_MUST_CHECK int ph_pop3_server_message(struct ph_pop3_server *s, uin
  * characters from 0x21 to 0x7E). -PH_EINVAL when it is none (then it keeps "prefix.uid"),
  * -PH_ENOMEM, -PH_ELIMIT. */
 PH_EXPORT PH_MUST_CHECK int ph_pop3_server_uidl(struct ph_pop3_server *s, ph_str name);
+/* Answers AUTH or AUTHDATA with a challenge. */
+PH_EXPORT void ph_pop3_server_challenge(struct ph_pop3_server *s, ph_str raw);
+/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256 octets at most, copied; until
+ * then PLAIN. They are announced where logins are possible. 0, -PH_ELIMIT, -PH_ENOMEM. */
+PH_EXPORT int ph_pop3_server_mechanisms(struct ph_pop3_server *s, ph_str mechanisms);
 PH_EXPORT void ph_pop3_server_welcome(struct ph_pop3_server *s, uint64_t prefix);
 
 /* Reasons of a refusal (RFC 2449 8.1, 3206 4, 5). Only AUTH counts as a failed login. */

@@ -22,6 +22,7 @@ enum {
     PH_SASL_USER_MAX = 512,
     PH_SASL_PASSWORD_MAX = 1024,
     PH_SASL_TOKEN_MAX = 8192,
+    PH_SASL_ITERATIONS = 10000, /* of keys that we make, when nothing else is said (RFC 7677 4: 4096 at least) */
     PH_SASL_ITERATIONS_MAX = 1000000 /* of SCRAM: more would let a server keep a client busy for seconds */
 };
 
@@ -115,7 +116,7 @@ PH_EXPORT PH_MUST_CHECK int ph_sasl_keys_read(ph_str text, struct ph_sasl_keys *
  *        CERTIFICATE: user (empty: whom the certificate names); PROVEN: user, all is checked
  */
 struct ph_sasl_server {
-    int mechanism; /* row of the table in server.c: PLAIN 0, LOGIN 1 */
+    int mechanism; /* row of the table in server.c */
     int state;
     unsigned proof;         /* with DONE: one of PH_SASL_... */
     enum ph_sasl_hash hash; /* with KEYS_NEEDED */
@@ -132,6 +133,8 @@ struct ph_sasl_server {
 
 /* The mechanisms for what can be checked, strongest first, space-separated, as in a capability. channel: NULL without TLS. */
 PH_EXPORT void ph_sasl_mechanisms(unsigned proofs, const struct ph_sasl_channel *channel, struct ph_buf *out);
+/* The name as a capability has it, static, of a mechanism in any case; NULL: there is none, for these proofs and this channel. */
+PH_EXPORT const char *ph_sasl_mechanism(ph_str name, unsigned proofs, const struct ph_sasl_channel *channel);
 /* -PH_ENOTIMPL: no such mechanism (any case) for these proofs. channel: of this TLS connection, or NULL; it must live as long
  * as the exchange. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_server_init(struct ph_sasl_server *s, ph_str mechanism, unsigned proofs,

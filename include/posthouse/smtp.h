@@ -108,7 +108,8 @@ struct ph_smtp_limits {
 struct ph_smtp_server_options {
     size_t struct_size;
     ph_str hostname;    /* copied */
-    ph_str auth;        /* mechanisms announced, "PLAIN LOGIN" (copied). Empty: no AUTH */
+    ph_str auth;        /* mechanisms announced, "PLAIN LOGIN" (copied), until ph_smtp_server_mechanisms says others.
+                           Empty: no AUTH */
     bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
@@ -202,6 +203,8 @@ PH_EXPORT void ph_smtp_server_reply(struct ph_smtp_server *s, int code, const ch
  * PH_SMTP_REPLY in all. */
 PH_EXPORT void ph_smtp_server_reply_long(struct ph_smtp_server *s, int code, ph_str esc,
                                          ph_str text);
+/* Other mechanisms from now on (TLS brings the -PLUS ones): 256 octets at most, copied. 0, -PH_ELIMIT, -PH_ENOMEM. */
+PH_EXPORT int ph_smtp_server_mechanisms(struct ph_smtp_server *s, ph_str mechanisms);
 /* Answers AUTH or AUTHDATA with a challenge (334, base64 of raw). */
 PH_EXPORT void ph_smtp_server_challenge(struct ph_smtp_server *s, ph_str raw);
 /* No more letters: 421 4.3.2 now when no transaction is under way, else after it. */

@@ -1,6 +1,8 @@
 /* posthouse account add|passwd|list|remove|quota|export|import */
 #include "account_mail.h"
 #include "house_verbs.h"
+#include "random.h"
+#include <posthouse/sasl.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,19 +14,72 @@
 struct options {
     struct password_source password;
     bool erase;
+    const char *iterations;       /* of SCRAM keys */
     const char *bytes, *messages; /* of quota */
     bool mbox;                    /* of export */
     struct import_options from;
 };
 
-static int hash_new(const struct options *o, const char *address,
-                    char password[PH_PASSWORD_MAX + 1], char hash[PH_HASH_MAX])
+enum { KEYS_MAX = 192 };
+
+/* A password, and what is kept of it. */
+struct fresh {
+    char password[PH_PASSWORD_MAX + 1], hash[PH_HASH_MAX];
+    struct ph_buf keys; /* of SCRAM-SHA-1, then of SCRAM-SHA-256 */
+    struct ph_house_secret secret;
+};
+
+static void wipe(struct fresh *f)
+{
+    ph_buf_done(&f->keys);
+    ph_wipe(f, sizeof *f);
+}
+
+/* A password that SASLprep does not like (RFC 4013) has no keys: it is for PLAIN alone. */
+static int add_keys(struct fresh *f, enum ph_sasl_hash hash, uint32_t iterations)
+{
+    unsigned char salt[16];
+    struct ph_sasl_keys keys;
+    ph_random(salt, sizeof salt);
+    int r = ph_sasl_keys_make(hash, ph_str_c(f->password),
+                              (ph_str){(const char *)salt, sizeof salt}, iterations, &keys);
+    if (r == 0)
+        ph_sasl_keys_write(&keys, &f->keys);
+    ph_wipe(&keys, sizeof keys);
+    return r == -PH_EINVAL ? 0 : r;
+}
+
+static int make_keys(struct fresh *f, const struct options *o)
+{
+    uint64_t iterations = PH_SASL_ITERATIONS;
+    if (o->iterations &&
+        (!ph_str_u64(ph_str_c(o->iterations), PH_SASL_ITERATIONS_MAX, &iterations) ||
+         (iterations && iterations < 4096)))
+        return admin_fail(EX_USAGE, "--scram-iterations is 0, or a number from 4096 to %d",
+                          PH_SASL_ITERATIONS_MAX);
+    if (iterations == 0)
+        return EX_OK;
+    int r = add_keys(f, PH_SASL_SHA1, (uint32_t)iterations);
+    size_t split = f->keys.n;
+    if (r == 0)
+        r = add_keys(f, PH_SASL_SHA256, (uint32_t)iterations);
+    if (r < 0 || ph_buf_err(&f->keys))
+        return admin_fail(EX_OSERR, "out of memory");
+    f->secret.scram1 = ph_str_sub(ph_buf_str(&f->keys), 0, split);
+    f->secret.scram256 = ph_str_skip(ph_buf_str(&f->keys), split);
+    return EX_OK;
+}
+
+static int make_secret(const struct options *o, const char *address, struct fresh *f)
 {
     struct ph_error e = {0};
-    int code = house_password(&o->password, address, password);
-    if (code == EX_OK && ph_password_hash(ph_str_c(password), hash, &e) < 0)
+    memset(f, 0, sizeof *f);
+    ph_buf_init(&f->keys, NULL, 2 * KEYS_MAX);
+    int code = house_password(&o->password, address, f->password);
+    if (code == EX_OK && ph_password_hash(ph_str_c(f->password), f->hash, &e) < 0)
         code = house_fail(&e);
-    return code;
+    f->secret.hash = ph_str_c(f->hash);
+    return code == EX_OK ? make_keys(f, o) : code;
 }
 
 /* What was made, for a person or a program; a password only when we made it. */
@@ -43,8 +98,9 @@ static int report(const struct admin_args *a, const struct options *o, const cha
 }
 
 /* The account, and its domain when that is new: both or none. */
-static int insert(struct ph_house *h, const struct ph_house_name *name, const char *hash,
-                  bool *ret_new_domain, struct ph_error *reterr)
+static int insert(struct ph_house *h, const struct ph_house_name *name,
+                  const struct ph_house_secret *secret, bool *ret_new_domain,
+                  struct ph_error *reterr)
 {
     uint64_t id;
     ph_str domain = ph_house_name_domain(name);
@@ -56,7 +112,7 @@ static int insert(struct ph_house *h, const struct ph_house_name *name, const ch
     if (r == 0)
         r = ph_house_domain_add(h, domain, reterr);
     if (r >= 0)
-        r = ph_house_account_add(h, ph_house_name_str(name), ph_str_c(hash), &id, reterr);
+        r = ph_house_account_add(h, ph_house_name_str(name), secret, &id, reterr);
     if (r >= 0)
         return ph_house_commit(h, reterr);
     ph_house_abort(h);
@@ -68,19 +124,19 @@ static int add(struct ph_house *h, const struct admin_args *a, void *options)
     const struct options *o = options;
     struct ph_house_name name;
     struct ph_error e = {0};
-    char password[PH_PASSWORD_MAX + 1], hash[PH_HASH_MAX];
+    struct fresh fresh;
     bool new_domain = false;
     if (ph_house_name(ph_str_c(a->args[0]), &name, &e) < 0)
         return admin_fail(EX_DATAERR, "%s: %s", a->args[0], e.text);
-    int code = hash_new(o, name.text, password, hash);
-    if (code == EX_OK && insert(h, &name, hash, &new_domain, &e) < 0)
+    int code = make_secret(o, name.text, &fresh);
+    if (code == EX_OK && insert(h, &name, &fresh.secret, &new_domain, &e) < 0)
         code = house_fail(&e);
     if (code == EX_OK && new_domain)
         fprintf(stderr, "posthouse: the domain %.*s is new and was added\n",
                 PH_FMT(ph_house_name_domain(&name)));
     if (code == EX_OK)
-        code = report(a, o, name.text, password);
-    ph_wipe(password, sizeof password);
+        code = report(a, o, name.text, fresh.password);
+    wipe(&fresh);
     return code;
 }
 
@@ -88,13 +144,13 @@ static int passwd(struct ph_house *h, const struct admin_args *a, void *options)
 {
     const struct options *o = options;
     struct ph_error e = {0};
-    char password[PH_PASSWORD_MAX + 1], hash[PH_HASH_MAX];
-    int code = hash_new(o, a->args[0], password, hash);
-    if (code == EX_OK && ph_house_account_passwd(h, ph_str_c(a->args[0]), ph_str_c(hash), &e) < 0)
+    struct fresh fresh;
+    int code = make_secret(o, a->args[0], &fresh);
+    if (code == EX_OK && ph_house_account_passwd(h, ph_str_c(a->args[0]), &fresh.secret, &e) < 0)
         code = house_fail(&e);
     if (code == EX_OK)
-        code = report(a, o, a->args[0], password);
-    ph_wipe(password, sizeof password);
+        code = report(a, o, a->args[0], fresh.password);
+    wipe(&fresh);
     return code;
 }
 
@@ -232,6 +288,10 @@ int admin_account(int argc, char **argv)
         {.name = "--generate",
          .flag = &o.password.generate,
          .help = "--generate    make a password and print it"},
+        {.name = "--scram-iterations",
+         .value = &o.iterations,
+         .help =
+             "--scram-iterations N  how dear a guess at the SCRAM keys is (10000); 0: keep none"},
         {.name = "--erase",
          .flag = &o.erase,
          .help = "--erase       with remove: delete its mail, too"},

@@ -62,8 +62,8 @@ static int is_alias(struct ph_house *h, ph_str address, struct ph_error *reterr)
     return r;
 }
 
-static int insert(struct ph_house *h, const struct ph_house_name *name, ph_str folder, ph_str hash,
-                  struct ph_error *reterr)
+static int insert(struct ph_house *h, const struct ph_house_name *name, ph_str folder,
+                  const struct ph_house_secret *secret, struct ph_error *reterr)
 {
     sqlite3_stmt *st = ph__house_use(h, ST_ACCOUNT_ADD, reterr);
     if (!st)
@@ -71,13 +71,15 @@ static int insert(struct ph_house *h, const struct ph_house_name *name, ph_str f
     ph__house_bind(st, 1, ph_house_name_str(name));
     ph__house_bind(st, 2, ph_house_name_domain(name));
     ph__house_bind(st, 3, folder);
-    ph__house_bind(st, 4, hash);
+    ph__house_bind(st, 4, secret->hash);
     sqlite3_bind_int64(st, 5, ph__house_now());
+    ph__house_bind(st, 6, secret->scram1);
+    ph__house_bind(st, 7, secret->scram256);
     return ph__house_run(h, st, reterr);
 }
 
-int ph_house_account_add(struct ph_house *h, ph_str address, ph_str hash, uint64_t *ret_id,
-                         struct ph_error *reterr)
+int ph_house_account_add(struct ph_house *h, ph_str address, const struct ph_house_secret *secret,
+                         uint64_t *ret_id, struct ph_error *reterr)
 {
     struct ph_house_name name;
     char buf[PH_HOUSE_FOLDER + 1];
@@ -93,7 +95,7 @@ int ph_house_account_add(struct ph_house *h, ph_str address, ph_str hash, uint64
     if (r >= 0)
         r = find_folder(h, ph_house_name_str(&name), buf, &folder, reterr);
     if (r >= 0)
-        r = insert(h, &name, folder, hash, reterr);
+        r = insert(h, &name, folder, secret, reterr);
     if (r == -PH_EEXIST)
         return ph_fail(reterr, PH_EEXIST, 0, "the account %s exists already", name.text);
     if (r < 0)
@@ -107,8 +109,8 @@ static int no_account(const struct ph_house_name *name, struct ph_error *reterr)
     return ph_fail(reterr, PH_ENOENT, 0, "there is no account %s", name->text);
 }
 
-int ph_house_account_passwd(struct ph_house *h, ph_str address, ph_str hash,
-                            struct ph_error *reterr)
+int ph_house_account_passwd(struct ph_house *h, ph_str address,
+                            const struct ph_house_secret *secret, struct ph_error *reterr)
 {
     struct ph_house_name name;
     int r = ph_house_name(address, &name, reterr);
@@ -118,7 +120,9 @@ int ph_house_account_passwd(struct ph_house *h, ph_str address, ph_str hash,
     if (!st)
         return -PH_EIO;
     ph__house_bind(st, 1, ph_house_name_str(&name));
-    ph__house_bind(st, 2, hash);
+    ph__house_bind(st, 2, secret->hash);
+    ph__house_bind(st, 3, secret->scram1);
+    ph__house_bind(st, 4, secret->scram256);
     r = ph__house_run(h, st, reterr);
     return r == 0 ? no_account(&name, reterr) : r < 0 ? r : 0;
 }
@@ -164,7 +168,9 @@ static struct ph_house_account row(sqlite3_stmt *st)
                                      .folder = ph__house_text(st, 2),
                                      .hash = ph__house_text(st, 3),
                                      .disabled = sqlite3_column_int(st, 4),
-                                     .created = sqlite3_column_int64(st, 5)};
+                                     .created = sqlite3_column_int64(st, 5),
+                                     .scram1 = ph__house_text(st, 6),
+                                     .scram256 = ph__house_text(st, 7)};
 }
 
 int ph__house_account_take(struct ph_house *h, sqlite3_stmt *st, struct ph_arena *arena,
@@ -177,8 +183,10 @@ int ph__house_account_take(struct ph_house *h, sqlite3_stmt *st, struct ph_arena
     a.address = ph_arena_copy(arena, a.address);
     a.folder = ph_arena_copy(arena, a.folder);
     a.hash = ph_arena_copy(arena, a.hash);
+    a.scram1 = ph_arena_copy(arena, a.scram1);
+    a.scram256 = ph_arena_copy(arena, a.scram256);
     sqlite3_reset(st);
-    if (!a.address.p || !a.folder.p || !a.hash.p)
+    if (!a.address.p || !a.folder.p || !a.hash.p || !a.scram1.p || !a.scram256.p)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     *ret_account = a;
     return 1;

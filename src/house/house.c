@@ -51,6 +51,21 @@ static const char *const schema[PH_HOUSE_VERSION] = {
     "  bytes INTEGER NOT NULL,"
     "  messages INTEGER NOT NULL,"
     "  seq INTEGER NOT NULL UNIQUE);",
+    "ALTER TABLE account ADD COLUMN scram1 TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE account ADD COLUMN scram256 TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE app_password("
+    "  account INTEGER NOT NULL REFERENCES account(id) ON DELETE CASCADE,"
+    "  name TEXT NOT NULL,"
+    "  digest BLOB NOT NULL,"
+    "  scope INTEGER NOT NULL,"
+    "  created INTEGER NOT NULL,"
+    "  expires INTEGER NOT NULL,"
+    "  used INTEGER NOT NULL,"
+    "  PRIMARY KEY(account, name)) WITHOUT ROWID;"
+    /* What the salts of those who do not exist are made from. */
+    "CREATE TABLE seed(value BLOB NOT NULL);"
+    "INSERT INTO seed VALUES(randomblob(32));"
+    "CREATE UNIQUE INDEX app_password_digest ON app_password(account, digest);",
 };
 
 static const char *const statements[ST_COUNT] = {

@@ -11,7 +11,7 @@
 #include <posthouse/base.h>
 
 enum {
-    PH_HOUSE_VERSION = 2, /* PRAGMA user_version of the schema below */
+    PH_HOUSE_VERSION = 3, /* PRAGMA user_version of the schema below */
     /* Octets of a normalised address. RFC 5321 4.5.3.1 allows 64 + 1 + 255; the senders of mailing
      * lists, to whom reports must find, are longer. */
     PH_HOUSE_ADDRESS = 512,
@@ -93,14 +93,23 @@ struct ph_house_account {
     ph_str address;
     ph_str folder; /* below data/mail; one path component */
     ph_str hash;
+    ph_str scram1, scram256; /* ph_sasl_keys_write; empty: none were kept */
     bool disabled; /* may not log in; its mail is kept and accepted */
     int64_t created;
 };
 
+/* What is kept of a password. */
+struct ph_house_secret {
+    ph_str hash;             /* ph_password_hash */
+    ph_str scram1, scram256; /* SCRAM keys, ph_sasl_keys_write; empty: this password is none for SCRAM */
+};
+
 /* The domain must exist (-PH_ENOENT). -PH_EEXIST: an account or alias of that address. */
-PH_MUST_CHECK int ph_house_account_add(struct ph_house *h, ph_str address, ph_str hash,
+PH_MUST_CHECK int ph_house_account_add(struct ph_house *h, ph_str address,
+                                       const struct ph_house_secret *secret,
                                        uint64_t *ret_id, struct ph_error *reterr);
-PH_MUST_CHECK int ph_house_account_passwd(struct ph_house *h, ph_str address, ph_str hash,
+PH_MUST_CHECK int ph_house_account_passwd(struct ph_house *h, ph_str address,
+                                          const struct ph_house_secret *secret,
                                           struct ph_error *reterr);
 /* erase: keeper has the store delete its mail; else the folder stays and is never given to another.
  */
@@ -116,6 +125,39 @@ PH_MUST_CHECK int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct
 PH_MUST_CHECK int ph_house_accounts(struct ph_house *h,
                                     int (*fn)(void *ctx, const struct ph_house_account *row),
                                     void *ctx, struct ph_error *reterr);
+/* What an answer to a stranger is made from, so that it looks like anyone's: SCRAM keys of the youngest account that has
+ * some (empty: none has), and a secret that is always the same. Both live in the arena. */
+PH_MUST_CHECK int ph_house_sample(struct ph_house *h, struct ph_arena *arena, ph_str *ret_scram256,
+                                  ph_str *ret_seed, struct ph_error *reterr);
+
+/*
+ * App passwords: one a program, so that a lost telephone costs one word and not the password. They are made here alone
+ * (98 bits), so that a fast digest of them tells nothing; each is good for some protocols, and perhaps until a day.
+ */
+enum { PH_SCOPE_SMTP = 1, PH_SCOPE_IMAP = 2, PH_SCOPE_POP3 = 4, PH_SCOPE_ALL = 7 };
+enum { PH_APP_NAME_MAX = 64, PH_APP_DIGEST = 32 };
+struct ph_house_app {
+    ph_str name;
+    unsigned scope;                 /* PH_SCOPE_... */
+    int64_t created, expires, used; /* seconds since 1970; 0: never */
+};
+/* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL: no name. */
+PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account, const struct ph_house_app *app,
+                                   const unsigned char digest[PH_APP_DIGEST], struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_app_remove(struct ph_house *h, uint64_t account, ph_str name,
+                                      struct ph_error *reterr); /* -PH_ENOENT */
+PH_MUST_CHECK int ph_house_apps(struct ph_house *h, uint64_t account,
+                                int (*fn)(void *ctx, const struct ph_house_app *row), void *ctx,
+                                struct ph_error *reterr);
+/* 1 and the one with this digest (its name in the arena), expired or not; 0: there is none. */
+PH_MUST_CHECK int ph_house_app_find(struct ph_house *h, uint64_t account,
+                                    const unsigned char digest[PH_APP_DIGEST], struct ph_arena *arena,
+                                    struct ph_house_app *ret_app, struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_app_used(struct ph_house *h, uint64_t account, ph_str name, int64_t when,
+                                    struct ph_error *reterr);
+/* SHA-256 of account and password; dashes and spaces in it are a reader's help and do not count. */
+PH_MUST_CHECK int ph_app_digest(uint64_t account, ph_str password, unsigned char ret_digest[PH_APP_DIGEST]);
+
 /* What an account may hold: PH_HOUSE_QUOTA_DEFAULT: what the settings say; 0: no limit. */
 enum { PH_HOUSE_QUOTA_DEFAULT = -1 };
 struct ph_house_quota {

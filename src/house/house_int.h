@@ -4,6 +4,9 @@
 #include "house.h"
 #include <sqlite3.h>
 
+#define PH_HOUSE_ACCOUNT                                                                           \
+    "SELECT id, address, folder, hash, disabled, created, scram1, scram256 FROM account"
+
 /* Every statement, prepared at first use and kept: S(name, sql). */
 #define PH_HOUSE_STATEMENTS(S)                                                                     \
     S(DATA_VERSION, "PRAGMA data_version")                                                         \
@@ -18,20 +21,31 @@
     S(DOMAINS, "SELECT name, created, (SELECT count(*) FROM account WHERE domain = d.name), "      \
                "(SELECT count(DISTINCT address) FROM alias WHERE domain = d.name) "                \
                "FROM domain d ORDER BY name")                                                      \
-    S(ACCOUNT_ADD, "INSERT INTO account(address, domain, folder, hash, disabled, created) "        \
-                   "VALUES(?1, ?2, ?3, ?4, 0, ?5)")                                                \
-    S(ACCOUNT_PASSWD, "UPDATE account SET hash = ?2 WHERE address = ?1")                           \
+    S(ACCOUNT_ADD, "INSERT INTO account(address, domain, folder, hash, disabled, created, "          \
+                   "scram1, scram256) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)")                                                \
+    S(ACCOUNT_PASSWD, "UPDATE account SET hash = ?2, scram1 = ?3, scram256 = ?4 "                   \
+                      "WHERE address = ?1")                           \
     S(ACCOUNT_REMOVE, "DELETE FROM account WHERE address = ?1")                                    \
     S(ACCOUNT_BURY, "INSERT INTO removed(id, folder, erase, time) "                                \
                     "SELECT id, folder, ?2, ?3 FROM account WHERE address = ?1")                   \
-    S(ACCOUNT_GET, "SELECT id, address, folder, hash, disabled, created FROM account "             \
+    S(ACCOUNT_GET, PH_HOUSE_ACCOUNT " "             \
                    "WHERE address = ?1")                                                           \
-    S(ACCOUNT_BY_ID, "SELECT id, address, folder, hash, disabled, created FROM account "           \
+    S(ACCOUNT_BY_ID, PH_HOUSE_ACCOUNT " "           \
                      "WHERE id = ?1")                                                              \
-    S(ACCOUNT_FIRST, "SELECT id, address, folder, hash, disabled, created FROM account "           \
+    S(ACCOUNT_FIRST, PH_HOUSE_ACCOUNT " "           \
                      "ORDER BY id LIMIT 1")                                                        \
-    S(ACCOUNTS, "SELECT id, address, folder, hash, disabled, created FROM account "                \
+    S(ACCOUNTS, PH_HOUSE_ACCOUNT " "                \
                 "ORDER BY address")                                                                \
+    S(SAMPLE, "SELECT value, (SELECT scram256 FROM account WHERE scram256 != '' "                   \
+              "ORDER BY id DESC LIMIT 1) FROM seed")                                               \
+    S(APP_ADD, "INSERT INTO app_password(account, name, digest, scope, created, expires, used) "   \
+               "VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)")                                                \
+    S(APP_REMOVE, "DELETE FROM app_password WHERE account = ?1 AND name = ?2")                     \
+    S(APPS, "SELECT name, scope, created, expires, used FROM app_password "                        \
+            "WHERE account = ?1 ORDER BY name")                                                    \
+    S(APP_FIND, "SELECT name, scope, created, expires, used FROM app_password "                    \
+                "WHERE account = ?1 AND digest = ?2")                                              \
+    S(APP_USED, "UPDATE app_password SET used = ?3 WHERE account = ?1 AND name = ?2")              \
     S(FOLDER_TAKEN, "SELECT EXISTS(SELECT 1 FROM account WHERE folder = ?1) OR "                   \
                     "EXISTS(SELECT 1 FROM removed WHERE folder = ?1)")                             \
     S(REMOVED, "SELECT seq, id, folder, erase FROM removed WHERE seq > ?1 ORDER BY seq")           \

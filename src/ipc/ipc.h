@@ -42,7 +42,7 @@ const char *ipc_step_name(int step); /* enum ipc_step: "submitted"; "?" when out
 
 enum ipc_verdict {
     IPC_OK, IPC_TEMP, IPC_DENIED, IPC_NOUSER, IPC_NOENT, IPC_NODATA, IPC_EXISTS, IPC_QUOTA, IPC_INUSE, IPC_LIMIT,
-    IPC_FULL, IPC_INVALID
+    IPC_FULL, IPC_INVALID, IPC_MORE
 };
 enum ipc_target { IPC_LOCAL, IPC_REMOTE, IPC_DISCARD };
 enum ipc_fate { IPC_SENT, IPC_DEFERRED, IPC_REFUSED };

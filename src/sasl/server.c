@@ -263,19 +263,34 @@ int ph_sasl_server_keys(struct ph_sasl_server *s, const struct ph_sasl_keys *k)
 
 /* ---- all ----------------------------------------------------------------------------------- */
 
+/* MECHANISMS: there is none. */
+static size_t find(ph_str name, unsigned proofs, const struct ph_sasl_channel *channel)
+{
+    size_t i = 0;
+    while (i < MECHANISMS &&
+           !(ph_str_ieq(name, mechanisms[i].name) && is_possible(i, proofs, channel)))
+        i++;
+    return i;
+}
+
+const char *ph_sasl_mechanism(ph_str name, unsigned proofs, const struct ph_sasl_channel *channel)
+{
+    size_t i = find(name, proofs, channel);
+    return i < MECHANISMS ? mechanisms[i].name.p : NULL;
+}
+
 int ph_sasl_server_init(struct ph_sasl_server *s, ph_str mechanism, unsigned proofs,
                         const struct ph_sasl_channel *channel)
 {
-    for (size_t i = 0; i < MECHANISMS; i++)
-        if (ph_str_ieq(mechanism, mechanisms[i].name) && is_possible(i, proofs, channel)) {
-            memset(s, 0, sizeof *s);
-            s->mechanism = (int)i;
-            s->hash = mechanisms[i].hash;
-            if (channel)
-                s->channel = *channel;
-            return 0;
-        }
-    return -PH_ENOTIMPL;
+    size_t i = find(mechanism, proofs, channel);
+    if (i == MECHANISMS)
+        return -PH_ENOTIMPL;
+    memset(s, 0, sizeof *s);
+    s->mechanism = (int)i;
+    s->hash = mechanisms[i].hash;
+    if (channel)
+        s->channel = *channel;
+    return 0;
 }
 
 int ph_sasl_server_step(struct ph_sasl_server *s, ph_str given, bool has)

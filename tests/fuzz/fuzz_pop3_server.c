@@ -19,6 +19,12 @@ static bool answer(struct ph_pop3_server *s, enum ph_pop3_server_ev what,
         else
             ph_pop3_server_refuse(s, PH_POP3_CODE_AUTH, ev->user);
         return true;
+    case PH_POP3_S_AUTH:
+        ph_pop3_server_challenge(s, ev->data);
+        return true;
+    case PH_POP3_S_AUTHDATA:
+        ph_pop3_server_refuse(s, PH_POP3_CODE_AUTH, ev->data);
+        return true;
     case PH_POP3_S_MAIL:
         ph_pop3_server_body(s, (ph_str){mail, sizeof mail - 1}, true);
         return true;

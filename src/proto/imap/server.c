@@ -72,10 +72,14 @@ uint64_t ph__imap_server_caps(const struct ph_imap_server *s)
 /* The names, with what some of them carry behind "=". */
 static void put_caps(struct ph_imap_server *s)
 {
-    uint64_t caps = ph__imap_server_caps(s), limit = PH_IMAP_CAP(APPENDLIMIT);
+    uint64_t caps = ph__imap_server_caps(s), limit = PH_IMAP_CAP(APPENDLIMIT),
+             auth = PH_IMAP_CAP(AUTH_PLAIN);
+    ph_str mechanism, rest = ph_buf_str(&s->mechanisms);
     if (s->compressed)
         caps &= ~PH_IMAP_CAP(COMPRESS); /* not twice (RFC 4978 3) */
-    ph__imap_caps_write(&s->out, caps & ~limit);
+    ph__imap_caps_write(&s->out, caps & ~limit & ~auth);
+    while (caps & auth && ph_str_token(&rest, ' ', &mechanism))
+        ph_buf_addf(&s->out, " AUTH=%.*s", PH_FMT(mechanism));
     if (caps & limit)
         ph_buf_addf(&s->out, " APPENDLIMIT=%llu", (unsigned long long)s->opt.append_max);
 }
@@ -111,6 +115,14 @@ static void defaults(struct ph_imap_server_options *o)
     o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 30 * 60 * 1000;
 }
 
+static void greet(struct ph_imap_server *s, ph_str text)
+{
+    put(s, PH_STR("* OK "));
+    put_caps_code(s);
+    ph__imap_put_text(&s->out, text);
+    put(s, PH_STR("\r\n"));
+}
+
 struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
                                           const struct ph_imap_server_options *opt)
 {
@@ -125,19 +137,19 @@ struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
     ph_buf_init(&s->in, al, IN_MAX);
     ph_buf_init(&s->text, al, s->opt.command_max);
     ph_buf_init(&s->out, al, s->opt.out_max);
+    ph_buf_init(&s->mechanisms, al, 256);
+    ph_buf_add(&s->mechanisms, PH_STR("PLAIN"));
     ph_buf_init(&s->greeting_id, al, 1024);
     ph__imap_put_string(&s->greeting_id, opt->product.n ? opt->product : PH_STR("Posthouse"),
                         false);
-    put(s, PH_STR("* OK "));
-    put_caps_code(s);
-    ph__imap_put_text(&s->out, opt->greeting.n ? opt->greeting : PH_STR("IMAP ready."));
-    put(s, PH_STR("\r\n"));
+    greet(s, opt->greeting.n ? opt->greeting : PH_STR("IMAP ready."));
+    s->fresh = true;
     if (opt->version.n) {
         ph_buf_add(&s->greeting_id, PH_STR(" \"version\" "));
         ph__imap_put_string(&s->greeting_id, opt->version, false);
     }
     s->opt.greeting = s->opt.product = s->opt.version = (ph_str){0}; /* were borrowed */
-    if (ph_buf_err(&s->out) || ph_buf_err(&s->greeting_id))
+    if (ph_buf_err(&s->out) || ph_buf_err(&s->greeting_id) || ph_buf_err(&s->mechanisms))
         return ph_imap_server_free(s);
     return s;
 }
@@ -159,6 +171,7 @@ struct ph_imap_server *ph_imap_server_free(struct ph_imap_server *s)
     ph_buf_done(&s->text);
     ph_buf_done(&s->out);
     ph_buf_done(&s->greeting_id);
+    ph_buf_done(&s->mechanisms);
     ph_arena_free(s->arena);
     ph_free(s->al, s, sizeof *s);
     return NULL;
@@ -345,6 +358,32 @@ void ph_imap_server_accept(struct ph_imap_server *s)
     ph__imap_frame_reset(&s->frame);
 }
 
+/* The greeting has not left yet: under TLS from the first byte there is more to offer than was
+ * known. */
+static void greet_anew(struct ph_imap_server *s)
+{
+    struct ph_buf was;
+    ph_buf_init(&was, s->al, 4096);
+    ph_buf_add(&was, ph_buf_str(&s->out));
+    size_t end = ph_str_chr(ph_buf_str(&was), ']');
+    bool alone = ph_str_chr(ph_buf_str(&was), '\n') + 1 == was.n; /* no BYE behind it */
+    if (ph_buf_err(&was) == 0 && end != PH_NPOS && alone) {
+        ph_str text = ph_str_skip(ph_buf_str(&was), end + 2);
+        ph_buf_clear(&s->out);
+        greet(s, ph_str_sub(text, 0, text.n - 2));
+    }
+    ph_buf_done(&was);
+}
+
+int ph_imap_server_mechanisms(struct ph_imap_server *s, ph_str mechanisms)
+{
+    ph_buf_clear(&s->mechanisms);
+    ph_buf_add(&s->mechanisms, mechanisms);
+    if (s->fresh)
+        greet_anew(s);
+    return ph_buf_err(&s->mechanisms);
+}
+
 void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data)
 {
     if (s->phase == CLOSING)
@@ -464,6 +503,7 @@ static ph_str server_out(const void *engine)
 static void server_sent(void *engine, size_t n)
 {
     struct ph_imap_server *s = engine;
+    s->fresh = false;
     s->out_at += n;
     s->active = s->now;
     if (s->out_at == s->out.n) {

@@ -15,6 +15,8 @@ struct ph_imap_server {
     const struct ph_alloc *al;
     struct ph_imap_server_options opt;
     struct ph_buf greeting_id; /* product, then version */
+    struct ph_buf mechanisms; /* of SASL, offered */
+    bool fresh;               /* of the greeting nothing has left */
     enum ph_imap_state state;
     enum phase phase;
     struct ph_buf in, text, out, sink; /* sink: holds nothing */

@@ -5,8 +5,9 @@
 #include <posthouse/pop3.h>
 
 enum {
-    POP3_LINE_MAX = 4096,      /* a command; PLAIN's initial response is the longest (RFC 5034 4) */
-    POP3_IN_MAX = 8192,        /* what the server holds of pipelined commands */
+    POP3_LINE_MAX = 4096,      /* a command; an initial response is the longest (RFC 5034 4) */
+    POP3_ANSWER_MAX = 12288,   /* to a challenge */
+    POP3_IN_MAX = 16384,       /* what the server holds of pipelined commands */
     POP3_OUT_MAX = 256 * 1024, /* hard bound of a server's output */
     POP3_OUT_HIGH = 32 * 1024, /* no further command is answered above this */
     POP3_PIECE = 32 * 1024,    /* of a message is stuffed at a time */

@@ -47,9 +47,11 @@ struct ph_pop3_server *ph_pop3_server_new(const struct ph_alloc *al,
     ph_buf_init(&s->out, al, POP3_OUT_MAX);
     ph_buf_init(&s->names, al, POP3_NAMES_MAX);
     ph_buf_init(&s->user, al, POP3_LINE_MAX);
-    ph_buf_init(&s->secret, al, 2 * POP3_LINE_MAX);
+    ph_buf_init(&s->secret, al, POP3_ANSWER_MAX);
+    ph_buf_init(&s->mechanisms, al, 256);
+    ph_buf_add(&s->mechanisms, PH_STR("PLAIN"));
     greet(s);
-    return ph_buf_err(&s->out) ? ph_pop3_server_free(s) : s;
+    return ph_buf_err(&s->out) || ph_buf_err(&s->mechanisms) ? ph_pop3_server_free(s) : s;
 }
 
 struct ph_pop3_server *ph_pop3_server_free(struct ph_pop3_server *s)
@@ -61,6 +63,7 @@ struct ph_pop3_server *ph_pop3_server_free(struct ph_pop3_server *s)
         ph_buf_done(&s->names);
         ph_buf_done(&s->user);
         ph_buf_done(&s->secret);
+        ph_buf_done(&s->mechanisms);
         ph_free(s->al, s->messages, s->room * sizeof *s->messages);
         ph_free(s->al, s, sizeof *s);
     }
@@ -115,7 +118,7 @@ static bool take_line(struct ph_pop3_server *s)
         if (s->skipping)
             return false;
     }
-    switch (ph_line_next(&s->in, POP3_LINE_MAX, &line)) {
+    switch (ph_line_next(&s->in, s->busy == RESPONSE ? POP3_ANSWER_MAX : POP3_LINE_MAX, &line)) {
     case PH_LINE_NONE:
         return false;
     case PH_LINE_LONG:

@@ -1,7 +1,6 @@
 /* The POP3 server engine: one function a verb, and the answers of the owner. */
 #include "b64.h"
 #include "server_int.h"
-#include <posthouse/sasl.h>
 
 #include <string.h>
 
@@ -73,44 +72,77 @@ static void do_pass(struct ph_pop3_server *s, const struct arguments *a)
         return;
     }
     ph_str both = ph_buf_str(&s->secret);
-    s->event = (struct ph_pop3_server_event){.mechanism = PH_STR("USER"),
-                                             .user = ph_str_sub(both, 0, n),
+    s->event = (struct ph_pop3_server_event){.user = ph_str_sub(both, 0, n),
                                              .password = ph_str_skip(both, n)};
     ask_owner(s, PH_POP3_S_LOGIN);
+}
+
+/* A response goes behind what `secret` holds already. */
+static void take_response(struct ph_pop3_server *s, ph_str b64, enum ph_pop3_server_ev what)
+{
+    size_t n = s->secret.n;
+    if (ph_b64_decode(&s->secret, b64) < 0 || ph_buf_err(&s->secret)) {
+        ph__pop3_forget(s);
+        ph__pop3_mistake(s, "that is not base64");
+        return;
+    }
+    ph_str all = ph_buf_str(&s->secret);
+    s->event = (struct ph_pop3_server_event){
+        .mechanism = ph_str_sub(all, 0, n), .data = ph_str_skip(all, n), .has_data = true};
+    ask_owner(s, what);
 }
 
 void ph__pop3_response(struct ph_pop3_server *s, ph_str line)
 {
     s->busy = IDLE;
-    if (ph_str_eq(line, PH_STR("*"))) {
-        ph__pop3_say(s, "-ERR cancelled");
-        return;
-    }
-    struct ph_pop3_server_event *ev = &s->event;
-    *ev = (struct ph_pop3_server_event){.mechanism = PH_STR("PLAIN")};
-    if (ph_b64_decode(&s->secret, line) < 0 ||
-        ph_sasl_plain_decode(ph_buf_str(&s->secret), &ev->authzid, &ev->user, &ev->password) < 0) {
-        ph__pop3_forget(s);
-        ph__pop3_mistake(s, "that is not a response of PLAIN");
-        return;
-    }
-    ask_owner(s, PH_POP3_S_LOGIN);
+    if (ph_str_eq(line, PH_STR("*")))
+        ph__pop3_say(s, "-ERR cancelled"); /* who asked finds out at the next AUTH */
+    else
+        take_response(s, line, PH_POP3_S_AUTHDATA);
+}
+
+static bool offers(const struct ph_pop3_server *s, ph_str mechanism)
+{
+    ph_str word, rest = ph_buf_str(&s->mechanisms);
+    while (ph_str_token(&rest, ' ', &word))
+        if (ph_str_ieq(word, mechanism))
+            return true;
+    return false;
 }
 
 static void do_auth(struct ph_pop3_server *s, const struct arguments *a)
 {
-    if (!ph_str_ieq(a->mechanism, PH_STR("PLAIN"))) {
-        ph__pop3_mistake(s, "the mechanism here is PLAIN");
+    if (!offers(s, a->mechanism)) {
+        ph__pop3_mistake(s, "this mechanism is not offered; CAPA tells which are");
         return;
     }
     if (refuse_plaintext(s))
         return;
+    ph_buf_add(&s->secret, a->mechanism);
     if (a->has_initial) {
-        ph__pop3_response(s, ph_str_eq(a->text, PH_STR("=")) ? (ph_str){0} : a->text);
+        take_response(s, ph_str_eq(a->text, PH_STR("=")) ? (ph_str){0} : a->text, PH_POP3_S_AUTH);
         return;
     }
-    ph__pop3_say(s, "+ ");
+    s->event = (struct ph_pop3_server_event){.mechanism = ph_buf_str(&s->secret)};
+    ask_owner(s, PH_POP3_S_AUTH);
+}
+
+void ph_pop3_server_challenge(struct ph_pop3_server *s, ph_str raw)
+{
+    if (s->busy != OWNER || s->state != POP3_AUTHORIZATION)
+        return;
+    ph_buf_add(&s->out, PH_STR("+ "));
+    ph_b64_encode(&s->out, raw);
+    ph_buf_add(&s->out, PH_STR("\r\n"));
+    ph__pop3_forget(s);
     s->busy = RESPONSE;
+}
+
+int ph_pop3_server_mechanisms(struct ph_pop3_server *s, ph_str mechanisms)
+{
+    ph_buf_clear(&s->mechanisms);
+    ph_buf_add(&s->mechanisms, mechanisms);
+    return ph_buf_err(&s->mechanisms);
 }
 
 static void do_stls(struct ph_pop3_server *s, const struct arguments *a)
@@ -148,7 +180,8 @@ static void do_capa(struct ph_pop3_server *s, const struct arguments *a)
     ph__pop3_say(s, "+OK");
     for (unsigned v = 0; v < PH_POP3_VERB_COUNT; v++)
         if (is_offered(s, (enum ph_pop3_verb)v))
-            ph__pop3_say(s, "%s", ph__pop3_rows[v].capability);
+            ph__pop3_say(s, "%s%s%.*s", ph__pop3_rows[v].capability, v == PH_POP3_AUTH ? " " : "",
+                         v == PH_POP3_AUTH ? (int)s->mechanisms.n : 0, s->mechanisms.p);
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         ph__pop3_say(s, "%s", always[i]);
     ph__pop3_say(s, ".");
@@ -394,6 +427,9 @@ void ph_pop3_server_refuse(struct ph_pop3_server *s, enum ph_pop3_code code, ph_
                     (unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f ? '?' : text.p[i]);
     ph_buf_add(&s->out, PH_STR("\r\n"));
     ph__pop3_forget(s); /* now: text may be a part of it */
+    if (s->state == POP3_AUTHORIZATION && code == PH_POP3_PLAIN_ERR &&
+        ++s->errors >= s->opt.max_errors)
+        ph__pop3_end(s, PH_ELIMIT, "too many commands that were not understood");
     if (code == PH_POP3_CODE_AUTH && ++s->failures >= s->opt.max_failures)
         ph__pop3_end(s, PH_EAUTH, "too many failed logins");
 }

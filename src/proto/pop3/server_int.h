@@ -12,8 +12,8 @@
  *        +-------------------QUIT, failures, time-------------+
  *
  *   IDLE      the next command may be read
- *   RESPONSE  the client's answer to AUTH's empty challenge is due
- *   OWNER     LOGIN, MAIL or UPDATE was given and not answered
+ *   RESPONSE  the client's answer to a challenge is due
+ *   OWNER     LOGIN, AUTH, AUTHDATA, MAIL or UPDATE was given and not answered
  *   LISTING   a list is being written
  *   MAILING   a message is being written: `part` is ours until `more`
  *   TLS       the handshake is due
@@ -48,6 +48,7 @@ struct ph_pop3_server {
 
     enum ph_pop3_server_ev pending; /* to be given by next; NEED: none */
     struct ph_pop3_server_event event;
+    struct ph_buf mechanisms; /* of SASL, offered */
     struct ph_buf user;   /* of USER */
     struct ph_buf secret; /* what event's slices point to; wiped behind the answer */
 

@@ -28,11 +28,12 @@ void ph_smtp_server_defaults(struct ph_smtp_server_options *o)
     };
 }
 
-static ph_str keep_name(struct ph_buf *names, ph_str value)
+int ph_smtp_server_mechanisms(struct ph_smtp_server *s, ph_str mechanisms)
 {
-    size_t from = names->n;
-    ph_buf_add(names, value);
-    return ph_str_skip(ph_buf_str(names), from);
+    ph_buf_clear(&s->mechanisms);
+    ph_buf_add(&s->mechanisms, mechanisms);
+    s->o.auth = ph_buf_str(&s->mechanisms);
+    return ph_buf_err(&s->mechanisms);
 }
 
 static struct ph_smtp_server *alloc_server(const struct ph_alloc *al,
@@ -43,16 +44,16 @@ static struct ph_smtp_server *alloc_server(const struct ph_alloc *al,
         return NULL;
     s->al = al;
     s->o = *o;
-    ph_buf_init(&s->names, al, o->hostname.n + o->auth.n);
+    ph_buf_init(&s->names, al, o->hostname.n);
+    ph_buf_init(&s->mechanisms, al, SERVER_MECHANISMS_MAX);
     ph_inbuf_init(&s->in, al, SERVER_IN_MAX);
     ph_buf_init(&s->out, al, SERVER_OUT_MAX);
     ph_buf_init(&s->scratch, al, SERVER_SCRATCH_MAX);
     ph_buf_init(&s->helo, al, 256);
-    /* Room for both first: the slices must not move. */
-    if (!ph_buf_reserve(&s->names, o->hostname.n + o->auth.n))
+    ph_buf_add(&s->names, o->hostname);
+    s->o.hostname = ph_buf_str(&s->names);
+    if (ph_buf_err(&s->names) || ph_smtp_server_mechanisms(s, o->auth) < 0)
         return ph_smtp_server_free(s);
-    s->o.hostname = keep_name(&s->names, o->hostname);
-    s->o.auth = keep_name(&s->names, o->auth);
     s->tls = o->tls_active;
     return s;
 }
@@ -98,6 +99,7 @@ struct ph_smtp_server *ph_smtp_server_free(struct ph_smtp_server *s)
     if (!s)
         return NULL;
     ph_buf_done(&s->names);
+    ph_buf_done(&s->mechanisms);
     ph_inbuf_done(&s->in);
     ph_buf_done(&s->out);
     ph_buf_done(&s->scratch);

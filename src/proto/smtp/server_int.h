@@ -45,8 +45,9 @@ struct chunk {
 
 struct ph_smtp_server {
     const struct ph_alloc *al;
-    struct ph_smtp_server_options o; /* hostname and auth point into names */
+    struct ph_smtp_server_options o; /* hostname points into names */
     struct ph_buf names;
+    struct ph_buf mechanisms; /* what o.auth points into */
     struct ph_inbuf in;
     struct ph_buf out;
     size_t out_from;       /* sent */

@@ -11,7 +11,9 @@
  */
 #include "intake.h"
 #include "log.h"
+#include "loop.h"
 #include "session.h"
+#include <posthouse/sasl.h>
 #include <posthouse/text.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +92,7 @@ static void session_free(struct session *s)
     if (s->grant)
         end_grant(a, s->grant);
     forget_grant(s);
+    session_auth_cancel(s);
     if (s->asked)
         proc_wait_cancel(a->waits, s);
     s->pump = ph_pump_free(s->pump);
@@ -98,6 +101,7 @@ static void session_free(struct session *s)
     *(s->prev ? &s->prev->next : &a->sessions) = s->next;
     if (s->next)
         s->next->prev = s->prev;
+    free(s->tls_info);
     ph_wipe(s, sizeof *s);
     free(s);
     if (a->draining && !a->sessions)
@@ -123,6 +127,9 @@ static void on_secured(void *ctx, const struct ph_tls_info *info)
 {
     struct session *s = ctx;
     s->tls = true;
+    s->tls_info = malloc(sizeof *s->tls_info);
+    if (s->tls_info) /* else the mechanisms that are bound to TLS are not offered */
+        *s->tls_info = *info;
     snprintf(s->tls_text, sizeof s->tls_text, "%s %s", info->version, info->cipher);
     s->kind->secured(s, info);
 }
@@ -168,14 +175,13 @@ static void arrived(void *ctx, const struct front_guest *g)
         session_free(s);
         return;
     }
-    s->pump =
-        ph_pump_new(a->proc->loop, g->fd,
-                    &(struct ph_pump_options){.ops = s->kind->ops,
-                                              .engine = s->engine,
-                                              .tls = a->proc->tls_server,
-                                              .tls_now = is_implicit_tls(g->service),
-                                              .handler = {on_events, on_closed, on_secured, s,
-                                                          on_compressed}});
+    s->pump = ph_pump_new(
+        a->proc->loop, g->fd,
+        &(struct ph_pump_options){.ops = s->kind->ops,
+                                  .engine = s->engine,
+                                  .tls = a->proc->tls_server,
+                                  .tls_now = is_implicit_tls(g->service),
+                                  .handler = {on_events, on_closed, on_secured, s, on_compressed}});
     session_log(s, PH_LOG_DEBUG, "connected", "room=%d", (int)g->room);
     if (!s->pump)
         session_free(s);
@@ -224,37 +230,132 @@ bool session_may_plaintext(const struct session *s)
            ph_sock_is_loopback(s->peer.fd);
 }
 
-int session_login(struct session *s, const char *mechanism, ph_str user, ph_str password)
+/* What the keeper takes as a proof: see keeper_auth_proofs. */
+static unsigned proofs(const struct session *s)
+{
+    (void)s;
+    return PH_SASL_PASSWORD | PH_SASL_KEYS;
+}
+
+static struct ph_sasl_channel channel_of(const struct session *s)
+{
+    struct ph_sasl_channel c = {0};
+    if (s->tls_info) {
+        c.type = s->tls_info->binding_unique ? PH_SASL_TLS_UNIQUE : PH_SASL_TLS_EXPORTER;
+        c.data = (ph_str){(const char *)s->tls_info->binding, s->tls_info->binding_n};
+    }
+    return c;
+}
+
+void session_mechanisms(const struct session *s, struct ph_buf *out)
+{
+    struct ph_sasl_channel channel = channel_of(s);
+    ph_sasl_mechanisms(proofs(s), &channel, out);
+}
+
+static int ask_keeper(struct session *s, ph_str mechanism, ph_str data, bool has)
 {
     struct ipc_chan *keeper = session_chan(s, ROLE_KEEPER);
-    if (s->grant || s->login_mechanism)
-        return -PH_EORDER;
-    if (!keeper)
-        return -PH_EAGAIN;
-    uint64_t req = session_ask(s, ROLE_KEEPER, IPC_AUTHED);
+    struct ph_sasl_channel channel = channel_of(s);
+    uint64_t req = keeper ? session_ask(s, ROLE_KEEPER, IPC_AUTHED) : 0;
     if (!req)
-        return -PH_ENOMEM;
-    int r = ipc_send(keeper, AUTH, -1, .req = req, .service = (uint8_t)s->service,
-                     .mechanism = PH_STR("PLAIN"), .peer = ph_str_c(s->peer.ip), .user = user,
-                     .password = password);
+        return keeper ? -PH_ENOMEM : -PH_EAGAIN;
+    int r = ipc_send(keeper, AUTH, -1, .req = req, .exchange = s->exchange,
+                     .service = (uint8_t)s->service, .mechanism = mechanism,
+                     .peer = ph_str_c(s->peer.ip),
+                     .address = s->peer.exempt ? (ph_str){0} : ph_str_c(s->peer.address),
+                     .unique = channel.type == PH_SASL_TLS_UNIQUE, .channel = channel.data,
+                     .has = has, .data = data);
     if (r < 0) {
         session_unask(s, req);
         return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;
     }
-    s->login_mechanism = mechanism;
+    s->login_req = req;
+    s->exchange = 0;
     return 0;
+}
+
+static void end_exchange(struct session *s, uint64_t exchange)
+{
+    struct ipc_chan *keeper = session_chan(s, ROLE_KEEPER);
+    if (keeper)
+        ipc_send(keeper, AUTH_END, -1, .exchange = exchange);
+}
+
+void session_auth_cancel(struct session *s)
+{
+    if (s->exchange)
+        end_exchange(s, s->exchange);
+    s->exchange = 0;
+}
+
+static int begin_login(struct session *s, const char *name, ph_str mechanism, ph_str data, bool has)
+{
+    if (s->grant || s->login_req)
+        return -PH_EORDER;
+    session_auth_cancel(s);
+    s->login_mechanism = name;
+    return ask_keeper(s, mechanism, data, has);
+}
+
+int session_auth(struct session *s, ph_str mechanism, ph_str initial, bool has_initial)
+{
+    struct ph_sasl_channel channel = channel_of(s);
+    const char *name = ph_sasl_mechanism(mechanism, proofs(s), &channel);
+    return name ? begin_login(s, name, ph_str_c(name), initial, has_initial) : -PH_ENOTIMPL;
+}
+
+int session_auth_more(struct session *s, ph_str data)
+{
+    return s->exchange && !s->login_req ? ask_keeper(s, (ph_str){0}, data, true) : -PH_EORDER;
+}
+
+int session_login(struct session *s, const char *name, ph_str user, ph_str password)
+{
+    struct ph_buf plain;
+    ph_str z, u, p;
+    ph_buf_init(&plain, NULL, PH_SASL_USER_MAX + PH_SASL_PASSWORD_MAX + 2);
+    ph_sasl_plain_encode(&plain, (ph_str){0}, user, password);
+    int r = ph_buf_err(&plain);
+    if (r == 0)
+        r = ph_sasl_plain_decode(ph_buf_str(&plain), &z, &u, &p);
+    r = r < 0 ? (r == -PH_ENOMEM ? r : -PH_EINVAL)
+              : begin_login(s, name, PH_STR("PLAIN"), ph_buf_str(&plain), true);
+    if (plain.p)
+        ph_wipe(plain.p, plain.n);
+    ph_buf_done(&plain);
+    return r;
+}
+
+/* Wrong passwords count against the address that they come from, whatever the protocol. */
+static void count_failure(struct session *s)
+{
+    struct guard_who who = front_who(&s->peer);
+    if (guard_note(session_guard(s), ph_loop_now(s->proc->loop), GUARD_LOGIN, &who, 1))
+        session_log(s, PH_LOG_WARN, "address-banned", "why=wrong passwords");
+}
+
+static void login_failed(struct session *s, const struct ipc_AUTHED *m)
+{
+    s->access->failures++;
+    session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s",
+                PH_FMT(m->user), s->login_mechanism, PH_FMT(m->text));
+    if (m->verdict == IPC_DENIED)
+        count_failure(s);
+    s->kind->login(s, m->verdict == IPC_OK ? IPC_TEMP : m->verdict);
 }
 
 static void logged_in(struct session *s, const struct ipc_AUTHED *m)
 {
     struct access *a = s->access;
-    const char *mechanism = s->login_mechanism;
-    s->login_mechanism = NULL;
+    s->login_req = 0;
+    if (m->verdict == IPC_MORE) {
+        s->exchange = m->exchange;
+        s->kind->challenge(s, m->data);
+        return;
+    }
     if (m->verdict != IPC_OK || !m->session) {
-        a->failures++;
-        session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s",
-                    PH_FMT(m->user), mechanism, PH_FMT(m->text));
-        s->kind->login(s, m->verdict == IPC_OK ? IPC_TEMP : m->verdict);
+        login_failed(s, m);
         return;
     }
     a->logins++;
@@ -263,8 +364,9 @@ static void logged_in(struct session *s, const struct ipc_AUTHED *m)
     s->by_grant = *at;
     *at = s;
     snprintf(s->user, sizeof s->user, "%.*s", PH_FMT(m->user));
-    snprintf(s->auth, sizeof s->auth, "%.*s %s", PH_FMT(ph_str_sub(m->user, 0, 360)), mechanism);
-    session_log(s, PH_LOG_INFO, "login", "user=%s mechanism=%s tls=%s", s->user, mechanism,
+    snprintf(s->auth, sizeof s->auth, "%.*s %s", PH_FMT(ph_str_sub(m->user, 0, 360)),
+             s->login_mechanism);
+    session_log(s, PH_LOG_INFO, "login", "user=%s mechanism=%s tls=%s", s->user, s->login_mechanism,
                 s->tls_text);
     s->kind->login(s, IPC_OK);
 }
@@ -279,6 +381,8 @@ static void on_authed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
         go_on(s);
     } else if (msg->AUTHED.verdict == IPC_OK) {
         end_grant(a, msg->AUTHED.session); /* who asked has left */
+    } else if (msg->AUTHED.verdict == IPC_MORE) {
+        ipc_send(from, AUTH_END, -1, .exchange = msg->AUTHED.exchange);
     }
 }
 
@@ -331,7 +435,8 @@ static void on_mailbox_event(struct proc *p, struct ipc_chan *from, struct ipc_m
 
 static void lose(struct session *s, const char *why)
 {
-    end_grant(s->access, s->grant); /* who is still there must not hold it, nor its POP3 lock, for ever */
+    end_grant(s->access,
+              s->grant); /* who is still there must not hold it, nor its POP3 lock, for ever */
     forget_grant(s);
     s->kind->gone(s, why);
     go_on(s);
@@ -356,8 +461,8 @@ static void unanswered(void *who, uint64_t req, void *ctx)
     struct session *s = who;
     (void)ctx;
     s->asked--;
-    if (s->login_mechanism) {
-        s->login_mechanism = NULL;
+    if (req == s->login_req) {
+        s->login_req = 0;
         s->kind->login(s, IPC_TEMP);
     } else {
         s->kind->answer(s, req, NULL);

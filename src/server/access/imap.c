@@ -104,11 +104,7 @@ void imap_end_command(struct imap *im)
     im->resync = NULL;
     im->expunged = false;
     im->idling = im->idle_over = false;
-    if (im->sasl) {
-        ph_sasl_server_done(im->sasl);
-        free(im->sasl);
-        im->sasl = NULL;
-    }
+    session_auth_cancel(im->s);
 }
 
 ph_str imap_name(struct imap *im, ph_str name)
@@ -279,7 +275,7 @@ static void one_event(struct imap *im, const struct ph_imap_server_event *ev)
         imap_append_end(im);
         break;
     case PH_IMAP_SRV_RESPONSE:
-        imap_sasl_step(im, ev->data, true);
+        imap_run_response(im, ev->data);
         break;
     case PH_IMAP_SRV_IDLE_END:
         idle_end(im);
@@ -338,7 +334,10 @@ static int on_begin(struct session *s)
     };
     im->e = ph_imap_server_new(NULL, &opt);
     s->engine = im->e;
-    return im->e ? 0 : -PH_ENOMEM;
+    if (!im->e)
+        return -PH_ENOMEM;
+    imap_offer_mechanisms(im);
+    return 0;
 }
 
 static int on_refuse(struct session *s, const char *why)
@@ -353,6 +352,7 @@ static void on_secured(struct session *s, const struct ph_tls_info *info)
 {
     (void)info;
     ph_imap_server_tls_started(s->engine);
+    imap_offer_mechanisms(s->state);
 }
 
 static void on_compressed(struct session *s)
@@ -392,6 +392,7 @@ const struct session_kind imap_session = {
     .events = on_events,
     .secured = on_secured,
     .compressed = on_compressed,
+    .challenge = imap_on_challenge,
     .login = imap_on_login,
     .answer = on_answer,
     .pushed = on_pushed,

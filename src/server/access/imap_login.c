@@ -1,18 +1,51 @@
 /* Logging in: LOGIN, AUTHENTICATE, UNAUTHENTICATE. */
 #include "imap_session.h"
-#include <stdlib.h>
 
 enum { FAILURES_MAX = 3 };
 
-static void start_login(struct imap *im, const char *mechanism, ph_str user, ph_str password)
+static void refuse(struct imap *im, int verdict)
 {
-    int r = session_login(im->s, mechanism, user, password);
-    if (r == -PH_EINVAL)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
-                         "Wrong user name or password.");
-    else if (r < 0)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                         "Logging in is not possible for the moment; try again.");
+    static const struct {
+        enum ph_imap_code_kind code;
+        const char *text;
+    } rows[] = {
+        [IPC_TEMP] = {PH_IMAP_CODE_UNAVAILABLE,
+                      "Logging in is not possible for the moment; try again."},
+        [IPC_DENIED] = {PH_IMAP_CODE_AUTHENTICATIONFAILED, "Wrong user name or password."},
+        [IPC_NOUSER] = {PH_IMAP_CODE_AUTHORIZATIONFAILED, "You cannot act for another user."},
+        [IPC_NOENT] = {PH_IMAP_CODE_CANNOT, "This mechanism is not offered."},
+        [IPC_LIMIT] = {PH_IMAP_CODE_LIMIT, "Too many sessions of this account; end one first."},
+    };
+    size_t i = verdict > 0 && (size_t)verdict < sizeof rows / sizeof rows[0] && rows[verdict].text
+                   ? (size_t)verdict
+                   : IPC_TEMP;
+    if (verdict == IPC_INVALID)
+        imap_finish(im, PH_IMAP_BAD, NULL, "The response does not fit the mechanism.");
+    else
+        imap_finish_kind(im, PH_IMAP_NO, rows[i].code, rows[i].text);
+}
+
+/* What could not even be asked. */
+static void check(struct imap *im, int r)
+{
+    if (r < 0)
+        refuse(im, r == -PH_EINVAL ? IPC_DENIED : r == -PH_ENOTIMPL ? IPC_NOENT : IPC_TEMP);
+}
+
+void imap_offer_mechanisms(struct imap *im)
+{
+    struct ph_buf mechanisms;
+    ph_buf_init(&mechanisms, NULL, 256);
+    session_mechanisms(im->s, &mechanisms);
+    (void)ph_imap_server_mechanisms(im->e, ph_buf_str(&mechanisms));
+    ph_buf_done(&mechanisms);
+}
+
+void imap_on_challenge(struct session *s, ph_str raw)
+{
+    struct imap *im = s->state;
+    if (im->cmd)
+        ph_imap_server_challenge(im->e, raw);
 }
 
 void imap_on_login(struct session *s, int verdict)
@@ -22,49 +55,28 @@ void imap_on_login(struct session *s, int verdict)
         return;
     if (verdict == IPC_OK) {
         imap_finish(im, PH_IMAP_OK, NULL, "Logged in.");
-    } else if (verdict == IPC_DENIED) {
-        bool last = ++im->failures >= FAILURES_MAX;
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHENTICATIONFAILED,
-                         "Wrong user name or password.");
-        if (last)
-            ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "Too many wrong passwords.");
-    } else {
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                         "Logging in is not possible for the moment; try again.");
+        return;
     }
+    bool last = verdict == IPC_DENIED && ++im->failures >= FAILURES_MAX;
+    refuse(im, verdict);
+    if (last)
+        ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "Too many wrong passwords.");
 }
 
 void imap_run_login(struct imap *im)
 {
-    start_login(im, "PLAIN", im->cmd->login.user, im->cmd->login.password);
-}
-
-void imap_sasl_step(struct imap *im, ph_str given, bool has)
-{
-    int r = ph_sasl_server_step(im->sasl, given, has);
-    if (r == PH_SASL_MORE)
-        ph_imap_server_challenge(im->e, im->sasl->challenge);
-    else if (r == PH_SASL_DONE)
-        start_login(im, "PLAIN", im->sasl->user, im->sasl->password);
-    else if (r == -PH_EDENIED)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_AUTHORIZATIONFAILED,
-                         "You cannot act for another user.");
-    else
-        imap_finish(im, PH_IMAP_BAD, NULL, "The response does not fit the mechanism.");
+    check(im, session_login(im->s, "PLAIN", im->cmd->login.user, im->cmd->login.password));
 }
 
 void imap_run_authenticate(struct imap *im)
 {
     const struct ph_imap_command *c = im->cmd;
-    bool plain = ph_str_ieq(c->auth.mechanism, PH_STR("PLAIN")); /* the one that is offered */
-    im->sasl = plain ? calloc(1, sizeof *im->sasl) : NULL;
-    if (!plain ||
-        (im->sasl && ph_sasl_server_init(im->sasl, c->auth.mechanism, PH_SASL_PASSWORD, NULL) < 0))
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_CANNOT, "This mechanism is not offered.");
-    else if (!im->sasl)
-        imap_no_memory(im);
-    else
-        imap_sasl_step(im, c->auth.initial, c->auth.has_initial);
+    check(im, session_auth(im->s, c->auth.mechanism, c->auth.initial, c->auth.has_initial));
+}
+
+void imap_run_response(struct imap *im, ph_str data)
+{
+    check(im, session_auth_more(im->s, data));
 }
 
 /* RFC 8437 3: as a new connection, but for TLS and compression. */

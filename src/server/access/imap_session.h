@@ -10,7 +10,6 @@
 #define ACCESS_IMAP_SESSION_H
 #include "session.h"
 #include <posthouse/imap_server.h>
-#include <posthouse/sasl.h>
 
 enum {
     IMAP_HIGH = 512 * 1024, /* unsent output above which a job waits ... */
@@ -113,7 +112,6 @@ struct imap {
     void (*resume)(struct imap *im); /* at DRAINED */
     void *job;                       /* of the command; freed by job_free when the command ends */
     void (*job_free)(void *job);
-    struct ph_sasl_server *sasl;
     struct imap_resync *resync; /* under way: see imap_resync.c */
     uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
     uint32_t saved_n;
@@ -201,7 +199,9 @@ imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_
     imap_run_fetch, imap_run_store, imap_run_copy, imap_run_login, imap_run_authenticate,
     imap_run_replace, imap_run_quota, imap_run_unauthenticate;
 void imap_on_login(struct session *s, int verdict);
-void imap_sasl_step(struct imap *im, ph_str given, bool has);
+void imap_run_response(struct imap *im, ph_str data);
+void imap_offer_mechanisms(struct imap *im);
+void imap_on_challenge(struct session *s, ph_str raw);
 void imap_append_more(struct imap *im);
 /* How many bytes the \\Deleted messages of a mailbox have, to `done`; makes a job. */
 void imap_add_deleted(struct imap *im, uint64_t mailbox,

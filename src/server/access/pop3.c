@@ -136,26 +136,50 @@ static void on_login(struct session *s, int verdict)
 {
     if (verdict == IPC_DENIED)
         ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH, PH_STR("wrong user name or password"));
+    else if (verdict == IPC_NOUSER)
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH,
+                              PH_STR("you can log in as yourself only"));
+    else if (verdict == IPC_INVALID)
+        ph_pop3_server_refuse(s->engine, PH_POP3_PLAIN_ERR,
+                              PH_STR("that is not a response of this mechanism"));
+    else if (verdict == IPC_LIMIT)
+        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_TEMP,
+                              PH_STR("too many sessions of this account, end one of them first"));
     else if (verdict != IPC_OK ||
              !ASK(s, MB_OPEN, MB_OPENED, on_opened, .name = PH_STR("INBOX"), .mode = IPC_OPEN_POP3))
         refuse_now(s);
 }
 
-static void do_login(struct session *s, const struct ph_pop3_server_event *ev)
+static void challenge(struct session *s, ph_str raw)
 {
-    const char *mechanism = ph_str_eq(ev->mechanism, PH_STR("PLAIN")) ? "PLAIN" : "USER";
+    ph_pop3_server_challenge(s->engine, raw);
+}
+
+static void offer(struct session *s)
+{
+    struct ph_buf mechanisms;
+    ph_buf_init(&mechanisms, NULL, 256);
+    session_mechanisms(s, &mechanisms);
+    (void)ph_pop3_server_mechanisms(s->engine, ph_buf_str(&mechanisms));
+    ph_buf_done(&mechanisms);
+}
+
+static void do_login(struct session *s, enum ph_pop3_server_ev what,
+                     const struct ph_pop3_server_event *ev)
+{
+    int r;
     if (s->grant) { /* a login that the store could not open: the grant is still good, the password
                        is not asked for twice */
         ph_pop3_server_refuse(s->engine, PH_POP3_CODE_SYS_TEMP,
                               PH_STR("connect again to try again"));
         return;
     }
-    if (ev->authzid.n && !ph_str_ieq(ev->authzid, ev->user)) {
-        ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH,
-                              PH_STR("you can log in as yourself only"));
-        return;
-    }
-    int r = session_login(s, mechanism, ev->user, ev->password);
+    if (what == PH_POP3_S_LOGIN)
+        r = session_login(s, "USER", ev->user, ev->password);
+    else if (what == PH_POP3_S_AUTH)
+        r = session_auth(s, ev->mechanism, ev->data, ev->has_data);
+    else
+        r = session_auth_more(s, ev->data);
     if (r == -PH_EINVAL)
         ph_pop3_server_refuse(s->engine, PH_POP3_CODE_AUTH, PH_STR("wrong user name or password"));
     else if (r < 0)
@@ -312,11 +336,14 @@ static void events(struct session *s)
 {
     struct ph_pop3_server_event ev;
     for (;;) {
-        switch (ph_pop3_server_next(s->engine, &ev)) {
+        enum ph_pop3_server_ev what = ph_pop3_server_next(s->engine, &ev);
+        switch (what) {
         case PH_POP3_S_NEED:
             return;
         case PH_POP3_S_LOGIN:
-            do_login(s, &ev);
+        case PH_POP3_S_AUTH:
+        case PH_POP3_S_AUTHDATA:
+            do_login(s, what, &ev);
             break;
         case PH_POP3_S_MAIL:
             do_mail(s, ev.number);
@@ -351,6 +378,7 @@ static int make(struct session *s, const char *refusal)
         return -PH_ENOMEM;
     ph_buf_init(&p->body, NULL, BODY_MAX);
     ph_buf_init(&p->uids, NULL, UIDS_MAX);
+    offer(s);
     return 0;
 }
 
@@ -363,6 +391,7 @@ static void secured(struct session *s, const struct ph_tls_info *info)
 {
     (void)info;
     ph_pop3_server_tls_started(s->engine);
+    offer(s);
 }
 
 static void answer(struct session *s, uint64_t req, struct ipc_msg *msg)
@@ -406,6 +435,7 @@ const struct session_kind pop3_session = {
     .refuse = make,
     .events = events,
     .secured = secured,
+    .challenge = challenge,
     .login = on_login,
     .answer = answer,
     .gone = gone,

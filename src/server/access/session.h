@@ -33,7 +33,10 @@ struct session {
                        the store names it */
     char user[513]; /* account address, after the login */
     char auth[400]; /* "alice@a.test PLAIN", after the login: for journeys */
-    const char *login_mechanism;            /* while keeper is asked */
+    const char *login_mechanism; /* of the login under way; NULL: none is */
+    uint64_t login_req;          /* while keeper is asked */
+    uint64_t exchange;           /* while the client is */
+    struct ph_tls_info *tls_info; /* until the login */
     unsigned asked;                         /* requests under way */
     struct session *next, *prev, *by_grant; /* access.c's */
 };
@@ -58,8 +61,11 @@ struct session_kind {
     void (*secured)(struct session *s, const struct ph_tls_info *info);
     /* Compression is on, as the engine asked: tell it. May be NULL. */
     void (*compressed)(struct session *s);
-    /* The answer to session_login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or
-     * password, waited for already), IPC_TEMP, IPC_LIMIT... */
+    /* The login goes on: send this challenge (raw), and hand on the answer with session_auth_more. */
+    void (*challenge)(struct session *s, ph_str raw);
+    /* The end of a login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or password, waited for already),
+     * IPC_NOUSER (acting for another), IPC_INVALID (not what the mechanism needs), IPC_LIMIT (too many sessions of this
+     * account), IPC_TEMP. */
     void (*login)(struct session *s, int verdict);
     /* The answer to a request made with session_ask. msg NULL: there will be none (that process
      * went away). */
@@ -89,11 +95,16 @@ struct ipc_chan *session_chan(struct session *s,
 struct guard *session_guard(struct session *s);      /* the rates of this process */
 struct letter_room *session_room(struct session *s); /* of all letters of this process */
 
-/* Asks keeper whether this is the password (mechanism: a literal, for logs and journeys); the
- * answer comes to kind->login, which is not called when this returns an error: -PH_EAGAIN (keeper
- * is down), -PH_EORDER (logged in, or one is being checked), -PH_EINVAL (too long), -PH_ENOMEM. */
-PH_MUST_CHECK int session_login(struct session *s, const char *mechanism, ph_str user,
-                                ph_str password);
+/* The mechanisms of SASL that this connection permits now, space-separated: those of TLS come with it (kind->secured). */
+void session_mechanisms(const struct session *s, struct ph_buf *out);
+/* Begins a login. The keeper's answer comes to kind->challenge or kind->login, neither of which is called when this returns an
+ * error: -PH_ENOTIMPL (not among those mechanisms), -PH_EAGAIN (keeper is down), -PH_EORDER (logged in, or one is being
+ * checked), -PH_EINVAL (too long, or what can be in no password), -PH_ENOMEM. One whose client is waited for is forgotten. */
+PH_MUST_CHECK int session_auth(struct session *s, ph_str mechanism, ph_str initial, bool has_initial);
+PH_MUST_CHECK int session_auth_more(struct session *s, ph_str data);
+void session_auth_cancel(struct session *s);
+/* A login by name and password alone; name: a literal, for logs and journeys. */
+PH_MUST_CHECK int session_login(struct session *s, const char *name, ph_str user, ph_str password);
 
 /* The log-in ends, the connection stays: store and keeper forget the session, and it may log in anew. */
 void session_logout(struct session *s);

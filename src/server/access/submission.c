@@ -5,14 +5,12 @@
 #include "submission.h"
 #include "intake.h"
 #include "log.h"
-#include <posthouse/sasl.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct submission {
     struct session *session;
     struct intake intake;
-    struct ph_sasl_server sasl;
     uint64_t trace; /* XTRACE under way */
 };
 
@@ -35,38 +33,35 @@ static const struct intake_host host = {.process = "access",
 
 /* ---- logging in --------------------------------------------------------------------------- */
 
-static void login(struct session *s, struct submission *m)
+static void offer(struct session *s)
 {
-    const char *mechanism = submission_mechanism(m->sasl.mechanism);
-    int r = session_login(s, mechanism, m->sasl.user, m->sasl.password);
-    if (r == -PH_EINVAL)
-        ph_smtp_server_reply(s->engine, 535, "5.7.8", "Wrong name or password");
-    else if (r < 0)
-        ph_smtp_server_reply(s->engine, 454, "4.7.0",
-                             "Passwords can not be checked now, try again later");
+    struct ph_buf mechanisms;
+    ph_buf_init(&mechanisms, NULL, 256);
+    session_mechanisms(s, &mechanisms);
+    (void)ph_smtp_server_mechanisms(s->engine, ph_buf_str(&mechanisms));
+    ph_buf_done(&mechanisms);
+}
+
+static void login_refused(struct session *s, int code, const char *esc, const char *text)
+{
+    ph_smtp_server_reply(s->engine, code, esc, "%s", text);
 }
 
 static void on_auth(struct session *s, const struct ph_smtp_server_event *ev, bool first)
 {
-    struct submission *m = s->state;
-    int r = first ? ph_sasl_server_init(&m->sasl, ev->name, PH_SASL_PASSWORD, NULL) : 0;
-    if (r == 0)
-        r = ph_sasl_server_step(&m->sasl, ev->data, ev->has_data);
-    if (r == PH_SASL_MORE) {
-        ph_smtp_server_challenge(s->engine, m->sasl.challenge);
-        return;
-    }
-    if (r == PH_SASL_DONE)
-        login(s, m);
-    else if (r == -PH_ENOTIMPL)
-        ph_smtp_server_reply(s->engine, 504, "5.5.4", "This mechanism is not offered");
-    else if (r == -PH_EDENIED)
-        ph_smtp_server_reply(s->engine, 535, "5.7.8",
-                             "Acting for another user is not possible here");
-    else
-        ph_smtp_server_reply(s->engine, 501, "5.5.2",
-                             "The answer is not what this mechanism needs");
-    ph_sasl_server_done(&m->sasl);
+    int r =
+        first ? session_auth(s, ev->name, ev->data, ev->has_data) : session_auth_more(s, ev->data);
+    if (r == -PH_ENOTIMPL)
+        login_refused(s, 504, "5.5.4", "This mechanism is not offered");
+    else if (r == -PH_EINVAL)
+        login_refused(s, 535, "5.7.8", "Wrong name or password");
+    else if (r < 0)
+        login_refused(s, 454, "4.7.0", "Passwords can not be checked now, try again later");
+}
+
+static void challenge(struct session *s, ph_str raw)
+{
+    ph_smtp_server_challenge(s->engine, raw);
 }
 
 static void logged_in(struct session *s, int verdict)
@@ -76,10 +71,15 @@ static void logged_in(struct session *s, int verdict)
     if (verdict == IPC_OK)
         ph_smtp_server_reply(s->engine, 235, "2.7.0", "Welcome");
     else if (verdict == IPC_DENIED)
-        ph_smtp_server_reply(s->engine, 535, "5.7.8", "Wrong name or password");
+        login_refused(s, 535, "5.7.8", "Wrong name or password");
+    else if (verdict == IPC_NOUSER)
+        login_refused(s, 535, "5.7.8", "Acting for another user is not possible here");
+    else if (verdict == IPC_INVALID)
+        login_refused(s, 501, "5.5.2", "The answer is not what this mechanism needs");
+    else if (verdict == IPC_LIMIT)
+        login_refused(s, 454, "4.7.0", "Too many sessions of this account, end one of them first");
     else
-        ph_smtp_server_reply(s->engine, 454, "4.7.0",
-                             "Passwords can not be checked now, try again later");
+        login_refused(s, 454, "4.7.0", "Passwords can not be checked now, try again later");
 }
 
 /* ---- XTRACE ------------------------------------------------------------------------------- */
@@ -122,20 +122,17 @@ static int begin(struct session *s)
 {
     struct ph_smtp_server_options o;
     struct submission *m = calloc(1, sizeof *m);
-    struct ph_buf mechanisms;
     if (!m)
         return -PH_ENOMEM;
     s->state = m;
     intake_options(s->proc, &o);
-    ph_buf_init(&mechanisms, NULL, 512);
-    ph_sasl_mechanisms(PH_SASL_PASSWORD, NULL, &mechanisms);
-    o.auth = ph_buf_str(&mechanisms);
     o.auth_required = true;
     o.plaintext = session_may_plaintext(s);
     o.xtrace = true;
     o.tls_active = s->service == IPC_SUBMISSIONS;
     s->engine = ph_smtp_server_new(NULL, &o);
-    ph_buf_done(&mechanisms);
+    if (s->engine)
+        offer(s);
     m->session = s;
     m->intake = (struct intake){.host = &host,
                                 .owner = s,
@@ -164,7 +161,6 @@ static void end(struct session *s)
     if (!m)
         return;
     intake_done(&m->intake);
-    ph_sasl_server_done(&m->sasl);
     free(m);
 }
 
@@ -194,6 +190,7 @@ static void secured(struct session *s, const struct ph_tls_info *info)
     (void)info;
     if (s->service == IPC_SUBMISSION)
         ph_smtp_server_tls_started(s->engine);
+    offer(s);
 }
 
 static void answer(struct session *s, uint64_t req, struct ipc_msg *msg)
@@ -226,6 +223,7 @@ const struct session_kind session_submission = {
     .refuse = refuse,
     .events = events,
     .secured = secured,
+    .challenge = challenge,
     .login = logged_in,
     .answer = answer,
     .gone = gone,

@@ -4,9 +4,6 @@
 #include "letter.h"
 #include "session.h"
 
-/* The mechanism's name, static, for logs and journeys; by ph_sasl_server.mechanism. */
-const char *submission_mechanism(int mechanism);
-
 /* Takes out Bcc and Resent-Bcc (RFC 5322 3.6.3: no recipient may see them) and appends Date and
  * Message-ID where the message has none (RFC 6409 8.1, 8.2); nothing else of it is touched.
  * -PH_ELIMIT: the header does not end within LETTER_HEADER octets. */

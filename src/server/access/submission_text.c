@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *submission_mechanism(int mechanism)
-{
-    static const char *const names[] = {"PLAIN", "LOGIN"};
-    return mechanism >= 0 && (size_t)mechanism < sizeof names / sizeof names[0] ? names[mechanism]
-                                                                                : "?";
-}
-
 /* ---- what a message may lack ---------------------------------------------------------------- */
 
 static bool has(ph_str head, const char *name)

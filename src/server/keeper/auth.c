@@ -1,63 +1,24 @@
 /*
- * Logins.
+ * Logins, from the proof on (what comes before it: exchange.c).
  *
- *   AUTH -> known again? --yes------------------------> GRANT to the store -> GRANTED -> AUTHED, OK
- *             | no                                        ^
- *             +-> a thread hashes -> right, and the hash is still the account's
- *                        | wrong
- *                        +-> wait KEEPER_FAIL_MS -> AUTHED, DENIED
+ *   proof by password -> an app password? --yes--------> GRANT to the store -> GRANTED -> AUTHED,
+ * OK |                    | no                           ^ |                    +-> known again?
+ * --yes---------+ |                    +-> a thread hashes -> right, and the hash is still the
+ * account's |                               | wrong |                               +-> wait
+ * KEEPER_FAIL_MS -> AUTHED, DENIED
+ *      +- by SCRAM, token, certificate: checked already -> GRANT
  *
  * An unknown user costs the hashing of a hash that fits nothing, so that time does not tell who
- * exists.
+ * exists. An account with too many refused logins is barred to strangers, see guard.h; addresses
+ * from which its owner has come of late are no strangers.
  */
-#include "keeper_int.h"
+#include "auth_int.h"
 #include "random.h"
 
 #include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { DIGEST = 32, BUCKETS = 4096, USER_MAX = 512, PEER_MAX = 128 };
-
-/* One AUTH from its arrival to its answer. */
-struct attempt {
-    struct keeper_job job; /* first: the hasher hands it back */
-    struct attempt *next;  /* in the list of failures */
-    int64_t due;
-    uint64_t req, account;
-    unsigned instance, epoch; /* of the access process that asked */
-    uint8_t service;
-    char user[PH_HOUSE_ADDRESS + 1]; /* normalised; as given when there is no such account */
-    char folder[PH_HOUSE_FOLDER + 1];
-    char peer[PEER_MAX + 1];
-};
-
-struct session {
-    struct session *next; /* in its bucket */
-    uint64_t id, account;
-    unsigned instance;
-    struct attempt *pending; /* until the store has answered */
-};
-
-struct recent {
-    uint64_t account; /* 0: empty */
-    int64_t until;
-    unsigned char digest[DIGEST]; /* of password, account and hash, keyed in memory */
-};
-
-struct keeper_auth {
-    struct keeper *k;
-    struct keeper_hasher *hasher;
-    struct session *buckets[BUCKETS];
-    size_t session_count, attempts;
-    struct recent recents[KEEPER_RECENTS];
-    unsigned char secret[DIGEST];
-    char nobody[PH_HASH_MAX]; /* a hash that fits nothing */
-    unsigned epochs[KEEPER_INSTANCES];
-    struct attempt *failed, **failed_end;
-    struct ph_timer *failed_timer;
-};
 
 static const char *service_name(unsigned service)
 {
@@ -78,6 +39,14 @@ static struct session **bucket_place(struct keeper_auth *a, uint64_t id)
     return at;
 }
 
+static size_t sessions_of(const struct keeper_auth *a, uint64_t account)
+{
+    size_t n = 0;
+    for (const struct session *s = a->by_account[account % BUCKETS]; s; s = s->next_of_account)
+        n += s->account == account;
+    return n;
+}
+
 static struct session *add_session(struct keeper_auth *a, struct attempt *t)
 {
     struct session *s = a->session_count < KEEPER_SESSIONS ? calloc(1, sizeof *s) : NULL;
@@ -91,6 +60,12 @@ static struct session *add_session(struct keeper_auth *a, struct attempt *t)
     s->pending = t;
     s->next = a->buckets[s->id % BUCKETS];
     a->buckets[s->id % BUCKETS] = s;
+    struct session **first = &a->by_account[s->account % BUCKETS];
+    s->next_of_account = *first;
+    s->at_of_account = first;
+    if (*first)
+        (*first)->at_of_account = &s->next_of_account;
+    *first = s;
     a->session_count++;
     return s;
 }
@@ -99,6 +74,9 @@ static void remove_session(struct keeper_auth *a, struct session **at)
 {
     struct session *s = *at;
     *at = s->next;
+    *s->at_of_account = s->next_of_account;
+    if (s->next_of_account)
+        s->next_of_account->at_of_account = s->at_of_account;
     free(s);
     a->session_count--;
 }
@@ -125,12 +103,23 @@ bool keeper_auth_is_busy(const struct keeper_auth *a)
 
 static void drop_attempt(struct attempt *t)
 {
-    if (t)
-        ph_wipe(t->job.password, sizeof t->job.password);
+    if (t) {
+        auth_wipe(t);
+        free(t->certificate);
+    }
     free(t);
 }
 
-static void end_attempt(struct keeper_auth *a, struct attempt *t)
+void auth_wipe(struct attempt *t)
+{
+    ph_wipe(t->job.password, sizeof t->job.password);
+    if (t->sasl)
+        ph_sasl_server_done(t->sasl);
+    free(t->sasl);
+    t->sasl = NULL;
+}
+
+void auth_end(struct keeper_auth *a, struct attempt *t)
 {
     drop_attempt(t);
     a->attempts--;
@@ -138,14 +127,15 @@ static void end_attempt(struct keeper_auth *a, struct attempt *t)
         proc_done(a->k->p);
 }
 
-static void answer(struct keeper_auth *a, const struct attempt *t, uint8_t verdict,
-                   uint64_t session, const char *text)
+void auth_answer(struct keeper_auth *a, const struct attempt *t, const struct ipc_AUTHED *with)
 {
     struct ipc_chan *to = proc_peer_at(a->k->p, ROLE_ACCESS, t->instance);
+    struct ipc_AUTHED m = *with;
+    m.req = t->req;
+    m.user = ph_str_c(t->user);
     if (to &&
         t->epoch == a->epochs[t->instance]) /* not to a younger process with the same numbers */
-        ipc_send(to, AUTHED, -1, .req = t->req, .verdict = verdict, .session = session,
-                 .user = ph_str_c(t->user), .text = ph_str_c(text));
+        ipc_chan_send(to, IPC_AUTHED, &m, -1);
 }
 
 static void answer_failed(void *ctx)
@@ -157,19 +147,32 @@ static void answer_failed(void *ctx)
         a->failed = t->next;
         if (!a->failed)
             a->failed_end = &a->failed;
-        answer(a, t, IPC_DENIED, 0, "wrong user name or password");
-        end_attempt(a, t);
+        auth_answer(a, t, &(struct ipc_AUTHED){.verdict = IPC_DENIED, .text = ph_str_c(t->why)});
+        auth_end(a, t);
     }
     if (a->failed)
         ph_timer_set(a->failed_timer, a->failed->due - now);
 }
 
-static void fail_later(struct keeper_auth *a, struct attempt *t)
+/* Strangers and their mistakes are counted, and while they are barred no more. */
+static void count_failure(struct keeper_auth *a, const struct attempt *t)
+{
+    struct guard_who who = {.name[GUARD_ACCOUNT] = ph_str_c(t->user)};
+    int64_t now = ph_loop_now(a->k->p->loop);
+    if (t->address && !t->friend && !guard_banned(a->guard, now, &who) &&
+        guard_note(a->guard, now, GUARD_LOGIN, &who, 1))
+        ph_log(PH_LOG_WARN, (ph_str){0}, "account-barred", "user=%s for_ms=%lld", t->user,
+               (long long)guard_banned(a->guard, now, &who));
+}
+
+void auth_fail_later(struct keeper_auth *a, struct attempt *t, const char *why)
 {
     a->k->failures++;
-    ph_log(PH_LOG_WARN, (ph_str){0}, "login-refused", "user=%s peer=%s service=%s", t->user,
-           t->peer, service_name(t->service));
-    ph_wipe(t->job.password, sizeof t->job.password);
+    ph_log(PH_LOG_WARN, (ph_str){0}, "login-refused", "user=%s peer=%s service=%s why=%s", t->user,
+           t->peer, service_name(t->service), why);
+    auth_wipe(t);
+    count_failure(a, t);
+    t->why = why;
     t->due = ph_loop_now(a->k->p->loop) + KEEPER_FAIL_MS;
     t->next = NULL;
     if (!a->failed)
@@ -178,29 +181,43 @@ static void fail_later(struct keeper_auth *a, struct attempt *t)
     a->failed_end = &t->next;
 }
 
-static void fail_now(struct keeper_auth *a, struct attempt *t, const char *why)
+void auth_fail_now(struct keeper_auth *a, struct attempt *t, int verdict, const char *why)
 {
     ph_log(PH_LOG_WARN, (ph_str){0}, "login-deferred", "user=%s peer=%s service=%s why=%s", t->user,
            t->peer, service_name(t->service), why);
-    answer(a, t, IPC_TEMP, 0, why);
-    end_attempt(a, t);
+    auth_answer(a, t, &(struct ipc_AUTHED){.verdict = (uint8_t)verdict, .text = ph_str_c(why)});
+    auth_end(a, t);
 }
 
 /* ---- success ----------------------------------------------------------------------------- */
 
-static void grant(struct keeper_auth *a, struct attempt *t)
+void auth_grant(struct keeper_auth *a, struct attempt *t)
 {
     struct ipc_chan *store = proc_peer(a->k->p, ROLE_STORE);
+    if (sessions_of(a, t->account) >= (size_t)a->k->p->conf->max_connections_per_account) {
+        auth_fail_now(a, t, IPC_LIMIT, "too many sessions of this account");
+        return;
+    }
+    auth_wipe(t);
     struct session *s = store && t->epoch == a->epochs[t->instance] ? add_session(a, t) : NULL;
     if (!s) {
-        fail_now(a, t, store ? "too many sessions" : "the store is not running");
+        auth_fail_now(a, t, IPC_TEMP, store ? "too many sessions" : "the store is not running");
         return;
     }
     if (ipc_send(store, GRANT, -1, .session = s->id, .instance = t->instance, .account = t->account,
                  .folder = ph_str_c(t->folder)) < 0) {
         remove_session(a, bucket_place(a, s->id));
-        fail_now(a, t, "the store is busy");
+        auth_fail_now(a, t, IPC_TEMP, "the store is busy");
     }
+}
+
+static void befriend(struct keeper_auth *a, const struct attempt *t)
+{
+    struct friends *f = &a->friends[t->account % KEEPER_RECENTS];
+    if (f->account != t->account)
+        *f = (struct friends){.account = t->account};
+    if (t->address && !t->friend)
+        f->addresses[f->next++ % KEEPER_FRIENDS] = t->address;
 }
 
 void keeper_granted(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
@@ -216,14 +233,15 @@ void keeper_granted(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     (*at)->pending = NULL;
     if (g->verdict != IPC_OK) {
         remove_session(a, at);
-        fail_now(a, t, "the mailbox can not be opened");
+        auth_fail_now(a, t, IPC_TEMP, "the mailbox can not be opened");
         return;
     }
     k->logins++;
+    befriend(a, t);
     ph_log(PH_LOG_DEBUG, (ph_str){0}, "login", "user=%s peer=%s service=%s", t->user, t->peer,
            service_name(t->service));
-    answer(a, t, IPC_OK, g->session, "");
-    end_attempt(a, t);
+    auth_answer(a, t, &(struct ipc_AUTHED){.verdict = IPC_OK, .session = g->session});
+    auth_end(a, t);
 }
 
 /* ---- recent successes -------------------------------------------------------------------- */
@@ -263,11 +281,53 @@ static void remember(struct keeper_auth *a, const struct attempt *t)
     r->until = ph_loop_now(a->k->p->loop) + KEEPER_RECENT_MS;
 }
 
-/* ---- AUTH -------------------------------------------------------------------------------- */
+/* ---- app passwords ------------------------------------------------------------------------ */
 
-/* Whether the account is still there with the hash that was compared: it may have changed
- * meanwhile. */
-static bool is_current(struct keeper *k, const struct attempt *t)
+static unsigned scope_of(unsigned service)
+{
+    return service == IPC_IMAP || service == IPC_IMAPS   ? PH_SCOPE_IMAP
+           : service == IPC_POP3 || service == IPC_POP3S ? PH_SCOPE_POP3
+                                                         : PH_SCOPE_SMTP;
+}
+
+/* When it was used last is for a person to read: not worth a write each time. */
+static void note_use(struct keeper *k, const struct attempt *t, const struct ph_house_app *app)
+{
+    int64_t now = ph_wall_us() / 1000000;
+    struct ph_error e = {0};
+    if (now - app->used >= KEEPER_USED_S &&
+        ph_house_app_used(k->house, t->account, app->name, now, &e) < 0)
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "app-password-not-noted", "error=%s", e.text);
+}
+
+/* NULL: it is not one; empty: it is, and good; else why it is not. */
+static const char *app_password(struct keeper *k, const struct attempt *t)
+{
+    unsigned char digest[PH_APP_DIGEST];
+    struct ph_house_app app;
+    const char *why = NULL;
+    if (!t->account ||
+        ph_app_digest(t->account, (ph_str){t->job.password, t->job.password_n}, digest) < 0)
+        return NULL;
+    if (ph_house_app_find(k->house, t->account, digest, k->arena, &app, NULL) > 0) {
+        if (!(app.scope & scope_of(t->service)))
+            why = "this app password is for another protocol";
+        else if (app.expires && app.expires <= ph_wall_us() / 1000000)
+            why = "this app password has expired";
+        else
+            why = "";
+        if (!*why)
+            note_use(k, t, &app);
+        ph_log(PH_LOG_INFO, (ph_str){0}, "app-password", "user=%s name=%.*s why=%s", t->user,
+               PH_FMT(app.name), why);
+    }
+    keeper_forget(k);
+    return why;
+}
+
+/* ---- passwords ---------------------------------------------------------------------------- */
+
+bool auth_is_current(struct keeper *k, const struct attempt *t)
 {
     struct ph_house_account now;
     keeper_look(k);
@@ -282,17 +342,31 @@ static void hashed(void *ctx, struct keeper_job *job)
     struct keeper_auth *a = ctx;
     struct attempt *t = (struct attempt *)job;
     if (job->result < 0) {
-        fail_now(a, t, "out of memory");
-    } else if (job->result == 0 || t->account == 0 || !is_current(a->k, t)) {
-        fail_later(a, t);
+        auth_fail_now(a, t, IPC_TEMP, "out of memory");
+    } else if (job->result == 0 || t->account == 0 || !auth_is_current(a->k, t)) {
+        auth_fail_later(a, t, "wrong user name or password");
     } else {
         remember(a, t);
-        ph_wipe(t->job.password, sizeof t->job.password);
-        grant(a, t);
+        auth_grant(a, t);
     }
 }
 
-static void copy(char *to, size_t size, ph_str from)
+void auth_password(struct keeper_auth *a, struct attempt *t)
+{
+    const char *app = app_password(a->k, t);
+    if (app && !*app)
+        auth_grant(a, t);
+    else if (app || t->barred)
+        auth_fail_later(a, t, app ? app : "barred after too many wrong passwords");
+    else if (is_recent(a, t))
+        auth_grant(a, t);
+    else if (keeper_hasher_add(a->hasher, &t->job) < 0)
+        auth_fail_now(a, t, IPC_TEMP, "too many logins at the same time");
+}
+
+/* ---- who it may be ------------------------------------------------------------------------ */
+
+void auth_copy(char *to, size_t size, ph_str from)
 {
     size_t n = from.n < size - 1 ? from.n : size - 1;
     if (n)
@@ -300,59 +374,45 @@ static void copy(char *to, size_t size, ph_str from)
     to[n] = '\0';
 }
 
-/* Fills in who it may be. false: the address book can not be read. */
-static bool identify(struct keeper *k, struct attempt *t, ph_str user)
+static void look_for_friend(struct keeper_auth *a, struct attempt *t)
 {
-    struct keeper_auth *a = k->auth;
-    struct ph_house_account account;
-    struct ph_error e = {0};
-    int r = ph_house_account_get(k->house, user, k->arena, &account, &e);
-    bool known = r >= 0 && !account.disabled && account.hash.n < PH_HASH_MAX;
-    copy(t->user, sizeof t->user, known ? account.address : user);
-    copy(t->job.hash, sizeof t->job.hash, known ? account.hash : ph_str_c(a->nobody));
-    if (known) {
-        t->account = account.id;
-        copy(t->folder, sizeof t->folder, account.folder);
-    }
-    keeper_forget(k);
-    if (r >= 0 || r == -PH_ENOENT || r == -PH_EINVAL)
-        return true;
-    ph_log(PH_LOG_ERROR, (ph_str){0}, "lookup-failed", "error=%s", e.text);
-    return false;
+    const struct friends *f = &a->friends[t->account % KEEPER_RECENTS];
+    struct guard_who who = {.name[GUARD_ACCOUNT] = ph_str_c(t->user)};
+    t->friend = false;
+    for (size_t i = 0; t->account && f->account == t->account && i < KEEPER_FRIENDS; i++)
+        t->friend |= t->address && f->addresses[i] == t->address;
+    t->barred =
+        t->address && !t->friend && guard_banned(a->guard, ph_loop_now(a->k->p->loop), &who);
 }
 
-void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+/* An address that nobody has is written as if somebody had it: so it can be counted, too. */
+static void name_stranger(struct attempt *t, ph_str user)
 {
-    struct keeper *k = p->state;
-    struct keeper_auth *a = k->auth;
-    const struct ipc_AUTH *q = &msg->AUTH;
-    struct attempt *t = a->attempts < KEEPER_ATTEMPTS ? calloc(1, sizeof *t) : NULL;
-    if (!t) {
-        ipc_send(from, AUTHED, -1, .req = q->req, .verdict = IPC_TEMP,
-                 .text = PH_STR("too many logins at the same time"));
-        return;
+    struct ph_house_name name;
+    bool good = ph_house_name(user, &name, NULL) >= 0;
+    auth_copy(t->user, sizeof t->user, good ? ph_house_name_str(&name) : user);
+}
+
+int auth_identify(struct keeper_auth *a, struct attempt *t, ph_str user,
+                  struct ph_house_account *ret_account)
+{
+    struct keeper *k = a->k;
+    struct ph_error e = {0};
+    int r = ph_house_account_get(k->house, user, k->arena, ret_account, &e);
+    bool known = r >= 0 && !ret_account->disabled && ret_account->hash.n < PH_HASH_MAX;
+    auth_copy(t->job.hash, sizeof t->job.hash, known ? ret_account->hash : ph_str_c(a->nobody));
+    t->account = known ? ret_account->id : 0;
+    if (known) {
+        auth_copy(t->user, sizeof t->user, ret_account->address);
+        auth_copy(t->folder, sizeof t->folder, ret_account->folder);
+    } else {
+        name_stranger(t, user);
     }
-    a->attempts++;
-    t->req = q->req;
-    t->service = q->service;
-    t->instance = ipc_chan_ends(from)->peer_instance % KEEPER_INSTANCES;
-    t->epoch = a->epochs[t->instance];
-    copy(t->peer, sizeof t->peer, q->peer);
-    t->job.password_n = q->password.n <= sizeof t->job.password ? q->password.n : 0;
-    if (t->job.password_n)
-        memcpy(t->job.password, q->password.p, t->job.password_n);
-    keeper_look(k);
-    if (!ph_str_ieq(q->mechanism, PH_STR("PLAIN"))) {
-        copy(t->user, sizeof t->user, q->user);
-        fail_later(a, t);
-    } else if (!identify(k, t, q->user)) {
-        fail_now(a, t, "the address book can not be read now");
-    } else if (is_recent(a, t)) {
-        ph_wipe(t->job.password, sizeof t->job.password);
-        grant(a, t);
-    } else if (keeper_hasher_add(a->hasher, &t->job) < 0) {
-        fail_now(a, t, "too many logins at the same time");
-    }
+    look_for_friend(a, t);
+    if (r >= 0 || r == -PH_ENOENT || r == -PH_EINVAL)
+        return known;
+    ph_log(PH_LOG_ERROR, (ph_str){0}, "lookup-failed", "error=%s", e.text);
+    return r;
 }
 
 /* ---- ends -------------------------------------------------------------------------------- */
@@ -378,7 +438,7 @@ static void sweep(struct keeper_auth *a, bool (*fits)(const struct session *s, u
             }
             remove_session(a, at);
             if (t)
-                fail_now(a, t, why);
+                auth_fail_now(a, t, IPC_TEMP, why);
         }
 }
 
@@ -406,12 +466,18 @@ void keeper_auth_store_down(struct keeper_auth *a)
 void keeper_auth_access_down(struct keeper_auth *a, unsigned instance)
 {
     a->epochs[instance % KEEPER_INSTANCES]++;
+    auth_forget_exchanges(a, (int)(instance % KEEPER_INSTANCES));
     sweep(a, is_of_instance, instance % KEEPER_INSTANCES, "the access process has gone");
 }
 
 void keeper_auth_account_gone(struct keeper_auth *a, uint64_t account)
 {
     sweep(a, is_of_account, account, "the account was removed");
+}
+
+void keeper_auth_settings(struct keeper_auth *a)
+{
+    guard_settings(a->guard, a->k->p->conf);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -428,7 +494,11 @@ struct keeper_auth *keeper_auth_new(struct keeper *k, struct ph_error *reterr)
     a->failed_end = &a->failed;
     ph_random(a->secret, sizeof a->secret);
     a->failed_timer = ph_timer_new(k->p->loop, answer_failed, a);
-    if (!a->failed_timer || ph_password_generate(unknown) < 0 ||
+    a->exchange_timer = ph_timer_new(k->p->loop, auth_exchange_late, a);
+    a->guard = guard_new();
+    if (a->guard)
+        guard_settings(a->guard, k->p->conf);
+    if (!a->failed_timer || !a->exchange_timer || !a->guard || ph_password_generate(unknown) < 0 ||
         ph_password_hash(ph_str_c(unknown), a->nobody, reterr) < 0) {
         ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
         return keeper_auth_free(a);
@@ -446,6 +516,11 @@ struct keeper_auth *keeper_auth_free(struct keeper_auth *a)
         next = job->next;
         drop_attempt((struct attempt *)job);
     }
+    while (a->waiting) {
+        struct attempt *t = a->waiting;
+        auth_unhold(a, t);
+        drop_attempt(t);
+    }
     for (struct attempt *t = a->failed, *next; t; t = next) {
         next = t->next;
         drop_attempt(t);
@@ -456,6 +531,8 @@ struct keeper_auth *keeper_auth_free(struct keeper_auth *a)
             remove_session(a, &a->buckets[i]);
         }
     ph_timer_free(a->failed_timer);
+    ph_timer_free(a->exchange_timer);
+    guard_free(a->guard);
     ph_wipe(a, sizeof *a);
     free(a);
     return NULL;

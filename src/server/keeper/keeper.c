@@ -191,13 +191,17 @@ static void reload(struct proc *p)
 {
     struct keeper *k = p->state;
     k->generation++; /* postmaster may be another */
+    if (k->auth)
+        keeper_auth_settings(k->auth);
 }
 
 /* Logins under way end first; the last one calls proc_done. */
 static void drain(struct proc *p)
 {
     struct keeper *k = p->state;
-    if (!keeper_auth_is_busy(k->auth))
+    if (keeper_auth_is_busy(k->auth))
+        keeper_auth_drain(k->auth);
+    else
         proc_done(p);
 }
 
@@ -241,7 +245,7 @@ static void signer(struct proc *p, int role, unsigned instance, int fd)
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_RCPT_CHECK] = keeper_rcpt_check,   [IPC_SENDER_CHECK] = keeper_sender_check,
     [IPC_AUTH] = keeper_auth_ask,           [IPC_GRANTED] = keeper_granted,
-    [IPC_SESSION_END] = keeper_session_end,
+    [IPC_SESSION_END] = keeper_session_end, [IPC_AUTH_END] = keeper_auth_end,
 };
 
 const struct proc_def proc_keeper = {

@@ -4,7 +4,8 @@
  *   keeper.c    its privileges, its handlers, the house's file and how changes in it are seen
  *   lookup.c    RCPT_CHECK, SENDER_CHECK
  *   cache.c     answers of lookup.c, until the address book changes
- *   auth.c      AUTH ... GRANT ... AUTHED, sessions, recent successes, the price of failure
+ *   exchange.c  AUTH: the steps of a login until there is a proof
+ *   auth.c      proof ... GRANT ... AUTHED, sessions, recent successes, the price of failure
  *   hasher.c    threads that hash passwords
  *   sign.c      private keys and the channels that ask for signatures
  */
@@ -24,6 +25,10 @@ enum {
     KEEPER_FAIL_MS = 1000, /* a wrong password is answered after this (RFC 4954 4, 3206 5) */
     KEEPER_RECENT_MS = 60000, /* a right password is known again for so long */
     KEEPER_RECENTS = 4096,    /* of so many accounts */
+    KEEPER_FRIENDS = 4,       /* addresses that are remembered of each */
+    KEEPER_EXCHANGES = 1024,  /* logins whose clients are waited for: 12 KiB each */
+    KEEPER_EXCHANGE_MS = 60000,
+    KEEPER_USED_S = 600, /* how exactly the last use of an app password is known */
     KEEPER_SESSIONS = 1000000,
     KEEPER_INSTANCES = 256,
     KEEPER_SIGNERS = 256, /* channels */
@@ -66,7 +71,10 @@ bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str 
 void keeper_cache_put(struct keeper_cache *c, uint64_t generation, ph_str key, ph_str value);
 
 /* ---- auth.c ---- */
-proc_handler keeper_auth_ask, keeper_granted, keeper_session_end;
+proc_handler keeper_auth_ask, keeper_auth_end, keeper_granted, keeper_session_end;
+unsigned keeper_auth_proofs(const struct keeper *k); /* PH_SASL_...: what is taken as a proof */
+void keeper_auth_settings(struct keeper_auth *a);    /* they have changed */
+void keeper_auth_drain(struct keeper_auth *a);       /* clients are waited for no more */
 struct keeper_auth *keeper_auth_new(struct keeper *k, struct ph_error *reterr);
 struct keeper_auth *keeper_auth_free(struct keeper_auth *a);
 void keeper_auth_store_down(struct keeper_auth *a);

@@ -124,7 +124,10 @@ static uint64_t account(struct fixture *f, const char *address)
 {
     uint64_t id = 0;
     struct ph_error e = {0};
-    assert_int_equal(ph_house_account_add(f->h, ph_str_c(address), PH_STR("$y$x"), &id, &e), 0);
+    assert_int_equal(ph_house_account_add(f->h, ph_str_c(address),
+                                          &(struct ph_house_secret){.hash = PH_STR("$y$x")}, &id,
+                                          &e),
+                     0);
     assert_true(id > 0);
     return id;
 }
@@ -154,20 +157,28 @@ static void accounts(void **state)
     struct fixture *f = *state;
     struct ph_house_account a, b;
     uint64_t id;
-    assert_int_equal(ph_house_account_add(f->h, PH_STR("a@x.test"), PH_STR("h"), &id, NULL),
+    assert_int_equal(ph_house_account_add(f->h, PH_STR("a@x.test"),
+                                          &(struct ph_house_secret){.hash = PH_STR("h")}, &id,
+                                          NULL),
                      -PH_ENOENT);
     assert_int_equal(ph_house_domain_add(f->h, PH_STR("X.test"), NULL), 0);
     assert_int_equal(ph_house_domain_add(f->h, PH_STR("x.TEST."), NULL), -PH_EEXIST);
     uint64_t first = account(f, "Alice@x.test");
-    assert_int_equal(ph_house_account_add(f->h, PH_STR("aLICE@X.test"), PH_STR("h"), &id, NULL),
+    assert_int_equal(ph_house_account_add(f->h, PH_STR("aLICE@X.test"),
+                                          &(struct ph_house_secret){.hash = PH_STR("h")}, &id,
+                                          NULL),
                      -PH_EEXIST);
     assert_int_equal(ph_house_account_get(f->h, PH_STR("ALICE@x.test"), f->arena, &a, NULL), 0);
     assert_true(a.id == first && ph_str_eq(a.folder, PH_STR("alice@x.test")) && a.created > 0);
-    assert_int_equal(ph_house_account_passwd(f->h, PH_STR("alice@x.test"), PH_STR("other"), NULL),
+    assert_int_equal(ph_house_account_passwd(f->h, PH_STR("alice@x.test"),
+                                             &(struct ph_house_secret){.hash = PH_STR("other")},
+                                             NULL),
                      0);
     assert_int_equal(ph_house_account_by_id(f->h, first, f->arena, &a, NULL), 0);
     assert_true(ph_str_eq(a.hash, PH_STR("other")));
-    assert_int_equal(ph_house_account_passwd(f->h, PH_STR("bob@x.test"), PH_STR("other"), NULL),
+    assert_int_equal(ph_house_account_passwd(f->h, PH_STR("bob@x.test"),
+                                             &(struct ph_house_secret){.hash = PH_STR("other")},
+                                             NULL),
                      -PH_ENOENT);
     /* Names that a folder may not have, and that become equal as folders. */
     account(f, "../../x@x.test");

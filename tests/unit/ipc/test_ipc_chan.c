@@ -208,7 +208,7 @@ static const char *seen;
 static void see_password(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
 {
     (void)from;
-    seen = msg->AUTH.password.p;
+    seen = msg->AUTH.data.p;
     assert_memory_equal(seen, "opensesame", 10);
     ph_loop_stop(ctx);
 }
@@ -225,7 +225,7 @@ static void passwords_do_not_stay_in_buffers(void **state)
     pair(fds);
     open_end(&a, loop, fds[0], ROLE_ACCESS, ROLE_KEEPER);
     struct ipc_chan *b = ipc_chan_new(loop, fds[1], &ends, &cb);
-    assert_int_equal(ipc_send(a.chan, AUTH, -1, .req = 1, .password = PH_STR("opensesame")), 0);
+    assert_int_equal(ipc_send(a.chan, AUTH, -1, .req = 1, .data = PH_STR("opensesame")), 0);
     run(loop);
     static const char gone[10];
     assert_memory_equal(seen, gone, 10);

@@ -3,6 +3,7 @@
 #ifndef POP3_OWNER_H
 #define POP3_OWNER_H
 #include <posthouse/pop3.h>
+#include <posthouse/sasl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,19 @@ static void pop3_owner_login(struct pop3_owner *o, const struct ph_pop3_server_e
     ph_pop3_server_welcome(o->s, 7);
 }
 
+/* SASL with PLAIN alone. */
+static void pop3_owner_auth(struct pop3_owner *o, const struct ph_pop3_server_event *ev)
+{
+    ph_str authzid;
+    struct ph_pop3_server_event login = {0};
+    if (!ev->has_data)
+        ph_pop3_server_challenge(o->s, (ph_str){0});
+    else if (ph_sasl_plain_decode(ev->data, &authzid, &login.user, &login.password) < 0)
+        ph_pop3_server_refuse(o->s, PH_POP3_PLAIN_ERR, PH_STR("that is not a response of PLAIN"));
+    else
+        pop3_owner_login(o, &login);
+}
+
 static void pop3_owner_give(struct pop3_owner *o)
 {
     ph_str all = pop3_owner_mail(o->mail), part = ph_str_skip(all, o->given);
@@ -69,6 +83,10 @@ static void pop3_owner_work(struct pop3_owner *o)
             return;
         case PH_POP3_S_LOGIN:
             pop3_owner_login(o, &ev);
+            break;
+        case PH_POP3_S_AUTH:
+        case PH_POP3_S_AUTHDATA:
+            pop3_owner_auth(o, &ev);
             break;
         case PH_POP3_S_MAIL:
             o->mail = ev.number;

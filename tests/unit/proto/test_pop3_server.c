@@ -78,11 +78,11 @@ static const struct script scripts[] = {
      "S: EXPIRE NEVER\nS: IMPLEMENTATION Posthouse\nS: .\nC: STLS\nS: -ERR TLS is there already\n",
      .tls = true, .tls_possible = true},
     {"AUTH PLAIN",
-     GREETING "C: AUTH PLAIN\nS: + \nC: *\nS: -ERR cancelled\nC: AUTH CRAM-MD5\nS: -ERR the "
-              "mechanism here is PLAIN\n"
+     GREETING "C: AUTH PLAIN\nS: + \nC: *\nS: -ERR cancelled\nC: AUTH CRAM-MD5\nS: -ERR this "
+              "mechanism is not offered; CAPA tells which are\n"
               "C: AUTH PLAIN =\nS: -ERR that is not a response of PLAIN\nC: AUTH\nS: -ERR the name "
               "of a mechanism is missing\n"
-              "C: AUTH PLAIN !!\nS: -ERR that is not a response of PLAIN\n"
+              "C: AUTH PLAIN !!\nS: -ERR that is not base64\n"
               "C: auth plain\nS: + \nC: AGFsaWNlAHNlYyByZXQ=\nS: +OK 3 messages, 92 octets\n",
      .plaintext = true},
     {"AUTH PLAIN at once",
@@ -302,7 +302,7 @@ static void pressure(void **state)
         pop3_owner_work(&o);
         assert_true(ops->out(o.s).n < 100000);
     }
-    assert_true(asked < 600);
+    assert_true(asked < 1200);
     assert_false(ops->want(o.s) & PH_WANT_READ);
     ops->sent(o.s, ops->out(o.s).n);
     assert_true(ops->out(o.s).n > 0 && ops->out(o.s).n < 100000);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <posthouse/sasl.h>
+
 #include "house.h"
 #include "keeper_int.h"
 #include "sock.h"
@@ -28,6 +30,8 @@ static struct {
     struct ph_buf log;      /* what the peers received, a line each */
     int64_t answered;       /* when, for the price of failure */
     uint64_t session;       /* of the last GRANT */
+    uint64_t exchange;      /* of the last AUTHED, and its challenge */
+    struct ph_buf challenge;
     int wanted;
     struct ph_timer *guard;
 } t;
@@ -97,6 +101,9 @@ static void far_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
                     PH_FMT(msg->AUTHED.user));
         assert_int_equal(msg->AUTHED.session != 0, msg->AUTHED.verdict == IPC_OK);
         t.answered = ph_mono_us();
+        t.exchange = msg->AUTHED.exchange;
+        ph_buf_clear(&t.challenge);
+        ph_buf_add(&t.challenge, msg->AUTHED.data);
         break;
     case IPC_GRANT:
         ph_buf_addf(&t.log, " %u %u %.*s", msg->GRANT.instance, (unsigned)msg->GRANT.account,
@@ -138,13 +145,32 @@ static void expect(int messages, const char *log)
 
 /* ---- up and down ------------------------------------------------------------------------- */
 
+static void write_keys(struct ph_buf *out, enum ph_sasl_hash hash, const char *password)
+{
+    struct ph_sasl_keys keys;
+    assert_int_equal(
+        ph_sasl_keys_make(hash, ph_str_c(password), PH_STR("0123456789abcdef"), 4096, &keys), 0);
+    ph_buf_clear(out);
+    ph_sasl_keys_write(&keys, out);
+}
+
 static void add_account(const char *address, const char *password)
 {
     char hash[PH_HASH_MAX];
     uint64_t id;
+    struct ph_buf one, two;
+    ph_buf_init(&one, NULL, 256);
+    ph_buf_init(&two, NULL, 256);
+    write_keys(&one, PH_SASL_SHA1, password);
+    write_keys(&two, PH_SASL_SHA256, password);
     assert_int_equal(ph_password_hash(ph_str_c(password), hash, NULL), 0);
-    assert_int_equal(ph_house_account_add(t.house, ph_str_c(address), ph_str_c(hash), &id, NULL),
+    assert_int_equal(ph_house_account_add(t.house, ph_str_c(address),
+                                          &(struct ph_house_secret){
+                                              ph_str_c(hash), ph_buf_str(&one), ph_buf_str(&two)},
+                                          &id, NULL),
                      0);
+    ph_buf_done(&one);
+    ph_buf_done(&two);
 }
 
 static void connect_peer(int i)
@@ -182,6 +208,7 @@ static int up(void **state)
     assert_int_equal(
         ph_house_alias_add(t.house, PH_STR("all@x.test"), PH_STR("carol@y.test"), NULL), 0);
     ph_buf_init(&t.log, NULL, 65536);
+    ph_buf_init(&t.challenge, NULL, 16384);
     ph_log_init("keeper", 0, 2, PH_LOG_HUMAN, PH_LOG_ERROR);
     t.p = (struct proc){
         .def = &proc_keeper, .loop = ph_loop_new(), .conf = ph_conf_new(), .data = t.dir};
@@ -216,6 +243,7 @@ static int down(void **state)
     ph_conf_free(t.p.conf);
     ph_house_close(t.house);
     ph_buf_done(&t.log);
+    ph_buf_done(&t.challenge);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[96];
         snprintf(path, sizeof path, "%s/%s", t.dir, files[i]);
@@ -231,10 +259,21 @@ static void ask_rcpt(uint64_t req, const char *address, bool local_user)
              .address = ph_str_c(address), .local_user = local_user);
 }
 
+static void ask_auth_from(uint64_t req, const char *address, int service, const char *user,
+                          const char *password)
+{
+    struct ph_buf plain;
+    ph_buf_init(&plain, NULL, 4096);
+    ph_sasl_plain_encode(&plain, (ph_str){0}, ph_str_c(user), ph_str_c(password));
+    ipc_send(t.far[ACCESS], AUTH, -1, .req = req, .service = (uint8_t)service,
+             .mechanism = PH_STR("PLAIN"), .peer = PH_STR("192.0.2.1"),
+             .address = ph_str_c(address), .has = 1, .data = ph_buf_str(&plain));
+    ph_buf_done(&plain);
+}
+
 static void ask_auth(uint64_t req, const char *user, const char *password)
 {
-    ipc_send(t.far[ACCESS], AUTH, -1, .req = req, .service = IPC_POP3, .mechanism = PH_STR("PLAIN"),
-             .peer = PH_STR("192.0.2.1"), .user = ph_str_c(user), .password = ph_str_c(password));
+    ask_auth_from(req, "", IPC_POP3, user, password);
 }
 
 /* ---- tests ------------------------------------------------------------------------------- */
@@ -289,7 +328,7 @@ static void logins(void **state)
     start = ph_mono_us();
     ask_auth(3, "alice@x.test", "wrong");
     ask_auth(4, "nobody@x.test", "secret");
-    ask_auth(5, "", "");
+    ask_auth(5, "no address", "x");
     wait_for(3);
     assert_true(t.answered - start >= KEEPER_FAIL_MS * 1000);
     assert_non_null(strstr(ph_buf_cstr(&t.log), "AUTHED 3 2 "));
@@ -299,7 +338,9 @@ static void logins(void **state)
     /* Another password: the old one is void at once. */
     char hash[PH_HASH_MAX];
     assert_int_equal(ph_password_hash(PH_STR("new"), hash, NULL), 0);
-    assert_int_equal(ph_house_account_passwd(t.house, PH_STR("alice@x.test"), ph_str_c(hash), NULL),
+    assert_int_equal(ph_house_account_passwd(t.house, PH_STR("alice@x.test"),
+                                             &(struct ph_house_secret){.hash = ph_str_c(hash)},
+                                             NULL),
                      0);
     ask_auth(6, "alice@x.test", "secret");
     expect(1, "AUTHED 6 2 alice@x.test\n");
@@ -401,6 +442,202 @@ static void logins_have_a_limit(void **state)
     wait_for(KEEPER_ATTEMPTS);
 }
 
+/* ---- SASL ---------------------------------------------------------------------------------- */
+
+/* A whole exchange with our own client. The verdict. */
+static int exchange(const char *mechanism, const char *user, const char *password,
+                    const char *channel)
+{
+    struct ph_sasl_login login = {.user = ph_str_c(user),
+                                  .password = ph_str_c(password),
+                                  .secure = true,
+                                  .channel = {PH_SASL_TLS_EXPORTER, ph_str_c(channel)}};
+    struct ph_sasl_client *c;
+    ph_str answer = {0};
+    assert_int_equal(ph_sasl_client_new(&login, ph_str_c(mechanism), &c, NULL), 0);
+    bool has = ph_sasl_client_is_first(c);
+    if (has)
+        assert_true(ph_sasl_client_step(c, (ph_str){0}, &answer, NULL) >= 0);
+    uint64_t id = 0;
+    for (;;) {
+        ipc_send(t.far[ACCESS], AUTH, -1, .req = 77, .exchange = id, .service = IPC_IMAP,
+                 .mechanism = id ? (ph_str){0} : ph_str_c(mechanism), .peer = PH_STR("192.0.2.1"),
+                 .channel = ph_str_c(channel), .has = has, .data = answer);
+        wait_for(1);
+        if (!strncmp(ph_buf_cstr(&t.log), "GRANT", 5))
+            wait_for(1);
+        const char *authed = strstr(ph_buf_cstr(&t.log), "AUTHED 77 ");
+        assert_non_null(authed);
+        int verdict = atoi(authed + strlen("AUTHED 77 "));
+        ph_buf_clear(&t.log);
+        id = t.exchange;
+        if (verdict == IPC_MORE &&
+            ph_sasl_client_step(c, ph_buf_str(&t.challenge), &answer, NULL) < 0)
+            verdict = -1;
+        has = true;
+        if (verdict != IPC_MORE) {
+            ph_sasl_client_free(c);
+            return verdict;
+        }
+    }
+}
+
+static void every_mechanism(void **state)
+{
+    static const char *const names[] = {
+        "PLAIN", "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *channel = strstr(names[i], "-PLUS") ? "the exporter's value" : "";
+        assert_int_equal(exchange(names[i], "alice@x.test", "secret", channel), IPC_OK);
+        assert_int_equal(exchange(names[i], "alice@x.test", "wrong", channel), IPC_DENIED);
+        assert_int_equal(exchange(names[i], "nobody@x.test", "secret", channel), IPC_DENIED);
+    }
+    ipc_send(t.far[ACCESS], AUTH, -1, .req = 5, .mechanism = PH_STR("SCRAM-SHA-256-PLUS"), .has = 1,
+             .data = PH_STR("p=tls-exporter,,n=alice@x.test,r=abc"));
+    expect(1, "AUTHED 5 2 \n"); /* no channel, no binding to it */
+    ipc_send(t.far[ACCESS], AUTH, -1, .req = 6, .mechanism = PH_STR("PLAIN"), .has = 1,
+             .data = PH_STR("bob@x.test\0alice@x.test\0secret"));
+    ipc_send(t.far[ACCESS], AUTH, -1, .req = 7, .mechanism = PH_STR("PLAIN"), .has = 1,
+             .data = PH_STR("nothing"));
+    expect(2, "AUTHED 6 3 \nAUTHED 7 11 \n");
+}
+
+/* What a stranger sees of someone and of nobody is the same, and stays the same (RFC 5802 9). */
+static void nobody_has_a_salt(void **state)
+{
+    char first[3][200];
+    static const char *const users[] = {"alice@x.test", "nobody@x.test", "Nobody@X.TEST"};
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < 3; i++) {
+            char hello[64];
+            snprintf(hello, sizeof hello, "n,,n=%s,r=nonce", users[i]);
+            ipc_send(t.far[ACCESS], AUTH, -1, .req = 1, .mechanism = PH_STR("SCRAM-SHA-256"),
+                     .has = 1, .data = ph_str_c(hello));
+            wait_for(1);
+            assert_non_null(strstr(ph_buf_cstr(&t.log), "AUTHED 1 12 "));
+            ph_buf_clear(&t.log);
+            const char *salt = strstr(ph_buf_cstr(&t.challenge), ",s=");
+            assert_non_null(salt);
+            if (round == 0)
+                snprintf(first[i], sizeof first[i], "%s", salt);
+            else
+                assert_string_equal(first[i], salt);
+        }
+    assert_int_equal(strlen(first[0]),
+                     strlen(first[1])); /* the salt, and the count of iterations */
+    assert_string_equal(strstr(first[0], ",i="), strstr(first[1], ",i="));
+    assert_string_not_equal(first[0], first[1]);
+    assert_string_equal(first[1], first[2]);
+}
+
+/* Clients that never answer take a bounded room, and those that do are let in meanwhile. */
+static void exchanges_are_bounded(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * KEEPER_EXCHANGES; i++)
+        ipc_send(t.far[ACCESS], AUTH, -1, .req = 9, .mechanism = PH_STR("SCRAM-SHA-1"), .has = 1,
+                 .data = PH_STR("n,,n=alice@x.test,r=abc"));
+    wait_for(2 * KEEPER_EXCHANGES);
+    ph_buf_clear(&t.log);
+    assert_true(keeper_auth_is_busy(((struct keeper *)t.p.state)->auth));
+    assert_int_equal(exchange("SCRAM-SHA-256", "alice@x.test", "secret", ""), IPC_OK);
+    uint64_t last = t.exchange;
+    ipc_send(t.far[ACCESS], AUTH, -1, .req = 1, .exchange = last + 1, .has = 1);
+    expect(1, "AUTHED 1 1 \n");
+    t.p.draining = true;
+    proc_keeper.drain(&t.p);
+    assert_true(t.done); /* none of them is waited for */
+}
+
+/* ---- app passwords, bans, limits ------------------------------------------------------------ */
+
+static void add_app(const char *name, const char *password, unsigned scope, int64_t expires)
+{
+    unsigned char digest[PH_APP_DIGEST];
+    assert_int_equal(ph_app_digest(1, ph_str_c(password), digest), 0);
+    assert_int_equal(
+        ph_house_app_add(
+            t.house, 1,
+            &(struct ph_house_app){.name = ph_str_c(name), .scope = scope, .expires = expires},
+            digest, NULL),
+        0);
+}
+
+static int has_been_used(void *ctx, const struct ph_house_app *row)
+{
+    *(int *)ctx += row->used > 0;
+    return 0;
+}
+
+static void app_passwords(void **state)
+{
+    (void)state;
+    int used = 0;
+    add_app("phone", "abcde-fghjk", PH_SCOPE_POP3, 0);
+    add_app("tablet", "aaaaa-bbbbb", PH_SCOPE_ALL, 1);
+    ask_auth(1, "alice@x.test", "abcdefghjk");
+    expect(2, "GRANT 3 1 alice@x.test\nAUTHED 1 0 alice@x.test\n");
+    assert_int_equal(ph_house_apps(t.house, 1, has_been_used, &used, NULL), 0);
+    assert_int_equal(used, 1);
+    ask_auth_from(2, "", IPC_IMAPS, "alice@x.test", "abcde-fghjk"); /* another protocol */
+    expect(1, "AUTHED 2 2 alice@x.test\n");
+    ask_auth(3, "alice@x.test", "aaaaa-bbbbb"); /* expired */
+    expect(1, "AUTHED 3 2 alice@x.test\n");
+    ask_auth(4, "bob@x.test", "abcde-fghjk"); /* of another account */
+    expect(1, "AUTHED 4 2 bob@x.test\n");
+    assert_int_equal(ph_house_app_remove(t.house, 1, PH_STR("phone"), NULL), 0);
+    ask_auth(5, "alice@x.test", "abcde-fghjk");
+    expect(1, "AUTHED 5 2 alice@x.test\n");
+}
+
+static void too_many_wrong_passwords(void **state)
+{
+    (void)state;
+    assert_int_equal(ph_conf_set(t.p.conf, PH_STR("rate_account_login_errors"), PH_STR("3"), NULL),
+                     0);
+    proc_keeper.reload(&t.p);
+    add_app("phone", "abcde-fghjk", PH_SCOPE_ALL, 0);
+    ask_auth_from(1, "198.51.100.1", IPC_IMAP, "alice@x.test", "secret"); /* her own telephone */
+    wait_for(2);
+    for (int i = 0; i < 5; i++) {
+        char from[32];
+        snprintf(from, sizeof from, "203.0.113.%d", i);
+        ask_auth_from(2, from, IPC_IMAP, "alice@x.test", "guess");
+    }
+    wait_for(5);
+    ph_buf_clear(&t.log);
+    ask_auth_from(3, "203.0.113.77", IPC_IMAP, "alice@x.test", "secret"); /* right, and too late */
+    expect(1, "AUTHED 3 2 alice@x.test\n");
+    ask_auth_from(4, "198.51.100.1", IPC_IMAP, "alice@x.test", "secret");
+    expect(2, "GRANT 3 1 alice@x.test\nAUTHED 4 0 alice@x.test\n");
+    ask_auth_from(5, "203.0.113.77", IPC_IMAP, "alice@x.test", "abcde-fghjk");
+    expect(2, "GRANT 3 1 alice@x.test\nAUTHED 5 0 alice@x.test\n");
+    ask_auth_from(6, "203.0.113.77", IPC_IMAP, "bob@x.test", "other"); /* nobody else is barred */
+    expect(2, "GRANT 3 2 bob@x.test\nAUTHED 6 0 bob@x.test\n");
+}
+
+static void sessions_of_an_account(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        ph_conf_set(t.p.conf, PH_STR("max_connections_per_account"), PH_STR("2"), NULL), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        ask_auth(i, "alice@x.test", "secret");
+        wait_for(2);
+    }
+    ph_buf_clear(&t.log);
+    uint64_t one = t.session;
+    ask_auth(3, "alice@x.test", "secret");
+    expect(1, "AUTHED 3 9 alice@x.test\n");
+    ask_auth(4, "bob@x.test", "other");
+    expect(2, "GRANT 3 2 bob@x.test\nAUTHED 4 0 bob@x.test\n");
+    ipc_send(t.far[ACCESS], SESSION_END, -1, .session = one);
+    ask_auth(5, "alice@x.test", "secret");
+    expect(2, "GRANT 3 1 alice@x.test\nAUTHED 5 0 alice@x.test\n");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -411,6 +648,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(removal_is_told, up, down),
         cmocka_unit_test_setup_teardown(peers_that_die, up, down),
         cmocka_unit_test_setup_teardown(logins_have_a_limit, up, down),
+        cmocka_unit_test_setup_teardown(every_mechanism, up, down),
+        cmocka_unit_test_setup_teardown(nobody_has_a_salt, up, down),
+        cmocka_unit_test_setup_teardown(exchanges_are_bounded, up, down),
+        cmocka_unit_test_setup_teardown(app_passwords, up, down),
+        cmocka_unit_test_setup_teardown(too_many_wrong_passwords, up, down),
+        cmocka_unit_test_setup_teardown(sessions_of_an_account, up, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

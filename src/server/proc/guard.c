@@ -10,7 +10,7 @@ enum limit {
 #include "limits.def"
 #undef L
     LIMIT_COUNT,
-    BAN = LIMIT_COUNT /* rows of the table that are no count */
+    BAN = LIMIT_COUNT /* and one for each scope: rows of the table that are no count */
 };
 
 static const struct {
@@ -23,6 +23,9 @@ static const struct {
 #include "limits.def"
 #undef L
 };
+
+/* What leads to a ban when it is above its limit; the rest is just refused. */
+static const bool bans[] = {[GUARD_ERROR] = true, [GUARD_LOGIN] = true};
 
 struct row {
     uint64_t key;  /* 0: never used */
@@ -131,9 +134,9 @@ const char *guard_take(struct guard *g, int64_t now_ms, enum guard_what what,
 
 /* ---- bans --------------------------------------------------------------------------------- */
 
-static void ban(struct guard *g, int64_t now, ph_str address)
+static void ban(struct guard *g, int64_t now, enum guard_scope scope, ph_str name)
 {
-    struct row *row = find_or_make(g, key_of(g, BAN, address));
+    struct row *row = find_or_make(g, key_of(g, BAN + scope, name));
     int64_t length = row->length > g->ban_most / 2 ? g->ban_most : 2 * row->length;
     if (row->length > 0) /* half for each length that they were good */
         for (int64_t idle = now - row->until; idle > row->length && length > 1; idle -= row->length)
@@ -152,10 +155,10 @@ bool guard_note(struct guard *g, int64_t now_ms, enum guard_what what, const str
             continue;
         struct row *row = find_or_make(g, key_of(g, i, who->name[limits[i].scope]));
         row->until = filled(g, i, row, now, amount);
-        if (what != GUARD_ERROR || row->until - now <= limits[i].window * 1000)
+        if (!bans[what] || row->until - now <= limits[i].window * 1000)
             continue;
         row->until = now; /* the next ban needs as many errors again */
-        ban(g, now, who->name[limits[i].scope]);
+        ban(g, now, limits[i].scope, who->name[limits[i].scope]);
         banned = g->ban_time > 0;
     }
     return banned;
@@ -163,7 +166,13 @@ bool guard_note(struct guard *g, int64_t now_ms, enum guard_what what, const str
 
 int64_t guard_banned(struct guard *g, int64_t now_ms, const struct guard_who *who)
 {
-    ph_str address = who->name[GUARD_ADDRESS];
-    const struct row *row = address.n ? find(g, key_of(g, BAN, address)) : NULL;
-    return row && row->until > now_ms * 1000 ? (row->until - now_ms * 1000 + 999) / 1000 : 0;
+    static const enum guard_scope scopes[] = {GUARD_ADDRESS, GUARD_ACCOUNT};
+    int64_t longest = 0;
+    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
+        ph_str name = who->name[scopes[i]];
+        const struct row *row = name.n ? find(g, key_of(g, BAN + scopes[i], name)) : NULL;
+        int64_t left = row ? row->until - now_ms * 1000 : 0;
+        longest = left > longest ? left : longest;
+    }
+    return (longest + 999) / 1000;
 }

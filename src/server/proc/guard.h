@@ -10,8 +10,8 @@
  * of GUARD_WAYS; the row that would be empty first makes room, so that who is far over a limit is
  * forgotten last. Nothing is ever allocated after guard_new.
  *
- * An address with too many errors is banned for ban_time; for twice as long each time it comes to
- * that again, up to ban_most; every such length of good behaviour halves it.
+ * An address with too many errors, or an address or account with too many refused logins, is banned for ban_time; for twice
+ * as long each time it comes to that again, up to ban_most; every such length of good behaviour halves it.
  */
 #ifndef PH_GUARD_H
 #define PH_GUARD_H
@@ -19,7 +19,7 @@
 
 enum { GUARD_ROWS = 32768, GUARD_WAYS = 8 }; /* 24 octets a row: 768 KiB a process */
 
-enum guard_what { GUARD_CONNECTION, GUARD_LETTER, GUARD_RECIPIENT, GUARD_OCTETS, GUARD_ERROR };
+enum guard_what { GUARD_CONNECTION, GUARD_LETTER, GUARD_RECIPIENT, GUARD_OCTETS, GUARD_ERROR, GUARD_LOGIN };
 enum guard_scope { GUARD_ADDRESS, GUARD_NETWORK, GUARD_SENDER, GUARD_ACCOUNT, GUARD_SCOPES };
 
 /* Who does it; scopes that are empty are not counted. */
@@ -41,7 +41,7 @@ const char *guard_take(struct guard *g, int64_t now_ms, enum guard_what what,
 /* Counts what has happened already, beyond limits too. True: this was what got them banned. */
 bool guard_note(struct guard *g, int64_t now_ms, enum guard_what what, const struct guard_who *who,
                 uint64_t amount);
-/* Milliseconds that its address is still banned for; 0: it is not. */
+/* Milliseconds that its address or account is still banned for; 0: neither is. */
 int64_t guard_banned(struct guard *g, int64_t now_ms, const struct guard_who *who);
 
 #endif
