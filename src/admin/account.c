@@ -1,4 +1,4 @@
-/* posthouse account add|passwd|list|remove|quota|export|import */
+/* posthouse account add|passwd|list|remove|quota|app-password|export|import */
 #include "account_mail.h"
 #include "house_verbs.h"
 #include "random.h"
@@ -18,6 +18,7 @@ struct options {
     const char *bytes, *messages; /* of quota */
     bool mbox;                    /* of export */
     struct import_options from;
+    struct app_options app;
 };
 
 enum { KEYS_MAX = 192 };
@@ -236,6 +237,11 @@ static int import(struct ph_house *h, const struct admin_args *a, void *options)
     return account_import(h, a, &((const struct options *)options)->from);
 }
 
+static int app_password(struct ph_house *h, const struct admin_args *a, void *options)
+{
+    return account_app_password(h, a, &((const struct options *)options)->app);
+}
+
 /* ---- list -------------------------------------------------------------------------------- */
 
 static int collect(void *ctx, const struct ph_house_account *row)
@@ -272,10 +278,10 @@ static int list(struct ph_house *h, const struct admin_args *a, void *options)
 }
 
 static const struct house_action actions[] = {
-    {"add", 1, 1, true, add},       {"passwd", 1, 1, false, passwd},
-    {"list", 0, 0, false, list},    {"remove", 1, 1, false, drop},
-    {"quota", 1, 1, false, quota},  {"export", 2, 2, false, export},
-    {"import", 2, 2, false, import}};
+    {"add", 1, 1, true, add},        {"passwd", 1, 1, false, passwd},
+    {"list", 0, 0, false, list},     {"remove", 1, 1, false, drop},
+    {"quota", 1, 1, false, quota},   {"export", 2, 2, false, export},
+    {"import", 2, 2, false, import}, {"app-password", 2, 3, false, app_password}};
 
 int admin_account(int argc, char **argv)
 {
@@ -304,6 +310,12 @@ int admin_account(int argc, char **argv)
         {.name = "--insecure",
          .flag = &o.from.insecure,
          .help = "--insecure    ... do not check its certificate"},
+        {.name = "--scope",
+         .value = &o.app.scope,
+         .help = "--scope LIST  with app-password add: of smtp, imap, pop3; all"},
+        {.name = "--expires",
+         .value = &o.app.expires,
+         .help = "--expires DAY  ... 90d, or 2027-01-31; never"},
         {.name = "--mbox", .flag = &o.mbox, .help = "--mbox        with export: NAME.mbox files"},
         {.name = "--bytes",
          .value = &o.bytes,
@@ -318,12 +330,15 @@ int admin_account(int argc, char **argv)
         "of standard input. A running server knows of every change at once.\n"
         "quota without an option prints what the account may hold; default is what the settings\n"
         "quota_bytes and quota_messages say.\n"
+        "app-password add makes a password for one program and prints it, once: for clients that\n"
+        "send a password (not by SCRAM). It is good for the protocols of --scope, until "
+        "--expires.\n"
         "export writes all letters into the new folder PATH, as Maildir or mbox; import reads a\n"
         "Maildir, an mbox file, a folder of them, or a server (imaps://host), with flags, dates\n"
         "and POP3 names; letters "
         "that\n"
         "are there already are passed over. The server may be running.\n",
-        1, 3, &a);
+        1, 4, &a);
     if (left >= 0)
         return left;
     o.from.password = o.password;

@@ -35,4 +35,11 @@ struct password_source {
 int house_password(const struct password_source *from, const char *address,
                    char password[PH_PASSWORD_MAX + 1]);
 
+/* posthouse account app-password: add ADDRESS NAME | list ADDRESS | remove ADDRESS NAME. */
+struct app_options {
+    const char *scope, *expires; /* NULL: all, never */
+};
+int account_app_password(struct ph_house *h, const struct admin_args *a,
+                         const struct app_options *o);
+
 #endif

@@ -101,7 +101,7 @@ class Pop3(unittest.TestCase):
         with self.assertRaises(poplib.error_proto):
             p.user(self.alice)
         p.stls(context=self.house.tls())
-        self.assertEqual(p.capa()["SASL"], ["PLAIN"])
+        self.assertIn("PLAIN", p.capa()["SASL"])
         p.user(self.alice)
         p.pass_(self.house.passwords[self.alice])
         p.quit()

@@ -1,0 +1,247 @@
+"""Logins: every SASL mechanism against foreign and our own clients, app passwords, bans, limits of an account."""
+import base64
+import hashlib
+import hmac
+import imaplib
+import os
+import poplib
+import smtplib
+import socket
+import ssl
+import subprocess
+import unittest
+
+import house
+from house import PORTS
+
+PASSWORD = "correct horse battery"
+ALL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN")
+
+
+def b64(data):
+    return base64.b64encode(data)
+
+
+class Wire:
+    """One connection inside TLS to one of the three protocols, as far as logins go."""
+
+    def __init__(self, ip, protocol, version=None):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if version:
+            context.maximum_version = version
+        self.protocol = protocol
+        port = PORTS[{"imap": "imaps", "pop3": "pop3s", "smtp": "submissions"}[protocol]]
+        self.sock = context.wrap_socket(socket.create_connection((ip, port), 90))
+        self.file = self.sock.makefile("rb")
+        self.line()
+        if protocol == "smtp":
+            self.offered = self.ask(b"EHLO x.test", b"250 ")
+        else:
+            self.offered = self.ask(b"c CAPABILITY" if protocol == "imap" else b"CAPA", b"c " if protocol == "imap" else b".")
+
+    def line(self):
+        return self.file.readline().rstrip(b"\r\n")
+
+    def ask(self, line, end):
+        self.sock.sendall(line + b"\r\n")
+        lines = [self.line()]
+        while not lines[-1].startswith(end):
+            if not lines[-1]:
+                raise EOFError(lines)
+            lines.append(self.line())
+        return b"\n".join(lines)
+
+    def auth(self, mechanism, steps):
+        """Answers challenges by what `steps` yields; the server's last line."""
+        self.sock.sendall({"imap": b"a AUTHENTICATE ", "pop3": b"AUTH ", "smtp": b"AUTH "}[self.protocol] + mechanism.encode() + b"\r\n")
+        answer = next(steps)
+        while True:
+            line = self.line()
+            more = {"imap": b"+ ", "pop3": b"+ ", "smtp": b"334 "}[self.protocol]
+            if not line.startswith(more) and line != more.strip():
+                return line
+            challenge = base64.b64decode(line[len(more):])
+            if answer is None:
+                answer = steps.send(challenge)
+            self.sock.sendall(b64(answer) + b"\r\n")
+            answer = None
+
+    def is_in(self, line):
+        return line.startswith({"imap": b"a OK", "pop3": b"+OK", "smtp": b"235"}[self.protocol])
+
+    def quit(self):
+        self.sock.sendall({"imap": b"z LOGOUT", "pop3": b"QUIT", "smtp": b"QUIT"}[self.protocol] + b"\r\n")
+        self.file.read()  # to the end
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def scram(name, user, password, sock=None, flag=b"n"):
+    """RFC 5802, by the standard library alone: yields the client's messages and checks the server's proof."""
+    algorithm = "sha256" if "256" in name else "sha1"
+    plus = name.endswith("-PLUS")
+    header = (b"p=tls-unique" if plus else flag) + b",,"
+    binding = header + (sock.get_channel_binding("tls-unique") if plus else b"")
+    bare = b"n=" + user.encode() + b",r=" + os.urandom(12).hex().encode()
+    first = yield header + bare
+    values = dict(part.split(b"=", 1) for part in first.split(b","))
+    salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(values[b"s"]), int(values[b"i"]))
+    key = hmac.new(salted, b"Client Key", algorithm).digest()
+    without = b"c=" + b64(binding) + b",r=" + values[b"r"]
+    signed = bare + b"," + first + b"," + without
+    signature = hmac.new(hashlib.new(algorithm, key).digest(), signed, algorithm).digest()
+    last = yield without + b",p=" + b64(bytes(a ^ b for a, b in zip(key, signature)))
+    server = hmac.new(hmac.new(salted, b"Server Key", algorithm).digest(), signed, algorithm).digest()
+    assert last == b"v=" + b64(server), last
+    yield b""
+
+
+def plain(user, password):
+    yield b"\0" + user.encode() + b"\0" + password.encode()
+
+
+def login(user, password):
+    challenge = yield user.encode()
+    assert challenge == b"Password:", challenge
+    yield password.encode()
+
+
+class Login(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.house = house.House("a.test").start()
+        cls.user = cls.house.account("alice", PASSWORD)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.house.stop() == 0, cls.house.tail()
+
+    def wire(self, protocol, version=ssl.TLSVersion.TLSv1_2):
+        w = Wire(self.house.ip, protocol, version)
+        self.addCleanup(w.close)
+        return w
+
+    def steps(self, w, mechanism, password=PASSWORD, user=None):
+        user = user or self.user
+        if mechanism == "PLAIN":
+            return plain(user, password)
+        return login(user, password) if mechanism == "LOGIN" else scram(mechanism, user, password, w.sock)
+
+    def test_every_mechanism_in_every_protocol(self):
+        for protocol in ("imap", "pop3", "smtp"):
+            for mechanism in ALL:
+                with self.subTest(protocol=protocol, mechanism=mechanism):
+                    w = self.wire(protocol)
+                    self.assertIn(mechanism.encode(), w.offered)
+                    answer = w.auth(mechanism, self.steps(w, mechanism))
+                    self.assertTrue(w.is_in(answer), answer)
+                    w.quit()
+
+    def test_wrong_passwords_and_strangers(self):
+        for protocol, mechanism, user in (("imap", "SCRAM-SHA-256-PLUS", None), ("pop3", "SCRAM-SHA-1", None), ("smtp", "SCRAM-SHA-256", "nobody@a.test")):
+            w = self.wire(protocol)
+            answer = w.auth(mechanism, self.steps(w, mechanism, "wrong", user))
+            expected = {"imap": b"a NO [AUTHENTICATIONFAILED]", "pop3": b"-ERR [AUTH]", "smtp": b"535 5.7.8"}[protocol]
+            self.assertTrue(answer.startswith(expected), answer)
+
+    def test_a_downgrade_is_seen(self):
+        """RFC 5802 6: a client that could bind, and was told that we can not, has been lied to."""
+        w = self.wire("imap")
+        answer = w.auth("SCRAM-SHA-256", scram("SCRAM-SHA-256", self.user, PASSWORD, flag=b"y"))
+        self.assertFalse(w.is_in(answer), answer)
+
+    def test_what_the_connection_permits(self):
+        with socket.create_connection((self.house.ip, PORTS["imap"]), 60) as c:
+            greeting = c.makefile("rb").readline()
+        self.assertIn(b"LOGINDISABLED", greeting)
+        self.assertNotIn(b"AUTH=", greeting)
+        w = self.wire("imap")
+        for unknown in (b"EXTERNAL", b"OAUTHBEARER", b"XOAUTH2", b"CRAM-MD5"):
+            self.assertNotIn(unknown, w.offered)
+        self.assertTrue(w.ask(b"x AUTHENTICATE OAUTHBEARER", b"x ").startswith(b"x NO [CANNOT]"))
+
+    def test_a_client_that_gives_up_may_begin_again(self):
+        for protocol, more in (("imap", b"+ "), ("pop3", b"+ "), ("smtp", b"334")):
+            w = self.wire(protocol)
+            w.ask({"imap": b"b AUTHENTICATE SCRAM-SHA-1", "pop3": b"AUTH SCRAM-SHA-1", "smtp": b"AUTH SCRAM-SHA-1"}[protocol], more)
+            w.ask(b64(b"n,,n=alice@a.test,r=abc"), more)
+            w.ask(b"*", {"imap": b"b BAD", "pop3": b"-ERR", "smtp": b"501"}[protocol])
+            answer = w.auth("SCRAM-SHA-256", self.steps(w, "SCRAM-SHA-256"))
+            self.assertTrue(w.is_in(answer), answer)
+            w.quit()
+
+    def test_gsasl(self):
+        """libgsasl's own program, under TLS 1.3: tls-exporter. (By IMAP alone: its SMTP says STARTTLS before EHLO.)"""
+        tries = (("--imap", "imap", "SCRAM-SHA-256-PLUS", PASSWORD), ("--imap", "imap", "SCRAM-SHA-256-PLUS", "wrong"),
+                 ("--imap", "imap", "SCRAM-SHA-1-PLUS", PASSWORD), ("--imap", "imap", "SCRAM-SHA-256", PASSWORD))
+        ca = self.house.where / "certificate.pem"
+        with socket.create_connection((self.house.ip, PORTS["imaps"]), 60) as c:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(c) as t:
+                ca.write_text(ssl.DER_cert_to_PEM_cert(t.getpeercert(True)))
+        for protocol, port, mechanism, password in tries:
+            run = subprocess.run(["gsasl", protocol, "--connect", f"{self.house.ip}:{PORTS[port]}", "--starttls", "--x509-ca-file", ca, "--mechanism",
+                                  mechanism, "--authentication-id", self.user, "--password", password, *([] if mechanism.endswith("-PLUS") else ["--no-cb"])], input="", text=True, capture_output=True, timeout=120)
+            self.assertEqual("authentication finished" in run.stderr + run.stdout and run.returncode == 0, password == PASSWORD,
+                             f"{protocol} {mechanism} {run.returncode} {run.stdout}{run.stderr}")
+
+    def test_app_passwords(self):
+        made = self.house.admin("account", "app-password", "add", self.user, "old telephone", "--scope", "imap", "--expires", "90d").strip()
+        self.assertRegex(self.house.admin("account", "app-password", "list", self.user), r"old telephone\timap\tmade .*\texpires .*\tused never")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with imaplib.IMAP4_SSL(self.house.ip, PORTS["imaps"], ssl_context=context) as m:
+            m.login(self.user, made)
+        self.assertNotIn("used never", self.house.admin("account", "app-password", "list", self.user))
+        p = poplib.POP3_SSL(self.house.ip, PORTS["pop3s"], context=context)
+        p.user(self.user)
+        with self.assertRaises(poplib.error_proto):
+            p.pass_(made)
+        p.close()
+        self.house.admin("account", "app-password", "remove", self.user, "old telephone")
+        with imaplib.IMAP4_SSL(self.house.ip, PORTS["imaps"], ssl_context=context) as m:
+            with self.assertRaises(imaplib.IMAP4.error):
+                m.login(self.user, made)
+
+
+class Limits(unittest.TestCase):
+    def test_wrong_passwords_shut_an_address_out_of_every_protocol(self):
+        h = house.House("a.test", plaintext_login="loopback", limits_exempt=[], rate_login_errors=4, rate_account_login_errors=0).start()
+        self.addCleanup(h.kill)
+        h.account("alice", PASSWORD)
+        for _ in range(2):
+            m = imaplib.IMAP4(h.ip, PORTS["imap"])
+            for _ in range(2):
+                with self.assertRaises(imaplib.IMAP4.error):
+                    m.login("alice@a.test", "wrong")
+            m.shutdown()
+        m = imaplib.IMAP4(h.ip, PORTS["imap"])
+        with self.assertRaises(imaplib.IMAP4.error):
+            m.login("alice@a.test", "wrong")
+        m.shutdown()
+        with self.assertRaisesRegex(poplib.error_proto, "Too many errors from your address"):
+            poplib.POP3(h.ip, PORTS["pop3"])
+        with self.assertRaises(smtplib.SMTPConnectError):
+            smtplib.SMTP(h.ip, PORTS["submission"])
+
+    def test_sessions_of_one_account(self):
+        h = house.House("a.test", plaintext_login="loopback", max_connections_per_account=2).start()
+        self.addCleanup(h.kill)
+        h.account("alice", PASSWORD)
+        open_ones = [imaplib.IMAP4(h.ip, PORTS["imap"]) for _ in range(3)]
+        for m in open_ones[:2]:
+            m.login("alice@a.test", PASSWORD)
+        with self.assertRaisesRegex(imaplib.IMAP4.error, "LIMIT"):
+            open_ones[2].login("alice@a.test", PASSWORD)
+        open_ones[0].logout()
+        open_ones[2].login("alice@a.test", PASSWORD)
+        for m in open_ones[1:]:
+            m.shutdown()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
