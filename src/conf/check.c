@@ -3,6 +3,7 @@
 #include "conf_int.h"
 
 #include "sock.h"
+#include "transport.h"
 
 #include <string.h>
 
@@ -55,6 +56,14 @@ static int range(const struct ph__conf_row *row, ph_str value, const char *arg,
                    row->name, PH_FMT(value));
 }
 
+static int transport(const struct ph__conf_row *row, ph_str value, const char *arg,
+                     struct ph_error *reterr)
+{
+    struct ph_transport t;
+    (void)row, (void)arg;
+    return ph_transport_parse(value, &t, reterr);
+}
+
 static int host_port(const struct ph__conf_row *row, ph_str value, const char *arg,
                      struct ph_error *reterr)
 {
@@ -97,6 +106,7 @@ static const struct {
     {"relay_source", ip, NULL},
     {"relay_tls", one_of, "may|encrypt|verify"},
     {"smarthost", host_port, NULL},
+    {"transports", transport, NULL},
     {"plaintext_login", one_of, "never|loopback"},
     {"quota_full", one_of, "wait|bounce"},
     {"bare_newlines", one_of, "refuse|keep"},

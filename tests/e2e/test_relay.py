@@ -1,4 +1,5 @@
 """The relay and the queue against a server that does what a script says: refuses, waits, breaks, lies about TLS."""
+import base64
 import email
 import email.policy
 
@@ -20,11 +21,13 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, ip, starttls=False, utf8=False, dsn=False):
+    def __init__(self, ip, starttls=False, utf8=False, dsn=False, auth=None, lmtp=False, single=False, port=None):
+        self.auth, self.lmtp, self.single = auth, lmtp, single  # auth: what AUTH PLAIN must say; single: one letter a connection
+        self.peers, self.logins, self.open, self.at_once = set(), [], 0, 0  # at_once: most connections together
         self.mails, self.rcpts, self.utf8, self.dsn = [], [], utf8, dsn  # MAIL and RCPT commands
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
         self.down, self.most = False, None  # most: letters on one connection
-        super().__init__((ip, PORTS["mx"]), Session, bind_and_activate=False)
+        super().__init__((ip, port or PORTS["mx"]), Session, bind_and_activate=False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # a letter does not vanish in it
         self.server_bind()
         self.server_activate()
@@ -36,10 +39,21 @@ class Session(socketserver.StreamRequestHandler):
         self.wfile.write(text.encode() + b"\r\n")
 
     def handle(self):
+        sink = self.server
+        sink.peers.add(self.client_address[0])
+        sink.open += 1
+        sink.at_once = max(sink.at_once, sink.open)
         try:
             self.talk()
         except (ConnectionError, OSError):
             pass
+        finally:
+            sink.open -= 1
+
+    def log_in(self, line):
+        sink = self.server
+        sink.logins.append(base64.b64decode(line.split()[2]))
+        self.say("235 2.7.0 welcome" if sink.logins[-1] == sink.auth else "535 5.7.8 no")
 
     def talk(self):
         sink = self.server
@@ -51,8 +65,14 @@ class Session(socketserver.StreamRequestHandler):
         rcpts, taken = [], 0
         while line := self.rfile.readline():
             verb = line.strip().split(b" ")[0].upper().split(b":")[0]
-            if verb == b"EHLO":
-                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + ("\r\n250-SMTPUTF8" if sink.utf8 else "") + ("\r\n250-DSN" if sink.dsn else "") + "\r\n250 ENHANCEDSTATUSCODES")
+            if verb == (b"EHLO" if sink.lmtp else b"LHLO"):
+                self.say("500 5.5.1 not here")
+            elif verb == b"AUTH":
+                self.log_in(line)
+            elif sink.auth and verb == b"MAIL" and sink.auth not in sink.logins:
+                self.say("530 5.7.0 who are you")
+            elif verb in (b"EHLO", b"LHLO"):
+                self.say("250-sink.test\r\n250-PIPELINING\r\n250-SIZE 1000000" + ("\r\n250-STARTTLS" if sink.starttls else "") + ("\r\n250-SMTPUTF8" if sink.utf8 else "") + ("\r\n250-DSN" if sink.dsn else "") + ("\r\n250-AUTH PLAIN" if sink.auth else "") + "\r\n250 ENHANCEDSTATUSCODES")
             elif verb == b"STARTTLS":
                 self.say("220 go")
                 self.request.sendall(b"this is no TLS at all\r\n" * 10)
@@ -92,7 +112,10 @@ class Session(socketserver.StreamRequestHandler):
                     return
                 sink.letters.append((rcpts, body))
                 rcpts, taken = [], taken + 1
-                self.say("250 2.0.0 queued as SINK%d" % len(sink.letters))
+                for name in sink.letters[-1][0] if sink.lmtp else [""]:
+                    self.say("552 5.2.2 full" if name.startswith("full") else "250 2.0.0 queued as SINK%d" % len(sink.letters))
+                if sink.single:
+                    return
             elif verb == b"QUIT":
                 self.say("221 2.0.0 bye")
                 return

@@ -33,8 +33,7 @@ static bool retry(struct work *w, struct letter *l, uint32_t i, struct report **
     (void)report;
     if (l->rcpts[i].next_try == PH_SPOOL_HELD || l->rcpts[i].next_try == PH_SPOOL_FRESH)
         return false;
-    ph_str dest = l->rcpts[i].dest;
-    ph_sched_release(w->sched, &dest);
+    ph_sched_release(w->sched, l->rcpts[i].dest);
     work_wait(w, l, i, ph_wall_us(), l->rcpts[i].reply);
     return true;
 }
@@ -93,12 +92,12 @@ static bool (*const actions[])(struct work *w, struct letter *l, uint32_t i,
 
 /* ---- one letter -------------------------------------------------------------------------- */
 
-/* A job that is ready in memory goes back to disk first, with all of its destination. One that is
+/* A job that is ready in memory goes back to disk first, with all of its site. One that is
  * on its way: too late. */
 static bool is_at_rest(struct work *w, struct letter *l, uint32_t i)
 {
     if (l->jobs[i] && l->jobs[i]->state == JOB_READY)
-        fill_shed(w, l->jobs[i]->s.dest, ph_wall_us());
+        fill_shed(w, l->jobs[i]->s.site, ph_wall_us());
     return !l->jobs[i] && l->rcpts[i].next_try != LETTER_RCPT_GONE;
 }
 
@@ -136,6 +135,7 @@ static void answer(struct work *w, const struct act *a, int verdict, const char 
 static void end(struct work *w, struct act *a)
 {
     static const char *const names[] = {"retry", "hold", "release", "remove", "bounce"};
+    work_commit(w); /* who asks next sees it */
     ph_log(PH_LOG_INFO, (ph_str){0}, names[a->action], "recipients=%llu",
            (unsigned long long)a->count);
     answer(w, a, IPC_OK, "");

@@ -85,13 +85,15 @@ static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
     struct ph_spool_due after = {.next_try = d->seen_when, .qid = d->seen_qid, .idx = d->seen_idx};
     if (!d->seen_qid)
         after.next_try = INT64_MIN;
+    /* Where nobody answered the last time, one is asked first. */
+    int page = d->site->fails ? FILL_PROBE : FILL_PAGE;
     d->pins++;
-    int n = ph_spool_due(w->spool, d->name, &after, rows, FILL_PAGE), i = 0;
+    int n = ph_spool_due(w->spool, d->name, &after, rows, (size_t)page), i = 0;
     for (; i < n && is_due(w, rows[i].next_try, now); i++)
         fill_row(w, d, &rows[i], now);
     if (n < 0) { /* the disk fails: later */
         ph_sched_on_disk(w->sched, d, now + 1000000);
-    } else if (i < n || n < FILL_PAGE) { /* all that is due was seen; the rest is in the future */
+    } else if (i < n || n < page) { /* all that is due was seen; the rest is in the future */
         d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
         if (i < n && rows[i].next_try != PH_SPOOL_HELD)
             ph_sched_on_disk(w->sched, d, rows[i].next_try);
@@ -117,19 +119,20 @@ void fill_run(struct work *w, int64_t now)
         fill_dest(w, d, now);
 }
 
-void fill_shed(struct work *w, struct ph_dest *d, int64_t now)
+void fill_shed(struct work *w, struct ph_site *site, int64_t now)
 {
     struct ph_sched_job *s;
-    while ((s = ph_sched_shed(w->sched, d))) {
+    while ((s = ph_sched_shed(w->sched, site))) {
         struct job *job = (struct job *)s;
         struct letter *l = job->letter;
+        struct ph_dest *d = s->dest;
         for (uint32_t k = 0; k < job->n; k++)
             if (l->rcpts[job->which[k]].next_try == PH_SPOOL_FRESH)
                 work_wait(w, l, job->which[k], now, (ph_str){0});
         work_job_free(w, job);
+        d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+        ph_sched_on_disk(w->sched, d, now);
     }
-    d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
-    ph_sched_on_disk(w->sched, d, now);
 }
 
 /* ---- what is too old ----------------------------------------------------------------------- */
@@ -208,7 +211,7 @@ void fill_sweep(struct work *w, int64_t now)
 int64_t fill_when(const struct work *w, int64_t now)
 {
     int64_t when = ph_sched_when(w->sched);
-    if (when <= now && ph_sched_jobs(w->sched) >= SCHED_JOBS)
+    if (when <= now && ph_sched_jobs(w->sched) >= SCHED_DISK_JOBS)
         when = now + 1000000;
     if (w->scan_at < when)
         when = w->scan_at;

@@ -76,9 +76,11 @@ static int copy_rcpts(struct letter *l, ph_str rows)
 /* Tried at once when there is room for it in memory, else found again on disk [Q7]. */
 static void place(struct work *w, struct letter *l, int64_t now)
 {
+    uint64_t sender = ph_sched_sender(w->sched, l->l.sender);
     for (size_t i = 0; i < l->n; i++) {
         struct ph_dest *d = ph_sched_dest(w->sched, l->rcpts[i].dest);
-        l->rcpts[i].next_try = d && ph_sched_room(w->sched, d, now) ? PH_SPOOL_FRESH : now;
+        bool room = d && ph_sched_room(w->sched, d, sender, now);
+        l->rcpts[i].next_try = room ? PH_SPOOL_FRESH : now;
         if (d)
             ph_sched_tidy(w->sched, d);
     }

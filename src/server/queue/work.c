@@ -54,16 +54,21 @@ static void unnumber(struct work *w, struct job *job)
 
 /* ---- making and ending them ---------------------------------------------------------------- */
 
+static void forget_job(struct letter *l, struct job *job)
+{
+    for (uint32_t i = 0; i < job->n; i++)
+        if (l->jobs[job->which[i]] == job)
+            l->jobs[job->which[i]] = NULL;
+    ph_free(NULL, job, sizeof *job + job->n * sizeof *job->which);
+}
+
 void work_job_free(struct work *w, struct job *job)
 {
     struct letter *l = job->letter;
     unnumber(w, job);
-    for (uint32_t i = 0; i < job->n; i++)
-        if (l->jobs[job->which[i]] == job)
-            l->jobs[job->which[i]] = NULL;
     if (job->state == JOB_READY && --l->ready == 0)
         letter_body_drop(w, l);
-    ph_free(NULL, job, sizeof *job + job->n * sizeof *job->which);
+    forget_job(l, job);
     letter_drop(w, l);
 }
 
@@ -107,9 +112,13 @@ static bool make_job(struct work *w, struct letter *l, struct ph_dest *d, size_t
         job->which[i] = (uint32_t)(from + i);
         l->jobs[from + i] = job;
     }
+    job->s.sender = ph_sched_sender(w->sched, l->l.sender);
+    if (!ph_sched_ready(w->sched, d, &job->s)) {
+        forget_job(l, job);
+        return false;
+    }
     l->ready++;
     letter_hold(w, l);
-    ph_sched_ready(w->sched, d, &job->s);
     return true;
 }
 
@@ -137,15 +146,27 @@ void work_jobs(struct work *w, struct letter *l, const struct ph_dest *only, int
         letter_body_drop(w, l);
 }
 
+/* It is ready again; where there is no memory even for that, it is found on disk [Q7]. */
 static void requeue(struct work *w, struct job *job)
 {
     struct ph_dest *d = job->s.dest;
+    struct letter *l = job->letter;
     unnumber(w, job);
+    d->pins++;
     ph_sched_back(w->sched, &job->s, SCHED_UNDONE, ph_wall_us());
-    ph_sched_ready(w->sched, d, &job->s);
+    bool again = ph_sched_ready(w->sched, d, &job->s);
+    d->pins--;
+    if (again)
+        return;
+    letter_hold(w, l);
+    for (uint32_t k = 0; k < job->n; k++)
+        work_wait(w, l, job->which[k], ph_wall_us(), l->rcpts[job->which[k]].reply);
+    work_job_free(w, job);
+    letter_drop(w, l);
 }
 
-/* A flying job is ready again: its peer died, and nobody knows what became of it. */
+/* A flying job is ready again: its peer died, and nobody knows what became of it, or it was not tried
+ * after all. */
 static void again(struct work *w, struct job *job)
 {
     if (job->s.dest->name.n)
@@ -160,10 +181,12 @@ static void finish(struct work *w, struct job *job, enum ph_sched_end end, int64
     struct ph_dest *d = job->s.dest;
     if (d->name.n)
         w->flying_bytes -= job->letter->l.size;
+    d->pins++;
     ph_sched_back(w->sched, &job->s, end, now);
     work_job_free(w, job);
-    if (d->held_until > now)
-        fill_shed(w, d, now);
+    if (d->site->held_until > now)
+        fill_shed(w, d->site, now);
+    d->pins--;
     ph_sched_tidy(w->sched, d);
     work_soon(w);
 }
@@ -428,17 +451,18 @@ void work_synced(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 
 /* ---- the relay's answers ------------------------------------------------------------------- */
 
-/* Nobody answered at all: the destination is at fault, not the letter. */
-static bool all_silent(ph_str outcomes)
+/* Nobody answered at all: the site is at fault, not the letter. 421, or "4.4.5 system congestion":
+ * there was too much for it at a time (RFC 5321 3.8, RFC 3463 3.5). */
+static enum ph_sched_end end_of(ph_str rows)
 {
     struct ipc_outcome o;
-    bool any = false;
-    while (ipc_each(outcome, &outcomes, &o)) {
-        if (o.fate != IPC_DEFERRED || o.code)
-            return false;
-        any = true;
+    size_t n = 0, silent = 0, crowded = 0;
+    while (ipc_each(outcome, &rows, &o)) {
+        n++;
+        silent += o.fate == IPC_DEFERRED && !o.code;
+        crowded += o.fate == IPC_DEFERRED && (o.code == 421 || ph_str_eq(o.esc, PH_STR("4.4.5")));
     }
-    return any;
+    return n && silent == n ? SCHED_SILENT : n && crowded == n ? SCHED_CROWDED : SCHED_WELL;
 }
 
 /* The host part of "name [address]:port". */
@@ -519,16 +543,22 @@ void work_relayed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     if (!job || job->state != JOB_FLYING || !job->s.dest->name.n)
         return;
     struct letter *l = job->letter;
+    struct ph_dest *d = job->s.dest;
     uint32_t which[RCPTS_PER_TRY], n = job->n;
     int64_t now = ph_wall_us();
+    ph_sched_learn(w->sched, d, m->site, m->most ? m->most : 1);
+    if (m->rest) {
+        ph_sched_rest(w->sched, d, now + m->rest * INT64_C(1000));
+        again(w, job);
+        work_soon(w);
+        return;
+    }
     memcpy(which, job->which, n * sizeof *which);
     letter_hold(w, l);
     trace_rows(w, l->l.qid, (ph_str){0}, m->events);
-    bool silent = all_silent(m->outcomes);
-    struct ph_dest *d = job->s.dest;
     d->pins++;
-    finish(w, job, silent ? SCHED_SILENT : SCHED_WELL, now);
-    outcomes(w, l, which, n, m, d->held_until);
+    finish(w, job, end_of(m->outcomes), now);
+    outcomes(w, l, which, n, m, d->site->held_until);
     d->pins--;
     ph_sched_tidy(w->sched, d);
     letter_drop(w, l);

@@ -34,6 +34,7 @@ enum {
     GATHER_US = 2000,     /* and no longer than this */
     LOCAL_FLYING = 20000, /* deliveries not yet synced */
     FILL_PAGE = 256,      /* rows read from disk at a time */
+    FILL_PROBE = 4,       /* the same for a site that did not answer */
     FILL_DESTS = 200,     /* destinations looked at in one turn */
     /* in `flags` on disk, above those of messages.def: */
     LETTER_FLAG_POSTMASTER = 1 << 16, /* our report to the postmaster; never reported on */
@@ -164,8 +165,8 @@ void fill_run(struct work *w, int64_t now);   /* what is due */
 void fill_sweep(struct work *w, int64_t now); /* expired letters, old journeys */
 int64_t fill_when(const struct work *w,
                   int64_t now); /* the next wall time at which one of these has work */
-/* Writes the ready jobs of a held destination back to disk. */
-void fill_shed(struct work *w, struct ph_dest *d, int64_t now);
+/* Writes the ready jobs of a held site back to disk. */
+void fill_shed(struct work *w, struct ph_site *site, int64_t now);
 
 /* ---- acts.c ------------------------------------------------------------------------------ */
 void act_begin(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);

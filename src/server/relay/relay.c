@@ -72,6 +72,8 @@ static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
     t->sender = ph_arena_copy(arena, m->sender);
     t->domain = ph_arena_copy(arena, m->domain);
     t->envid = ph_arena_copy(arena, m->envid);
+    t->ways = ways_hold(r->ways);
+    t->way = way_for(t->ways, m->sender, m->domain);
     ph_buf_init(&t->events, NULL, 262144);
     t->next = r->tries;
     t->at = &r->tries;
@@ -98,8 +100,7 @@ static void begin(struct try *t)
 
 bool relay_is_full(const struct relay *r)
 {
-    size_t most = r->p->conf->smarthost.n ? (size_t)r->p->conf->relay_connections : RELAY_SESSIONS;
-    return r->open + r->routing >= most;
+    return r->open + r->routing >= RELAY_SESSIONS;
 }
 
 void relay_routing(struct try *t, bool routing)
@@ -120,11 +121,11 @@ static struct try *unqueue(struct relay *r, struct try **at)
     return t;
 }
 
-struct try *relay_queued_for(struct relay *r, ph_str domain)
+struct try *relay_queued_for(struct relay *r, const struct session *s)
 {
     struct try **at = &r->queue_first;
     for (int i = 0; *at && i < RELAY_LOOK; i++, at = &(*at)->queued)
-        if (!domain.n || ph_str_ieq((*at)->domain, domain))
+        if (session_may_take(s, *at))
             return unqueue(r, at);
     return NULL;
 }
@@ -168,24 +169,6 @@ static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
 
 /* ---- life -------------------------------------------------------------------------------- */
 
-static enum relay_policy policy_of(ph_str text)
-{
-    return ph_str_eq(text, PH_STR("verify"))    ? RELAY_VERIFY
-           : ph_str_eq(text, PH_STR("encrypt")) ? RELAY_ENCRYPT
-                                                : RELAY_MAY;
-}
-
-static int configure(struct relay *r, struct ph_error *reterr)
-{
-    const struct ph_conf *c = r->p->conf;
-    r->policy = policy_of(c->relay_tls);
-    r->has_source = c->relay_source.n > 0;
-    if (r->has_source && ph_addr_make(c->relay_source, 0, &r->source) < 0)
-        return ph_fail(reterr, PH_EINVAL, 0, "relay_source: \"%.*s\" is not an address",
-                       PH_FMT(c->relay_source));
-    return 0;
-}
-
 static int setup(struct proc *p, struct ph_error *reterr)
 {
     static struct relay r;
@@ -196,7 +179,7 @@ static int setup(struct proc *p, struct ph_error *reterr)
     r.waits = proc_waits_new();
     if (!r.waits)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
-    int err = configure(&r, reterr);
+    int err = ways_new(p->conf, NULL, &r.ways, reterr);
     if (err < 0)
         return err;
     char ca[RELAY_PATH];
@@ -213,9 +196,14 @@ static void reload(struct proc *p)
 {
     struct relay *r = p->state;
     struct ph_error err = {0};
+    struct ways *now;
     session_close_idle(r);
-    if (configure(r, &err) < 0)
+    if (ways_new(p->conf, r->ways, &now, &err) < 0) {
         ph_log(PH_LOG_ERROR, (ph_str){0}, "settings", "error=%s", err.text);
+        return;
+    }
+    ways_drop(r->ways);
+    r->ways = now;
 }
 
 static void peer_down(struct proc *p, int role, unsigned instance)

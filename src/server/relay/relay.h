@@ -3,22 +3,27 @@
  * session is one connection. A try takes an idle session to its domain, or finds the way and makes
  * one.
  *
- *   RELAY_TRY --idle session?--yes------------------------------------------------+
- *       | no                                                                      v
- *       +--> route.c: MX, then A and AAAA of host after host --> session.c: connect, EHLO, STARTTLS
- * --> MAIL RCPT DATA ^                                           | failed: next address |
- *                        +-------------------------------------------+ v no more: every recipient
- * deferred                    result.c: RELAY_TRIED
+ *   RELAY_TRY --> way.c: which row of `transports`
+ *       |
+ *       +--idle session?--yes----------------------------------------+
+ *       | no                                                         v
+ *       +--> route.c: hosts --> site.c: a place? --> open.c: connect, EHLO, --> session.c: MAIL RCPT DATA
+ *              ^                 | no: back to          STARTTLS, AUTH
+ *              |                 v the queue                 |
+ *              |            result.c: RELAY_TRIED            |
+ *              +---------- failed: next address -------------+
+ *                          none left: every recipient deferred
  */
 #ifndef PH_RELAY_H
 #define PH_RELAY_H
 #include "proc.h"
 #include "sock.h"
+#include "transport.h"
 
 #include <posthouse/smtp.h>
 
 enum {
-    RELAY_SESSIONS = 400,         /* connections at the same time; other tries wait */
+    RELAY_SESSIONS = 1000,        /* connections at the same time; other tries wait */
     RELAY_HOSTS = 20,             /* of the MX answer, the best */
     RELAY_ADDRESSES = 10,         /* tried for one letter, RFC 5321 5.1: two at least */
     RELAY_PER_HOST = 16,          /* addresses of one host */
@@ -33,13 +38,40 @@ enum {
     RELAY_EVENT_BYTES = 240 * 1024,
     RELAY_RCPTS = 1000,
     RELAY_UNSAFE = 550, /* our code for a server without the TLS that a letter asks for */
-    RELAY_PATH = 4097
+    RELAY_PATH = 4097,
+    RELAY_PASSWORD = 1024,
+    RELAY_SITE_NAME = 320,
+    RELAY_SITE_BUCKETS = 1024
 };
 
 enum relay_policy { RELAY_MAY, RELAY_ENCRYPT, RELAY_VERIFY };
 
 struct try;
 struct session;
+
+/* A row of `transports`, with what the other settings add. */
+struct way {
+    struct ph_transport t;
+    enum relay_policy tls;
+    struct ph_addr source[2]; /* IPv4, IPv6 */
+    bool has_source[2];
+    char password[RELAY_PASSWORD];
+    size_t password_n;
+};
+
+struct ways {
+    unsigned refs;
+    struct ph_arena *arena;
+    struct way *v; /* the last one fits every letter */
+    size_t n;
+};
+
+struct site {
+    struct site *chain;
+    ph_str name;
+    unsigned open; /* places taken */
+    int64_t next;  /* wall: when its rate gives the next letter */
+};
 
 struct outcome {
     bool known;
@@ -71,6 +103,11 @@ try {
     bool is_queued;
     bool routing; /* it has no session, and is to have one: it counts like one */
     struct relay *relay;
+    struct ways *ways; /* held, for `way` */
+    const struct way *way;
+    struct site *site; /* whose place it holds, while no session has it */
+    ph_str site_name;  /* told to the queue */
+    uint32_t rest;     /* the same: milliseconds; nothing was tried */
     struct ph_arena *arena;
     uint64_t req, qid;
     ph_str sender, domain, envid;
@@ -108,17 +145,17 @@ struct relay {
     size_t open, routing;  /* sessions, and tries that will have one */
     struct ph_later later; /* tries that wait are looked at */
     struct ph_tls_ctx *tls;
-    enum relay_policy policy;
-    struct ph_addr source;
-    bool has_source;
+    struct ways *ways;
+    struct site *sites[RELAY_SITE_BUCKETS];
+    size_t sites_n, sites_most;
     uint64_t sent, deferred, refused, connections, reused;
 };
 
 /* ---- relay.c ----------------------------------------------------------------------------- */
 /* A session ended or is idle: tries that wait are looked at, at the end of the turn. */
 void relay_next_queued(struct relay *r);
-/* Taken off; domain empty: any. NULL: none. */
-struct try *relay_queued_for(struct relay *r, ph_str domain);
+/* One that this session may take, taken off. NULL: none. */
+struct try *relay_queued_for(struct relay *r, const struct session *s);
 bool relay_is_full(const struct relay *r);
 void relay_routing(struct try *t, bool routing);
 
@@ -130,14 +167,33 @@ void route_next(struct try *t);
 void route_resolved(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void route_lost(struct relay *r); /* the resolver died */
 
+/* ---- way.c ------------------------------------------------------------------------------- */
+/* The table of these settings. old: passwords are taken from it, for files cannot be read any more;
+ * NULL: they are read. -PH_EINVAL, -PH_ENOENT, -PH_EDENIED, -PH_ENOMEM. */
+PH_MUST_CHECK int ways_new(const struct ph_conf *c, const struct ways *old, struct ways **ret_ways,
+                           struct ph_error *reterr);
+struct ways *ways_hold(struct ways *ws);
+struct ways *ways_drop(struct ways *ws);
+const struct way *way_for(const struct ways *ws, ph_str sender, ph_str domain);
+
+/* ---- site.c ------------------------------------------------------------------------------ */
+/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask again. */
+bool site_enter(struct try *t);
+/* The same for a session that has its place: the rate alone. */
+bool site_paced(struct try *t, struct site *s);
+struct site *site_leave(struct site *s); /* NULL allowed; returns NULL */
+
 /* ---- session.c --------------------------------------------------------------------------- */
-/* An idle session to that domain takes the letter. */
+/* An idle session takes the letter (or the letter goes back to the queue, for the rate of its site is
+ * reached). Known before the route: the same way, and a server of its own or the same domain; with
+ * t->hosts: the same way and one of the best hosts. */
 bool session_reuse(struct try *t);
+bool session_may_take(const struct session *s, const struct try *t);
 /* The same from the other side: idle sessions take what waits for their domain, or end when others
  * need their place. */
 void session_serve_queued(struct relay *r);
 /* Connects to t->addrs[t->addr_at]; on failure route_next was or will be called. */
-void session_open(struct try *t);
+void session_open(struct try *t); /* open.c */
 void session_abort(struct session *s); /* closes at once, without a word to its try */
 void session_close_idle(struct relay *r);
 

@@ -63,6 +63,8 @@ void try_free(struct try *t)
     proc_wait_cancel(t->relay->waits, &t->a);
     proc_wait_cancel(t->relay->waits, &t->aaaa);
     relay_routing(t, false);
+    t->site = site_leave(t->site);
+    t->ways = ways_drop(t->ways);
     *t->at = t->next;
     if (t->next)
         t->next->at = t->at;
@@ -73,12 +75,9 @@ void try_free(struct try *t)
     ph_free(NULL, t, sizeof *t);
 }
 
-void result_send(struct try *t)
+static void outcome_rows(struct try *t, struct ph_buf *rows)
 {
     struct relay *r = t->relay;
-    struct ipc_chan *queue = proc_peer(r->p, ROLE_QUEUE);
-    struct ph_buf rows;
-    ph_buf_init(&rows, NULL, OUTCOME_BYTES);
     for (size_t i = 0; i < t->n; i++) {
         const struct outcome *o = &t->outcomes[i];
         struct ipc_outcome row = {.index = (uint32_t)i,
@@ -91,10 +90,21 @@ void result_send(struct try *t)
         r->sent += row.fate == IPC_SENT;
         r->deferred += row.fate == IPC_DEFERRED;
         r->refused += row.fate == IPC_REFUSED;
-        ipc_add(outcome, &rows, &row);
+        ipc_add(outcome, rows, &row);
     }
+}
+
+void result_send(struct try *t)
+{
+    struct relay *r = t->relay;
+    struct ipc_chan *queue = proc_peer(r->p, ROLE_QUEUE);
+    struct ph_buf rows;
+    ph_buf_init(&rows, NULL, OUTCOME_BYTES);
+    if (!t->rest)
+        outcome_rows(t, &rows);
     if (queue && ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows),
-                          .events = ph_buf_str(&t->events)) < 0)
+                          .events = ph_buf_str(&t->events), .site = t->site_name,
+                          .most = t->way->t.connections, .rest = t->rest) < 0)
         ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows));
     ph_buf_done(&rows);
     try_free(t);

@@ -3,10 +3,12 @@
  * order; a domain without MX is its own host; a null MX (RFC 7505) takes nothing. Addresses IPv6
  * first.
  *
- *   start --literal or smarthost--> hosts
- *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain;
- * NOENT, null MX: refused hosts --AAAA and A--> addresses --session_open--> failed: route_next:
- * next address, next host, the end: deferred
+ *   start --literal, or the way names a server--> hosts
+ *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain itself;
+ *     |                   NOENT, null MX: refused
+ *     \--the way is an error--> refused
+ *   hosts --idle session?, site_enter--> AAAA and A --> addresses --session_open--> failed: route_next:
+ *                                                       next address, next host, the end: deferred
  */
 #include "random.h"
 #include "relay.h"
@@ -14,14 +16,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static void refuse(struct try *t, uint32_t code, const char *esc, const char *text)
+static void refuse(struct try *t, uint32_t code, ph_str esc, ph_str text, const char *by)
 {
-    result_event(t, (struct ipc_event){.kind = EV_TRIED,
-                                       .code = code,
-                                       .reply = ph_str_c(text),
-                                       .note = PH_STR("decided by the DNS")});
-    result_rest(t, IPC_REFUSED, code, ph_str_c(esc), ph_str_c(text));
+    result_event(t, (struct ipc_event){
+                        .kind = EV_TRIED, .code = code, .reply = text, .note = ph_str_c(by)});
+    result_rest(t, IPC_REFUSED, code, esc, text);
     result_send(t);
+}
+
+static void refuse_dns(struct try *t, uint32_t code, const char *esc, const char *text)
+{
+    refuse(t, code, ph_str_c(esc), ph_str_c(text), "decided by the DNS");
 }
 
 /* None of the servers took it. Waiting helps, unless the letter asks for what they do not have (RFC
@@ -67,20 +72,6 @@ static void add_host(struct try *t, ph_str name, uint32_t preference)
             (struct host){.name = ph_arena_copy(t->arena, name), .preference = preference};
 }
 
-/* "host", "host:port", "[address]:port". */
-static void smarthost(struct try *t, ph_str text)
-{
-    uint64_t port;
-    size_t colon = ph_str_rchr(text, ':');
-    bool bracket = text.p[0] == '[';
-    size_t end = bracket ? ph_str_chr(text, ']') : colon;
-    if (colon != PH_NPOS && (!bracket || colon > end) &&
-        ph_str_u64(ph_str_skip(text, colon + 1), 65535, &port))
-        t->port = (unsigned)port;
-    ph_str name = bracket ? ph_str_sub(text, 1, end - 1) : ph_str_sub(text, 0, end);
-    add_host(t, name, 0);
-}
-
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3). */
 static bool literal(struct try *t)
 {
@@ -123,6 +114,23 @@ static bool cut_loop(struct try *t)
 
 static void next_host(struct try *t);
 
+/* The hosts are known: a session to one of them, a place for a new one, or back to the queue. */
+static void enter(struct try *t)
+{
+    if (!t->hosts_n || t->site) {
+        next_host(t);
+        return;
+    }
+    relay_routing(t, false);
+    if (session_reuse(t))
+        return;
+    relay_routing(t, true);
+    if (site_enter(t))
+        next_host(t);
+    else
+        result_send(t);
+}
+
 static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
 {
     ph_str rows = m->answers;
@@ -137,7 +145,7 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
         break;
     case IPC_NOENT:
     case IPC_INVALID: /* not a name that the DNS can have */
-        refuse(t, 550, "5.1.2", "the domain of this address does not exist");
+        refuse_dns(t, 550, "5.1.2", "the domain of this address does not exist");
         return;
     default:
         dns_failed(t, t->domain, m->text);
@@ -145,30 +153,32 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
         return;
     }
     if (t->hosts_n == 1 && ph_str_eq(t->hosts[0].name, PH_STR("."))) {
-        refuse(t, 556, "5.1.10", "the domain says that it takes no mail (null MX)");
+        refuse_dns(t, 556, "5.1.10", "the domain says that it takes no mail (null MX)");
         return;
     }
     if (!cut_loop(t)) {
-        refuse(t, 554, "5.4.6",
+        refuse_dns(t, 554, "5.4.6",
                "the DNS sends this domain's mail to this server, which does not take it: a loop");
         return;
     }
     shuffle(t);
-    next_host(t);
+    enter(t);
 }
 
 void route_start(struct try *t)
 {
-    const struct ph_conf *c = t->relay->p->conf;
+    const struct ph_transport *w = &t->way->t;
     t->hosts_n = t->host_at = t->tried = 0;
     t->unsure = false;
-    t->port = (unsigned)c->relay_port;
+    t->port = w->port;
     relay_routing(t, true);
-    if (c->smarthost.n) {
-        smarthost(t, c->smarthost);
-        next_host(t);
+    if (w->way == PH_TRANSPORT_ERROR) {
+        refuse(t, w->code, w->esc, w->text, "decided by transports");
+    } else if (w->host.n) {
+        add_host(t, w->host, 0);
+        enter(t);
     } else if (literal(t)) {
-        next_host(t);
+        enter(t);
     } else if (!ask(t, &t->mx, IPC_DNS_MX, t->domain)) {
         dns_failed(t, t->domain, PH_STR("the resolver is not running"));
         defer_all(t);
@@ -211,10 +221,10 @@ static void addresses_known(struct try *t)
  * of it; for a smarthost it is ours. */
 static void end_of_hosts(struct try *t)
 {
-    if (t->tried || t->unsure || t->relay->p->conf->smarthost.n)
+    if (t->tried || t->unsure || t->way->t.host.n)
         defer_all(t);
     else
-        refuse(t, 550, "5.4.4", "no mail server of this domain has an address");
+        refuse_dns(t, 550, "5.4.4", "no mail server of this domain has an address");
 }
 
 static void next_host(struct try *t)

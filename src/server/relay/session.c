@@ -1,51 +1,23 @@
 /*
- * session.c - one connection to another server, and the letters on it.
+ * session.c - the letters on a connection to another server, and its end.
  *
- *   GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> LETTER <-> IDLE -> QUIT -> gone
- *       |         |           |           |                    |         |
- *       +---------+-----------+-----------+--> fail_host       |         +-- RELAY_IDLE_MS, enough
- *                                                              |             letters, or its place
- *                                                              |             is needed
- *                                                              +-- broke: deferred
+ *   (open.c) -> LETTER <-> IDLE -> QUIT -> gone
+ *      |          |         |
+ *      |          |         +-- RELAY_IDLE_MS, enough letters, or its place is needed
+ *      |          +-- broke: deferred
+ *      +-- session_fail: the next address; after TLS that failed with `may` the same once more in plain
  *
- * fail_host: the next address; after TLS that failed with `may` the same once more in plain. One
- * that had been idle and says nothing any more: once more from the start.
+ * One that had been idle and says nothing any more: once more from the start.
  */
-#include "pump.h"
-#include "relay.h"
+#include "session.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum phase { GREETING, HELLO, STARTTLS, SECURING, IDLE, LETTER, QUIT };
-enum { QUIT_MS = 2000, PEER_TEXT = 320 };
-
-struct session {
-    struct session *next, **at;
-    struct relay *relay;
-    struct ph_smtp_client *c;
-    struct ph_pump *pump;
-    struct ph_timer *timer;
-    enum phase phase;
-    struct try *t;
-    ph_str domain; /* whose mail it takes; yours: freed with the session */
-    bool smart;    /* to the smarthost: it takes everyone's */
-    char peer[PEER_TEXT];
-    char tls[80];
-    bool verified; /* its certificate is good, and of the name that was meant */
-    unsigned letters;
-    bool spoke; /* the server answered something about this letter */
-    bool accepted[RELAY_RCPTS];
-    uint16_t index[RELAY_RCPTS]; /* of the recipients said in RCPT TO */
-    int64_t started;             /* wall, of the attempt or the letter */
-    bool *gone;                  /* set when it is freed inside one of its own events */
-};
-
-static void next_letter(struct session *s, struct try *t);
+enum { QUIT_MS = 2000 };
 
 /* ---- ends -------------------------------------------------------------------------------- */
 
-static void session_free(struct session *s)
+void session_free(struct session *s)
 {
     struct relay *r = s->relay;
     if (s->gone)
@@ -56,7 +28,11 @@ static void session_free(struct session *s)
     ph_pump_free(s->pump);
     ph_timer_free(s->timer);
     ph_smtp_client_free(s->c);
+    ph_sasl_client_free(s->sasl);
+    site_leave(s->site);
+    ways_drop(s->ways);
     ph_free(NULL, (char *)s->domain.p, s->domain.n);
+    ph_free(NULL, (char *)s->host.p, s->host.n);
     ph_free(NULL, s, sizeof *s);
     r->open--;
     relay_next_queued(r);
@@ -70,7 +46,7 @@ void session_abort(struct session *s)
     session_free(s);
 }
 
-static void quit(struct session *s)
+void session_quit(struct session *s)
 {
     s->phase = QUIT;
     if (ph_smtp_client_quit(s->c) < 0) {
@@ -90,8 +66,8 @@ void session_close_idle(struct relay *r)
     }
 }
 
-static struct ipc_event event_of(const struct session *s, int kind, uint32_t code, ph_str reply,
-                                 ph_str note)
+struct ipc_event session_event(const struct session *s, int kind, uint32_t code, ph_str reply,
+                               ph_str note)
 {
     return (struct ipc_event){.kind = (uint8_t)kind,
                               .peer = ph_str_c(s->peer),
@@ -102,22 +78,22 @@ static struct ipc_event event_of(const struct session *s, int kind, uint32_t cod
                               .note = note};
 }
 
-/* What this letter needs: the setting, unless its sender wants more or less (RFC 8689). */
-static enum relay_policy policy_of(const struct session *s)
+enum relay_policy session_policy(const struct session *s)
 {
     return s->t->flags & IPC_REQUIRETLS     ? RELAY_VERIFY
            : s->t->flags & IPC_TLS_OPTIONAL ? RELAY_MAY
-                                            : s->relay->policy;
+                                            : s->way->tls;
 }
 
-/* This server is not the one: the try goes on with the next address. */
-static void fail_host(struct session *s, uint32_t code, ph_str esc, ph_str text, bool tls_failed)
+void session_fail(struct session *s, uint32_t code, ph_str esc, ph_str text, bool tls_failed)
 {
     struct try *t = s->t;
-    bool plain = tls_failed && policy_of(s) == RELAY_MAY && !t->plain;
-    result_event(t, event_of(s, EV_TRIED, code, text,
+    bool plain = tls_failed && session_policy(s) == RELAY_MAY && !t->plain;
+    result_event(t, session_event(s, EV_TRIED, code, text,
                              plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
     result_failed(t, code, esc, text);
+    t->site = s->site; /* the place is for the next address */
+    s->site = NULL;
     session_abort(s);
     if (plain) {
         t->plain = true;
@@ -141,8 +117,7 @@ static void once_more(struct session *s)
     route_start(t);
 }
 
-/* The connection is gone. */
-static void over(struct session *s, const struct ph_error *why,
+void session_over(struct session *s, const struct ph_error *why,
                  const struct ph_smtp_reply *farewell)
 {
     struct try *t = s->t;
@@ -153,7 +128,7 @@ static void over(struct session *s, const struct ph_error *why,
     }
     if (s->phase < IDLE) {
         uint32_t code = farewell ? (uint32_t)farewell->code : 0;
-        fail_host(s, code, farewell ? farewell->esc : PH_STR("4.4.1"),
+        session_fail(s, code, farewell ? farewell->esc : PH_STR("4.4.1"),
                   farewell ? farewell->text : text, s->phase == STARTTLS || s->phase == SECURING);
         return;
     }
@@ -163,7 +138,7 @@ static void over(struct session *s, const struct ph_error *why,
     }
     uint32_t code = farewell && farewell->code ? (uint32_t)farewell->code : 421;
     ph_str said = farewell && farewell->code ? farewell->text : text;
-    result_event(t, event_of(s, EV_TRIED, farewell ? code : 0, said,
+    result_event(t, session_event(s, EV_TRIED, farewell ? code : 0, said,
                              PH_STR("the connection broke in the middle of the letter")));
     /* What it said unasked, in the middle of the letter, is its answer to it. */
     result_rest(t, farewell ? fate_of((int)code) : IPC_DEFERRED, code,
@@ -183,7 +158,7 @@ static void letter_done(struct session *s)
     s->letters++;
     s->phase = IDLE;
     if (r->p->draining || s->letters >= RELAY_LETTERS)
-        quit(s);
+        session_quit(s);
     else
         ph_timer_set(s->timer, RELAY_IDLE_MS);
     result_send(t);
@@ -193,7 +168,7 @@ static void letter_done(struct session *s)
 /* Everyone who is not yet decided gets this reply. */
 static void whole_letter(struct session *s, const struct ph_smtp_reply *reply)
 {
-    result_event(s->t, event_of(s, EV_TRIED, (uint32_t)reply->code, reply->text, (ph_str){0}));
+    result_event(s->t, session_event(s, EV_TRIED, (uint32_t)reply->code, reply->text, (ph_str){0}));
     result_rest(s->t, fate_of(reply->code), (uint32_t)reply->code, reply->esc, reply->text);
 }
 
@@ -213,22 +188,27 @@ static int fate_of_rcpt(const struct ph_smtp_reply *r)
     return enough ? IPC_DEFERRED : fate_of(r->code);
 }
 
-static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
+static void rcpt_refused(struct session *s, size_t i, const struct ph_smtp_reply *reply)
 {
     struct try *t = s->t;
-    if (e->local || e->index >= t->n)
-        return;
-    size_t i = s->index[e->index];
-    if (e->reply.code < 300) {
-        s->accepted[i] = true;
-        return;
-    }
     struct ipc_event ev =
-        event_of(s, EV_TRIED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
+        session_event(s, EV_TRIED, (uint32_t)reply->code, reply->text, (ph_str){0});
     ev.rcpt = t->rcpts[i].address;
     result_event(t, ev);
-    result_rcpt(t, i, fate_of_rcpt(&e->reply), (uint32_t)e->reply.code, e->reply.esc,
-                e->reply.text);
+    result_rcpt(t, i, fate_of_rcpt(reply), (uint32_t)reply->code, reply->esc, reply->text);
+}
+
+static void on_rcpt(struct session *s, const struct ph_smtp_client_event *e)
+{
+    if (e->local || e->index >= s->t->n)
+        return;
+    size_t i = s->index[e->index];
+    if (e->reply.code >= 300) {
+        rcpt_refused(s, i, &e->reply);
+        return;
+    }
+    s->accepted[i] = true;
+    s->owed += ph_smtp_client_is_lmtp(s->c);
 }
 
 static void on_data(struct session *s, const struct ph_smtp_client_event *e)
@@ -245,24 +225,42 @@ static void on_data(struct session *s, const struct ph_smtp_client_event *e)
     letter_done(s);
 }
 
-static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
+static void taken(struct session *s, size_t i, const struct ph_smtp_reply *reply)
 {
     struct try *t = s->t;
-    if (e->reply.code >= 300) {
-        whole_letter(s, &e->reply);
+    struct ipc_event ev =
+        session_event(s, EV_RELAYED, (uint32_t)reply->code, reply->text, (ph_str){0});
+    ev.rcpt = t->rcpts[i].address;
+    result_event(t, ev);
+    result_rcpt(t, i, IPC_SENT, (uint32_t)reply->code, reply->esc, reply->text);
+    t->outcomes[i].dsn = ph_smtp_client_has(s->c, PH_STR("DSN"), NULL);
+}
+
+/* LMTP: an answer for each recipient that was accepted (RFC 2033 4.2). */
+static void on_sent_one(struct session *s, const struct ph_smtp_client_event *e)
+{
+    struct try *t = s->t;
+    size_t i = e->index < t->n ? s->index[e->index] : 0;
+    if (e->reply.code < 300)
+        taken(s, i, &e->reply);
+    else
+        rcpt_refused(s, i, &e->reply);
+    if (!--s->owed)
         letter_done(s);
+}
+
+static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
+{
+    if (s->owed) {
+        on_sent_one(s, e);
         return;
     }
-    for (size_t i = 0; i < t->n; i++) {
-        if (!s->accepted[i])
-            continue;
-        struct ipc_event ev =
-            event_of(s, EV_RELAYED, (uint32_t)e->reply.code, e->reply.text, (ph_str){0});
-        ev.rcpt = t->rcpts[i].address;
-        result_event(t, ev);
-        result_rcpt(t, i, IPC_SENT, (uint32_t)e->reply.code, e->reply.esc, e->reply.text);
-        t->outcomes[i].dsn = ph_smtp_client_has(s->c, PH_STR("DSN"), NULL);
-    }
+    if (e->reply.code >= 300)
+        whole_letter(s, &e->reply);
+    else
+        for (size_t i = 0; i < s->t->n; i++)
+            if (s->accepted[i])
+                taken(s, i, &e->reply);
     letter_done(s);
 }
 
@@ -310,7 +308,7 @@ static bool wants_utf8(const struct session *s, const struct try *t)
 /* A letter with octets above 127 goes as it is to a server without 8BITMIME too: RFC 6152 3 would
  * have it converted, which breaks its signatures, or returned; every server of the last decades
  * passes all eight bits. */
-static void next_letter(struct session *s, struct try *t)
+void session_letter(struct session *s, struct try *t)
 {
     struct ph_smtp_params params = {.body =
                                         t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
@@ -325,6 +323,7 @@ static void next_letter(struct session *s, struct try *t)
     t->session = s;
     s->phase = LETTER;
     s->spoke = false;
+    s->owed = 0;
     s->started = ph_wall_us();
     memset(s->accepted, 0, t->n * sizeof *s->accepted);
     /* A server that is never quite silent must not hold letter and place for ever. */
@@ -353,277 +352,70 @@ static void next_letter(struct session *s, struct try *t)
     ph_pump_kick(s->pump);
 }
 
-/* RFC 8689 4.2.1: only to who is proven to be meant, and keeps the promise. */
-static bool may_take(const struct session *s, const struct try *t)
+bool session_keeps_promise(const struct session *s, const struct try *t)
 {
     return !(t->flags & IPC_REQUIRETLS) ||
            (s->verified && ph_smtp_client_has(s->c, PH_STR("REQUIRETLS"), NULL));
 }
 
-static bool is_idle_for(const struct session *s, const struct try *t)
+/* RFC 5321 5.1: not to a worse host while the best may answer. */
+static bool is_best_host(const struct session *s, const struct try *t)
 {
-    return s->phase == IDLE && (s->smart || ph_str_ieq(s->domain, t->domain)) && may_take(s, t);
+    for (size_t i = 0; i < t->hosts_n && t->hosts[i].preference == t->hosts[0].preference; i++)
+        if (ph_str_ieq(t->hosts[i].name, s->host))
+            return true;
+    return false;
+}
+
+bool session_may_take(const struct session *s, const struct try *t)
+{
+    return s->phase == IDLE && s->way == t->way && session_keeps_promise(s, t) &&
+           (s->way->t.host.n || ph_str_ieq(s->domain, t->domain) || is_best_host(s, t));
+}
+
+/* false: the rate of its site is reached, the letter is back in the queue. */
+static bool give(struct session *s, struct try *t)
+{
+    if (s->site && !site_paced(t, s->site)) {
+        result_send(t);
+        return false;
+    }
+    s->relay->reused++;
+    session_letter(s, t);
+    return true;
 }
 
 bool session_reuse(struct try *t)
 {
-    struct relay *r = t->relay;
-    for (struct session *s = r->sessions; s; s = s->next) {
-        if (!is_idle_for(s, t))
-            continue;
-        r->reused++;
-        next_letter(s, t);
-        return true;
-    }
-    return false;
+    struct session *s = t->relay->sessions;
+    while (s && !session_may_take(s, t))
+        s = s->next;
+    if (s)
+        (void)give(s, t);
+    return s;
 }
 
 void session_serve_queued(struct relay *r)
 {
     for (struct session *s = r->sessions, *next; s && r->queue_first; s = next) {
         next = s->next;
-        struct try *t =
-            s->phase == IDLE ? relay_queued_for(r, s->smart ? (ph_str){0} : s->domain) : NULL;
-        if (t && !may_take(s, t)) {
-            route_start(t);
-        } else if (t) {
-            r->reused++;
-            next_letter(s, t);
-        } else if (s->phase == IDLE && relay_is_full(r)) {
-            quit(s);
-        }
+        struct try *t;
+        while (s->phase == IDLE && (t = relay_queued_for(r, s)) && !give(s, t))
+            ;
+        if (s->phase == IDLE && relay_is_full(r))
+            session_quit(s);
     }
 }
 
-/* ---- the beginning of a connection ---------------------------------------------------------- */
-
-/* This server has not the TLS that the setting or the letter asks for. */
-static void unsafe(struct session *s, const char *detail, const char *text)
+void session_answer(struct session *s, enum ph_smtp_client_ev ev,
+                    const struct ph_smtp_client_event *e)
 {
-    bool letter = s->t->flags & IPC_REQUIRETLS;
-    char esc[16];
-    snprintf(esc, sizeof esc, "%c.7.%s", letter ? '5' : '4', detail);
-    fail_host(s, letter ? RELAY_UNSAFE : 0, ph_str_c(esc), ph_str_c(text), false);
-}
-
-static void ready(struct session *s)
-{
-    if (may_take(s, s->t))
-        next_letter(s, s->t);
-    else
-        unsafe(s, "30", "the letter asks for REQUIRETLS, which the server does not offer");
-}
-
-static void refused(struct session *s, const struct ph_smtp_reply *reply)
-{
-    fail_host(s, (uint32_t)reply->code, reply->esc, reply->text, false);
-}
-
-static void on_hello(struct session *s, const struct ph_smtp_reply *reply)
-{
-    if (reply->code >= 300) {
-        refused(s, reply);
-        return;
-    }
-    bool offered = ph_smtp_client_has(s->c, PH_STR("STARTTLS"), NULL);
-    if (!s->tls[0] && !s->t->plain && offered && ph_smtp_client_starttls(s->c) == 0) {
-        s->phase = STARTTLS;
-        return;
-    }
-    if (!s->tls[0] && policy_of(s) != RELAY_MAY) {
-        unsafe(s, "10",
-               "TLS is asked for, by relay_tls or the letter; the server does not offer it");
-        return;
-    }
-    ready(s);
-}
-
-static void on_starttls(struct session *s, const struct ph_smtp_reply *reply)
-{
-    if (reply->code == 220)
-        s->phase = SECURING;
-    else if (policy_of(s) == RELAY_MAY)
-        ready(s);
-    else
-        refused(s, reply);
-}
-
-static void secured(void *ctx, const struct ph_tls_info *info)
-{
-    struct session *s = ctx;
-    snprintf(s->tls, sizeof s->tls, "%s %s", info->version, info->cipher);
-    s->verified = info->verified;
-    if (!s->verified && policy_of(s) == RELAY_VERIFY) {
-        unsafe(s, "5", info->why);
-        return;
-    }
-    ph_smtp_client_tls_started(s->c);
-    s->phase = HELLO;
-    if (ph_smtp_client_hello(s->c, s->relay->p->conf->hostname) < 0)
-        fail_host(s, 0, PH_STR("4.3.0"), PH_STR("out of memory"), false);
-}
-
-static void on_greeting(struct session *s, const struct ph_smtp_reply *reply)
-{
-    if (reply->code != 220) {
-        refused(s, reply);
-        return;
-    }
-    ph_timer_off(s->timer);
-    s->phase = HELLO;
-    if (ph_smtp_client_hello(s->c, s->relay->p->conf->hostname) < 0)
-        fail_host(s, 0, PH_STR("4.3.0"), PH_STR("out of memory"), false);
-}
-
-/* false: the session is no more. */
-static bool on_event(struct session *s, enum ph_smtp_client_ev ev,
-                     const struct ph_smtp_client_event *e)
-{
-    bool gone = false;
-    if (ev == PH_SMTP_C_BROKEN) {
-        over(s, &e->error, e->reply.code ? &e->reply : NULL);
-        return false;
-    }
-    if (!s->t)
-        return true;
-    s->spoke = s->spoke || ev != PH_SMTP_C_COMMAND;
-    s->gone = &gone;
-    switch (ev) {
-    case PH_SMTP_C_GREETING:
-        on_greeting(s, &e->reply);
-        break;
-    case PH_SMTP_C_HELLO:
-        on_hello(s, &e->reply);
-        break;
-    case PH_SMTP_C_STARTTLS:
-        on_starttls(s, &e->reply);
-        break;
-    case PH_SMTP_C_MAIL:
+    if (ev == PH_SMTP_C_MAIL)
         on_mail(s, &e->reply);
-        break;
-    case PH_SMTP_C_RCPT:
+    else if (ev == PH_SMTP_C_RCPT)
         on_rcpt(s, e);
-        break;
-    case PH_SMTP_C_DATA:
+    else if (ev == PH_SMTP_C_DATA)
         on_data(s, e);
-        break;
-    case PH_SMTP_C_SENT:
+    else if (ev == PH_SMTP_C_SENT)
         on_sent(s, e);
-        break;
-    default:
-        break;
-    }
-    if (!gone)
-        s->gone = NULL;
-    return !gone;
-}
-
-static void events(void *ctx)
-{
-    struct session *s = ctx;
-    struct ph_smtp_client_event e;
-    enum ph_smtp_client_ev ev;
-    while ((ev = ph_smtp_client_next(s->c, &e)) != PH_SMTP_C_NEED)
-        if (!on_event(s, ev, &e))
-            return;
-}
-
-static void closed(void *ctx, const struct ph_error *why)
-{
-    over(ctx, why, NULL);
-}
-
-static void timed_out(void *ctx)
-{
-    struct session *s = ctx;
-    if (s->phase == IDLE) {
-        quit(s);
-        return;
-    }
-    if (s->phase < IDLE && ph_pump_is_connected(s->pump))
-        return; /* from here on the engine has the time */
-    struct ph_error why = {.code = PH_ETIMEOUT};
-    snprintf(why.text, sizeof why.text, "%s",
-             s->phase == LETTER ? "the server took too long for the letter"
-                                : "the connection was not made in time");
-    over(s, &why, NULL);
-}
-
-static struct session *session_new(struct try *t)
-{
-    struct relay *r = t->relay;
-    struct session *s = ph_new0(NULL, sizeof *s);
-    char *domain = ph_resize(NULL, NULL, 0, t->domain.n ? t->domain.n : 1);
-    struct ph_smtp_client_options o;
-    ph_smtp_client_defaults(&o);
-    o.timeout_ms = r->p->conf->relay_timeout;
-    struct ph_smtp_client *c = s && domain ? ph_smtp_client_new(NULL, &o) : NULL;
-    if (!c) {
-        ph_free(NULL, domain, t->domain.n);
-        ph_free(NULL, s, sizeof *s);
-        return NULL;
-    }
-    memcpy(domain, t->domain.p, t->domain.n);
-    *s = (struct session){.relay = r,
-                          .c = c,
-                          .domain = {domain, t->domain.n},
-                          .smart = r->p->conf->smarthost.n > 0,
-                          .next = r->sessions,
-                          .at = &r->sessions};
-    if (s->next)
-        s->next->at = &s->next;
-    r->sessions = s;
-    r->open++;
-    r->connections++;
-    s->timer = ph_timer_new(r->p->loop, timed_out, s);
-    return s;
-}
-
-static int connect_it(struct session *s, struct try *t, struct ph_error *why)
-{
-    struct relay *r = s->relay;
-    const struct ph_addr *to = &t->addrs[t->addr_at];
-    bool same = r->has_source && r->source.sa.ss_family == to->sa.ss_family;
-    int fd = ph_connect(to, same ? &r->source : NULL, why);
-    if (fd < 0)
-        return fd;
-    struct ph_pump_options o = {
-        .ops = &ph_smtp_client_ops,
-        .engine = s->c,
-        .tls = r->tls,
-        .host = t->hosts[t->host_at].name,
-        .connecting = true,
-        .handler = {.events = events, .closed = closed, .secured = secured, .ctx = s}};
-    s->pump = ph_pump_new(r->p->loop, fd, &o);
-    return s->pump && s->timer ? 0 : ph_fail(why, PH_ENOMEM, 0, "out of memory");
-}
-
-void session_open(struct try *t)
-{
-    struct session *s = session_new(t);
-    struct ph_error why = {0};
-    if (!t->plain)
-        t->tried++;
-    if (!s) {
-        result_failed(t, 0, PH_STR("4.3.0"), PH_STR("out of memory"));
-        result_rest(t, IPC_DEFERRED, 0, t->last_esc, t->last_text);
-        result_send(t);
-        return;
-    }
-    s->t = t;
-    t->session = s;
-    relay_routing(t, false);
-    s->started = ph_wall_us();
-    ph_str host = t->hosts[t->host_at].name;
-    struct ph_addr *a = &t->addrs[t->addr_at];
-    char ip[64];
-    snprintf(s->peer, sizeof s->peer, "%.*s [%s]:%u", (int)(host.n < 200 ? host.n : 200), host.p,
-             ph_addr_ip(a, ip, sizeof ip), ph_addr_port(a));
-    int err = connect_it(s, t, &why);
-    if (err < 0) {
-        fail_host(s, 0, PH_STR("4.4.1"), ph_str_c(why.text), false);
-        return;
-    }
-    int64_t most = s->relay->p->conf->relay_timeout;
-    ph_timer_set(s->timer, most < RELAY_CONNECT_MS ? most : RELAY_CONNECT_MS);
 }
