@@ -70,9 +70,8 @@ static bool set_rate(struct ph_transport *t, ph_str v)
 static const struct {
     const char *name;
     bool (*set)(struct ph_transport *t, ph_str value);
-} options[] = {{"tls=", set_tls},           {"source=", set_source},
-               {"user=", set_user},         {"password=", set_password},
-               {"connections=", set_connections}, {"rate=", set_rate}};
+} options[] = {{"tls=", set_tls},           {"source=", set_source},           {"user=", set_user},
+               {"password=", set_password}, {"connections=", set_connections}, {"rate=", set_rate}};
 
 static bool set_option(struct ph_transport *t, ph_str word)
 {

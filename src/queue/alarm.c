@@ -6,8 +6,7 @@ bool ph_alarms_room(struct ph_alarms *h, size_t n)
     if (n + 1 <= h->cap)
         return true;
     size_t cap = 2 * (n + 1);
-    struct ph_alarm **more =
-        ph_resize(NULL, h->heap, h->cap * sizeof *more, cap * sizeof *more);
+    struct ph_alarm **more = ph_resize(NULL, h->heap, h->cap * sizeof *more, cap * sizeof *more);
     if (!more)
         return false;
     h->heap = more;

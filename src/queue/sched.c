@@ -1,5 +1,5 @@
-/* sched.c - hash tables of destinations, sites and senders at them; a ring of sites that can run, in
- * each a ring of senders; alarms for what is to be looked at again. */
+/* sched.c - hash tables of destinations, sites and senders at them; a ring of sites that can run,
+ * in each a ring of senders; alarms for what is to be looked at again. */
 #include "sched.h"
 
 #include <string.h>
@@ -95,7 +95,8 @@ uint64_t ph_sched_sender(const struct ph_sched *s, ph_str sender)
     return hash(s->salt, sender);
 }
 
-/* ---- ring of sites: ready, with room to fly, not held, not resting ----------------------------- */
+/* ---- ring of sites: ready, with room to fly, not held, not resting -----------------------------
+ */
 
 static bool runnable(const struct ph_site *site)
 {
@@ -136,7 +137,8 @@ static void ring_fix(struct ph_sched *s, struct ph_site *site)
         ring_put(s, site);
 }
 
-/* ---- alarms: room for those of everything is made when it is born -------------------------------- */
+/* ---- alarms: room for those of everything is made when it is born
+ * -------------------------------- */
 
 static bool room(struct ph_sched *s)
 {
@@ -154,8 +156,7 @@ static void fix_dest(struct ph_sched *s, struct ph_dest *d)
 
 static void fix_site(struct ph_sched *s, struct ph_site *site)
 {
-    int64_t when =
-        site->held_until > site->rest_until ? site->held_until : site->rest_until;
+    int64_t when = site->held_until > site->rest_until ? site->held_until : site->rest_until;
     if (when)
         ph_alarm_put(&s->alarms, &site->alarm, when);
     else
@@ -291,9 +292,11 @@ void ph_sched_each(struct ph_sched *s, void (*each)(void *ctx, struct ph_dest *d
         }
 }
 
-/* ---- senders at a site ------------------------------------------------------------------------ */
+/* ---- senders at a site ------------------------------------------------------------------------
+ */
 
-static struct ph_flow **flow_at(const struct ph_sched *s, const struct ph_site *site, uint64_t sender)
+static struct ph_flow **flow_at(const struct ph_sched *s, const struct ph_site *site,
+                                uint64_t sender)
 {
     uint64_t h = (site->hash ^ sender) * 0xff51afd7ed558ccdu;
     return (struct ph_flow **)&s->flow[(h >> 32) % BUCKETS];
@@ -459,7 +462,8 @@ void ph_sched_back(struct ph_sched *s, struct ph_sched_job *job, enum ph_sched_e
     tidy_site(s, site);
 }
 
-/* ---- who serves whom -------------------------------------------------------------------------- */
+/* ---- who serves whom --------------------------------------------------------------------------
+ */
 
 /* What is ready at a guessed site is of its one destination. */
 static void move_jobs(struct ph_sched *s, struct ph_site *from, struct ph_site *to)

@@ -1,18 +1,18 @@
 /*
- * sched.h - which job is next: destinations, the sites that serve them, what is ready in memory, and
- * when to look on disk again.
+ * sched.h - which job is next: destinations, the sites that serve them, what is ready in memory,
+ * and when to look on disk again.
  *
  * A destination is a next-hop domain ("" is this house's mailboxes): by it recipients are found on
  * disk. A site is who serves it: until somebody has learnt better, every destination has one of its
  * own; domains that share an MX share a site, and with it its limits. Sites take turns. At a site
  * senders take turns, so that a mailing delays nobody's letter but its own. A site has a number of
- * jobs at a time that grows with success, is halved when it says that it is crowded, and falls to one
- * with silence. A site where nobody answers is held. No I/O, no clock: times are microseconds since
- * 1970, and may jump.
+ * jobs at a time that grows with success, is halved when it says that it is crowded, and falls to
+ * one with silence. A site where nobody answers is held. No I/O, no clock: times are microseconds
+ * since 1970, and may jump.
  *
  *             due on disk            refilled, or fresh                     take()
- *   WAITING ----------------> (heap) ----------------> READY site/sender ----------> FLYING --- back()
- *      ^                                                   |                     |
+ *   WAITING ----------------> (heap) ----------------> READY site/sender ----------> FLYING ---
+ * back() ^                                                   |                     |
  *      +---------- shed() when held, or no room -----------+                     +--> result
  */
 #ifndef PH_SCHED_H
@@ -23,9 +23,9 @@ enum {
     SCHED_DESTS = 50000, /* destinations in memory (about 600 bytes each, with a site of its own) */
     SCHED_JOBS = 50000,  /* jobs in memory, ready or flying; */
     SCHED_DISK_JOBS = SCHED_JOBS / 4 * 3, /* from here on no more from disk and none of mailings */
-    SCHED_FEW = 16,      /* ready jobs of a sender at a site: up to here it is no mailing */
-    SCHED_READY = 256,   /* ready jobs of one sender at a foreign site; others wait on disk */
-    SCHED_REFILL = 64    /* fewer ready ones of a destination: look on disk */
+    SCHED_FEW = 16,    /* ready jobs of a sender at a site: up to here it is no mailing */
+    SCHED_READY = 256, /* ready jobs of one sender at a foreign site; others wait on disk */
+    SCHED_REFILL = 64  /* fewer ready ones of a destination: look on disk */
 };
 
 struct ph_sched;
@@ -35,8 +35,8 @@ struct ph_dest {
     ph_str name;
     struct ph_site *site;
     unsigned ready;
-    unsigned pins;      /* the caller's: it is not freed while there are any */
-    bool on_disk;       /* recipients wait on disk; disk_when: the earliest */
+    unsigned pins; /* the caller's: it is not freed while there are any */
+    bool on_disk;  /* recipients wait on disk; disk_when: the earliest */
     int64_t disk_when;
     int64_t
         seen_when; /* the caller's cursor: on disk, what is up to here was seen; 0, 0, 0: nothing */

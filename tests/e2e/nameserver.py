@@ -60,7 +60,7 @@ class Question(socketserver.BaseRequestHandler):
         inner = any(other.endswith("." + name) for other in self.server.records)
         code = 2 if name in self.server.broken else 0 if known or inner else 3
         found = [] if code else found
-        soa = b"" if found or code == 2 else wire("example") + struct.pack(">HHIH", TYPES["SOA"], 1, 300, 22 + 2 * len(wire("ns.example"))) \
+        soa = b"" if found or code == 2 else wire("example") + struct.pack(">HHIH", TYPES["SOA"], 1, 300, 20 + 2 * len(wire("ns.example"))) \
             + wire("ns.example") * 2 + struct.pack(">5I", 1, 300, 300, 300, 300)
         out = data[:2] + struct.pack(">HHHHH", 0x8580 | code, 1, len(found), 1 if soa else 0, 0) + data[12:end]
         for owner, own, value in found:

@@ -59,8 +59,7 @@ static void scan(struct work *w, int64_t now)
 /* A time so far off was written before the clock went back. */
 static bool is_due(const struct work *w, int64_t when, int64_t now)
 {
-    return when <= now ||
-           (when != PH_SPOOL_HELD && when > now + 2 * w->p->conf->retry_most * 1000);
+    return when <= now || (when != PH_SPOOL_HELD && when > now + 2 * w->p->conf->retry_most * 1000);
 }
 
 static void fill_row(struct work *w, struct ph_dest *d, const struct ph_spool_due *row, int64_t now)

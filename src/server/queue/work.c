@@ -165,8 +165,8 @@ static void requeue(struct work *w, struct job *job)
     letter_drop(w, l);
 }
 
-/* A flying job is ready again: its peer died, and nobody knows what became of it, or it was not tried
- * after all. */
+/* A flying job is ready again: its peer died, and nobody knows what became of it, or it was not
+ * tried after all. */
 static void again(struct work *w, struct job *job)
 {
     if (job->s.dest->name.n)

@@ -1,8 +1,8 @@
 /*
  * open.c - the beginning of a connection to another server.
  *
- *   session_open -> GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> [LOGIN] -> session_letter
- *                       |         |          |           |                     |
+ *   session_open -> GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> [LOGIN] ->
+ * session_letter |         |          |           |                     |
  *                       +---------+----------+-----------+---------------------+--> session_fail
  */
 #include "session.h"
@@ -144,9 +144,9 @@ static void secured(void *ctx, const struct ph_tls_info *info)
     snprintf(s->tls, sizeof s->tls, "%s %s", info->version, info->cipher);
     s->verified = info->verified;
     memcpy(s->binding, info->binding, info->binding_n);
-    s->channel = (struct ph_sasl_channel){
-        info->binding_unique ? PH_SASL_TLS_UNIQUE : PH_SASL_TLS_EXPORTER,
-        {s->binding, info->binding_n}};
+    s->channel =
+        (struct ph_sasl_channel){info->binding_unique ? PH_SASL_TLS_UNIQUE : PH_SASL_TLS_EXPORTER,
+                                 {s->binding, info->binding_n}};
     if (!s->verified && session_policy(s) == RELAY_VERIFY) {
         unsafe(s, "5", info->why);
         return;

@@ -7,9 +7,8 @@
  *       |
  *       +--idle session?--yes----------------------------------------+
  *       | no                                                         v
- *       +--> route.c: hosts --> site.c: a place? --> open.c: connect, EHLO, --> session.c: MAIL RCPT DATA
- *              ^                 | no: back to          STARTTLS, AUTH
- *              |                 v the queue                 |
+ *       +--> route.c: hosts --> site.c: a place? --> open.c: connect, EHLO, --> session.c: MAIL
+ * RCPT DATA ^                 | no: back to          STARTTLS, AUTH |                 v the queue |
  *              |            result.c: RELAY_TRIED            |
  *              +---------- failed: next address -------------+
  *                          none left: every recipient deferred
@@ -177,23 +176,24 @@ struct ways *ways_drop(struct ways *ws);
 const struct way *way_for(const struct ways *ws, ph_str sender, ph_str domain);
 
 /* ---- site.c ------------------------------------------------------------------------------ */
-/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask again. */
+/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask again.
+ */
 bool site_enter(struct try *t);
 /* The same for a session that has its place: the rate alone. */
 bool site_paced(struct try *t, struct site *s);
 struct site *site_leave(struct site *s); /* NULL allowed; returns NULL */
 
 /* ---- session.c --------------------------------------------------------------------------- */
-/* An idle session takes the letter (or the letter goes back to the queue, for the rate of its site is
- * reached). Known before the route: the same way, and a server of its own or the same domain; with
- * t->hosts: the same way and one of the best hosts. */
+/* An idle session takes the letter (or the letter goes back to the queue, for the rate of its site
+ * is reached). Known before the route: the same way, and a server of its own or the same domain;
+ * with t->hosts: the same way and one of the best hosts. */
 bool session_reuse(struct try *t);
 bool session_may_take(const struct session *s, const struct try *t);
 /* The same from the other side: idle sessions take what waits for their domain, or end when others
  * need their place. */
 void session_serve_queued(struct relay *r);
 /* Connects to t->addrs[t->addr_at]; on failure route_next was or will be called. */
-void session_open(struct try *t); /* open.c */
+void session_open(struct try *t);      /* open.c */
 void session_abort(struct session *s); /* closes at once, without a word to its try */
 void session_close_idle(struct relay *r);
 

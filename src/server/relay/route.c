@@ -4,11 +4,11 @@
  * first.
  *
  *   start --literal, or the way names a server--> hosts
- *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain itself;
- *     |                   NOENT, null MX: refused
+ *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain
+ * itself; |                   NOENT, null MX: refused
  *     \--the way is an error--> refused
- *   hosts --idle session?, site_enter--> AAAA and A --> addresses --session_open--> failed: route_next:
- *                                                       next address, next host, the end: deferred
+ *   hosts --idle session?, site_enter--> AAAA and A --> addresses --session_open--> failed:
+ * route_next: next address, next host, the end: deferred
  */
 #include "random.h"
 #include "relay.h"
@@ -18,8 +18,8 @@
 
 static void refuse(struct try *t, uint32_t code, ph_str esc, ph_str text, const char *by)
 {
-    result_event(t, (struct ipc_event){
-                        .kind = EV_TRIED, .code = code, .reply = text, .note = ph_str_c(by)});
+    result_event(
+        t, (struct ipc_event){.kind = EV_TRIED, .code = code, .reply = text, .note = ph_str_c(by)});
     result_rest(t, IPC_REFUSED, code, esc, text);
     result_send(t);
 }
@@ -157,8 +157,9 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
         return;
     }
     if (!cut_loop(t)) {
-        refuse_dns(t, 554, "5.4.6",
-               "the DNS sends this domain's mail to this server, which does not take it: a loop");
+        refuse_dns(
+            t, 554, "5.4.6",
+            "the DNS sends this domain's mail to this server, which does not take it: a loop");
         return;
     }
     shuffle(t);

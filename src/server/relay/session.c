@@ -5,7 +5,8 @@
  *      |          |         |
  *      |          |         +-- RELAY_IDLE_MS, enough letters, or its place is needed
  *      |          +-- broke: deferred
- *      +-- session_fail: the next address; after TLS that failed with `may` the same once more in plain
+ *      +-- session_fail: the next address; after TLS that failed with `may` the same once more in
+ * plain
  *
  * One that had been idle and says nothing any more: once more from the start.
  */
@@ -90,7 +91,7 @@ void session_fail(struct session *s, uint32_t code, ph_str esc, ph_str text, boo
     struct try *t = s->t;
     bool plain = tls_failed && session_policy(s) == RELAY_MAY && !t->plain;
     result_event(t, session_event(s, EV_TRIED, code, text,
-                             plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
+                                  plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
     result_failed(t, code, esc, text);
     t->site = s->site; /* the place is for the next address */
     s->site = NULL;
@@ -118,7 +119,7 @@ static void once_more(struct session *s)
 }
 
 void session_over(struct session *s, const struct ph_error *why,
-                 const struct ph_smtp_reply *farewell)
+                  const struct ph_smtp_reply *farewell)
 {
     struct try *t = s->t;
     ph_str text = why && why->text[0] ? ph_str_c(why->text) : PH_STR("the connection was closed");
@@ -129,7 +130,8 @@ void session_over(struct session *s, const struct ph_error *why,
     if (s->phase < IDLE) {
         uint32_t code = farewell ? (uint32_t)farewell->code : 0;
         session_fail(s, code, farewell ? farewell->esc : PH_STR("4.4.1"),
-                  farewell ? farewell->text : text, s->phase == STARTTLS || s->phase == SECURING);
+                     farewell ? farewell->text : text,
+                     s->phase == STARTTLS || s->phase == SECURING);
         return;
     }
     if (s->letters && !s->spoke) {
@@ -139,7 +141,7 @@ void session_over(struct session *s, const struct ph_error *why,
     uint32_t code = farewell && farewell->code ? (uint32_t)farewell->code : 421;
     ph_str said = farewell && farewell->code ? farewell->text : text;
     result_event(t, session_event(s, EV_TRIED, farewell ? code : 0, said,
-                             PH_STR("the connection broke in the middle of the letter")));
+                                  PH_STR("the connection broke in the middle of the letter")));
     /* What it said unasked, in the middle of the letter, is its answer to it. */
     result_rest(t, farewell ? fate_of((int)code) : IPC_DEFERRED, code,
                 farewell ? farewell->esc : PH_STR("4.4.2"), said);

@@ -20,12 +20,12 @@ struct session {
     struct try *t;
     struct ways *ways; /* held, for `way` */
     const struct way *way;
-    struct site *site; /* its place there; NULL: not counted */
+    struct site *site;   /* its place there; NULL: not counted */
     ph_str domain, host; /* whose mail it takes, and who it is; yours: freed with the session */
     char peer[PEER_TEXT];
     char tls[80];
-    bool verified; /* its certificate is good, and of the name that was meant */
-    bool nearby;   /* a loopback address */
+    bool verified;               /* its certificate is good, and of the name that was meant */
+    bool nearby;                 /* a loopback address */
     struct ph_sasl_client *sasl; /* while it logs in */
     struct ph_sasl_channel channel;
     char binding[64];

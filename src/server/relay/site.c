@@ -1,10 +1,11 @@
 /*
- * site.c - the servers that share limits: a site is the best MX host of a domain, or the server of a
- * transport, whatever domains it serves. It has so many connections at the same time, and so many
- * letters a minute. A try that finds no place goes back to the queue, which learns by it whose limits
- * count for that domain and asks no more than they allow.
+ * site.c - the servers that share limits: a site is the best MX host of a domain, or the server of
+ * a transport, whatever domains it serves. It has so many connections at the same time, and so many
+ * letters a minute. A try that finds no place goes back to the queue, which learns by it whose
+ * limits count for that domain and asks no more than they allow.
  *
- *   place: try (site_enter) -> its session -> gone: given back; or back to the try for the next address
+ *   place: try (site_enter) -> its session -> gone: given back; or back to the try for the next
+ * address
  */
 #include "relay.h"
 
@@ -12,9 +13,9 @@
 #include <string.h>
 
 enum {
-    SITES_SWEEP = 1000,      /* more of them: those without use are forgotten */
-    REST_MS = 200,           /* until a place may be free */
-    BURST_US = 5 * 1000000   /* what a rate gives at once after a pause */
+    SITES_SWEEP = 1000,    /* more of them: those without use are forgotten */
+    REST_MS = 200,         /* until a place may be free */
+    BURST_US = 5 * 1000000 /* what a rate gives at once after a pause */
 };
 
 static uint64_t hash(ph_str name)
@@ -87,8 +88,9 @@ static ph_str site_name(struct try *t)
     char text[RELAY_SITE_NAME];
     if (!w->host.n)
         return lower(t->arena, best_host(t));
-    snprintf(text, sizeof text, "%.*s:%u%s%.*s", (int)(w->host.n < 255 ? w->host.n : 255), w->host.p,
-             w->port, w->user.n ? " " : "", (int)(w->user.n < 40 ? w->user.n : 40), w->user.p);
+    snprintf(text, sizeof text, "%.*s:%u%s%.*s", (int)(w->host.n < 255 ? w->host.n : 255),
+             w->host.p, w->port, w->user.n ? " " : "", (int)(w->user.n < 40 ? w->user.n : 40),
+             w->user.p);
     return lower(t->arena, ph_str_c(text));
 }
 
@@ -97,7 +99,8 @@ static ph_str site_name(struct try *t)
 /* Milliseconds until this letter may go; 0: now, and it is counted. */
 static uint32_t rate_wait(struct site *s, unsigned rate, int64_t now)
 {
-    int64_t each = rate ? 60 * INT64_C(1000000) / rate : 0, burst = BURST_US > each ? BURST_US : each;
+    int64_t each = rate ? 60 * INT64_C(1000000) / rate : 0,
+            burst = BURST_US > each ? BURST_US : each;
     if (!each)
         return 0;
     if (s->next < now - burst || s->next > now + 60 * INT64_C(1000000)) /* or the clock jumped */

@@ -1,7 +1,7 @@
 /*
  * way.c - which way a letter goes: the rows of `transports`, and behind them one that fits every
- * letter (the smarthost, else the MX records). A reload makes a new table; tries and sessions of the
- * old one keep it until they end.
+ * letter (the smarthost, else the MX records). A reload makes a new table; tries and sessions of
+ * the old one keep it until they end.
  */
 #include "file.h"
 #include "relay.h"

@@ -13,6 +13,7 @@
 
 #include "conf_int.h"
 #include "ipc.h"
+#include "transport.h"
 
 static char folder[] = "/tmp/test_conf.XXXXXX";
 static char said[8192];
@@ -242,9 +243,92 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+/* ---- transports ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *row, *says; /* says: part of the complaint; NULL: good */
+    enum ph_transport_way way;
+    const char *host;
+    unsigned port;
+} rows[] = {
+    {"* smtp", NULL, PH_TRANSPORT_SMTP, "", 0},
+    {"  b.test\tsmtp:mx.b.test  tls=verify ", NULL, PH_TRANSPORT_SMTP, "mx.b.test", 0},
+    {".b.test smtps:mx.b.test", NULL, PH_TRANSPORT_SMTPS, "mx.b.test", 465},
+    {"from:@a.test * smtp:[::1]:587 user=a password=/p", NULL, PH_TRANSPORT_SMTP, "::1", 587},
+    {"b.test lmtp:127.0.0.1 source=127.0.0.2 source=::1", NULL, PH_TRANSPORT_LMTP, "127.0.0.1", 24},
+    {"b.test smtp:x:1 connections=5 rate=60", NULL, PH_TRANSPORT_SMTP, "x", 1},
+    {"b.test error:550 5.1.2 gone", NULL, PH_TRANSPORT_ERROR, "", 0},
+    {"", "is not \"[from:SENDER]", 0, NULL, 0},
+    {"b.test", "is not \"[from:SENDER]", 0, NULL, 0},
+    {"from:a@a.test b.test", "is not \"[from:SENDER]", 0, NULL, 0},
+    {"from: b.test smtp", "is not \"[from:SENDER]", 0, NULL, 0},
+    {"b.test smtp:", "is not smtp", 0, NULL, 0},
+    {"b.test smtp:x:0", "is not smtp", 0, NULL, 0},
+    {"b.test smtp:x:70000", "is not smtp", 0, NULL, 0},
+    {"b.test smtp:[::1", "is not smtp", 0, NULL, 0},
+    {"b.test uucp:x", "is not smtp", 0, NULL, 0},
+    {"b.test error:250 fine", "from 500 to 599", 0, NULL, 0},
+    {"b.test smtp tls=yes", "\"tls=yes\" is not", 0, NULL, 0},
+    {"b.test smtp source=host", "\"source=host\" is not", 0, NULL, 0},
+    {"b.test smtp:x password=relative user=a", "password=relative", 0, NULL, 0},
+    {"b.test smtp:x user=a", "needs password", 0, NULL, 0},
+    {"b.test smtp user=a password=/p", "and a server", 0, NULL, 0},
+    {"b.test smtp rate=0", "rate=0", 0, NULL, 0},
+};
+
+static void transport_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ph_transport t = {0};
+        struct ph_error e = {0};
+        int err = ph_transport_parse(ph_str_c(rows[i].row), &t, &e);
+        if (rows[i].says) {
+            assert_int_equal(err, -PH_EINVAL);
+            assert_non_null(strstr(e.text, rows[i].says));
+            continue;
+        }
+        assert_int_equal(err, 0);
+        assert_int_equal(t.way, rows[i].way);
+        assert_true(ph_str_eq(t.host, ph_str_c(rows[i].host)));
+        assert_int_equal(t.port, rows[i].port);
+    }
+}
+
+static void transport_fits(void **state)
+{
+    static const struct {
+        const char *row, *sender, *domain;
+        bool fits;
+    } cases[] = {
+        {"* smtp", "", "b.test", true},
+        {"b.test smtp", "x@a.test", "B.test", true},
+        {"b.test smtp", "", "sub.b.test", false},
+        {".b.test smtp", "", "sub.b.test", true},
+        {".b.test smtp", "", "b.test", false},
+        {".b.test smtp", "", "notb.test", false},
+        {"from:alice@a.test * smtp", "Alice@A.test", "b.test", true},
+        {"from:alice@a.test * smtp", "bob@a.test", "b.test", false},
+        {"from:@a.test b.test smtp", "bob@a.test", "b.test", true},
+        {"from:@a.test b.test smtp", "bob@a.test", "c.test", false},
+        {"from:@a.test * smtp", "", "b.test", false},
+        {"from:.a.test * smtp", "x@sub.a.test", "b.test", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ph_transport t;
+        assert_int_equal(ph_transport_parse(ph_str_c(cases[i].row), &t, NULL), 0);
+        assert_int_equal(
+            ph_transport_fits(&t, ph_str_c(cases[i].sender), ph_str_c(cases[i].domain)),
+            cases[i].fits);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(transport_rows),
+        cmocka_unit_test(transport_fits),
         cmocka_unit_test(mistakes_are_told_with_their_line),
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(values_arrive),
