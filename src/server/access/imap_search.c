@@ -243,11 +243,54 @@ static void search_view(struct imap *im)
     round_done(im);
 }
 
+/* What both have. `out` has room for the ranges of both together. */
+static struct imap_ranges intersect(const struct imap_ranges *a, const struct imap_ranges *b,
+                                    struct imap_range *out)
+{
+    size_t i = 0, j = 0, n = 0;
+    while (i < a->n && j < b->n) {
+        uint32_t lo = a->r[i].lo > b->r[j].lo ? a->r[i].lo : b->r[j].lo;
+        uint32_t hi = a->r[i].hi < b->r[j].hi ? a->r[i].hi : b->r[j].hi;
+        if (lo <= hi)
+            out[n++] = (struct imap_range){lo, hi};
+        if (a->r[i].hi < b->r[j].hi)
+            i++;
+        else
+            j++;
+    }
+    return (struct imap_ranges){out, n};
+}
+
+/* A text that must be there in any case leaves only the messages that the index did not rule out. */
+static int narrow(struct imap *im, const struct imap_key *k)
+{
+    struct searching *s = im->job;
+    size_t n = 0, most = k->yes.n + k->maybe.n;
+    struct imap_range *can = ph_arena_array(s->found.arena, most + 1, sizeof *can);
+    struct imap_range *both = ph_arena_array(s->found.arena, most + s->places.n + 1, sizeof *both);
+    if (!can || !both)
+        return -PH_ENOMEM;
+    for (size_t i = 0; i < most; i++) {
+        const struct imap_range *u = i < k->yes.n ? &k->yes.r[i] : &k->maybe.r[i - k->yes.n];
+        n += imap_view_places(&im->view, u->lo, u->hi, &can[n]);
+    }
+    struct imap_ranges sorted = {can, imap_ranges_merge(can, n)};
+    s->places = intersect(&s->places, &sorted, both);
+    return 0;
+}
+
 static void first_round(struct imap *im)
 {
     struct searching *s = im->job;
     s->next = 0;
-    if (s->mask)
+    for (const struct imap_key *k = s->root->child; k; k = k->next)
+        if (k->asked && narrow(im, k) < 0) {
+            imap_no_memory(im);
+            return;
+        }
+    if (!s->places.n)
+        round_done(im);
+    else if (s->mask)
         ask_page(im);
     else
         search_view(im);

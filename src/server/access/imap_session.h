@@ -72,6 +72,8 @@ PH_MUST_CHECK int imap_view_add(struct imap_view *v, uint32_t uid);
 /* The place of the uid, or UINT32_MAX. */
 uint32_t imap_view_find(const struct imap_view *v, uint32_t uid);
 uint32_t imap_view_uid(const struct imap_view *v, uint32_t place); /* place < n */
+/* The places of those of the uids lo..hi that the client knows of; false: none. */
+bool imap_view_places(const struct imap_view *v, uint32_t lo, uint32_t hi, struct imap_range *ret);
 uint32_t imap_view_recent(const struct imap_view *v); /* how many are \Recent */
 /* Takes away a set of uids; told places are reported to `e` as EXPUNGE or VANISHED unless NULL. */
 PH_MUST_CHECK int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e);

@@ -406,6 +406,14 @@ void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p)
     r->n = keep;
 }
 
+bool imap_view_places(const struct imap_view *v, uint32_t lo, uint32_t hi, struct imap_range *ret)
+{
+    uint32_t first = lower_bound(v, v->told, lo),
+             end = hi == UINT32_MAX ? v->told : lower_bound(v, v->told, hi + 1);
+    *ret = (struct imap_range){first, end - 1};
+    return end > first;
+}
+
 /* One range of a set as places; false when it holds none. */
 static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid,
                    struct imap_range *ret)
@@ -429,10 +437,7 @@ static bool places(const struct imap_view *v, uint32_t lo, uint32_t hi, bool uid
         *ret = (struct imap_range){lo ? lo - 1 : 0, hi - 1};
         return true;
     }
-    uint32_t first = lower_bound(v, v->told, lo),
-             end = hi == UINT32_MAX ? v->told : lower_bound(v, v->told, hi + 1);
-    *ret = (struct imap_range){first, end - 1};
-    return end > first;
+    return imap_view_places(v, lo, hi, ret);
 }
 
 int imap_view_resolve(const struct imap_view *v, const struct ph_imap_set *set, bool uid,
@@ -468,9 +473,8 @@ void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out)
 {
     uint32_t lo, hi;
     while (imap_next_range(&uids, &lo, &hi)) {
-        uint32_t from = lower_bound(v, v->told, lo),
-                 to = hi == UINT32_MAX ? v->told : lower_bound(v, v->told, hi + 1);
-        if (to > from)
-            imap_put_range(out, from + 1, to);
+        struct imap_range r;
+        if (imap_view_places(v, lo, hi, &r))
+            imap_put_range(out, r.lo + 1, r.hi + 1);
     }
 }

@@ -4,7 +4,7 @@
  *
  *   LOGIN -> keeper -> MB_OPEN (the only POP3 session of this account) -> MSG_LIST, page by page ->
  * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file -> EV_FETCHED when it was
- * read for the first time UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
+ * read for the first time; or from a page of letters, when one follows the other UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
  * of bounded length -> MB_CLOSE -> +OK
  */
 #include "file.h"
@@ -18,7 +18,9 @@
 
 enum {
     UIDS_MAX = 500000, /* octets of one set of uids; messages.def allows 524288 */
-    BODY_MAX = 262144  /* octets of a body that came in a frame */
+    BODY_MAX = 262144, /* octets of a body that came in a frame */
+    PAGE_LETTERS = 32, /* asked for at a time when they are fetched one after the other */
+    PAGE_MAX = 1024 * 1024
 };
 
 static const char busy_text[] = "the mailbox can not be reached now, try again later";
@@ -30,6 +32,10 @@ struct pop3 {
     uint32_t uidvalidity;
     struct ph_buf body; /* of the message being written, or: */
     ph_str mapped;
+    struct ph_buf page; /* letters that follow the one asked for */
+    ph_str rows;        /* those of them that are not given yet */
+    uint32_t wanted;    /* number of the message asked for last */
+    bool one_by_one;    /* they are new: each reading is to be noted */
     struct ph_buf uids; /* being removed */
     uint32_t at;        /* the first message not yet looked at by UPDATE */
     bool all;           /* that was to be removed, was */
@@ -42,6 +48,10 @@ static void forget_body(struct pop3 *p)
     p->mapped = (ph_str){0};
     ph_buf_clear(&p->body);
     ph_buf_shrink(&p->body);
+    if (p->rows.n)
+        return;
+    ph_buf_clear(&p->page);
+    ph_buf_shrink(&p->page);
 }
 
 /* Sends a request of the store; false when that can not be done. */
@@ -242,12 +252,65 @@ static void on_bodied(struct session *s, struct ipc_msg *msg)
     ph_pop3_server_body(s->engine, body, true);
 }
 
+static void ask_body(struct session *s)
+{
+    struct pop3 *p = s->state;
+    uint32_t uid = (uint32_t)ph_pop3_server_uid(s->engine, p->wanted);
+    if (!ASK(s, MSG_BODY, MSG_BODIED, on_bodied, .mailbox = p->mailbox, .uid = uid))
+        refuse_now(s);
+}
+
+/* Gives the message from the page; false: it is not there, or its first reading is to be noted. The
+ * page stays until the engine has written it. */
+static bool give_from_page(struct session *s)
+{
+    struct pop3 *p = s->state;
+    struct ipc_message m = {0};
+    uint64_t uid = ph_pop3_server_uid(s->engine, p->wanted);
+    while (m.uid < uid && ipc_each(message, &p->rows, &m))
+        ;
+    if (m.uid != uid || m.body.n == 0 || m.flags & IPC_FRESH) {
+        p->one_by_one |= m.uid == uid && m.flags & IPC_FRESH;
+        return false;
+    }
+    ph_pop3_server_body(s->engine, m.body, true);
+    return true;
+}
+
+static void on_page(struct session *s, struct ipc_msg *msg)
+{
+    struct pop3 *p = s->state;
+    bool have = msg && msg->MSG_LISTED.verdict == IPC_OK;
+    ph_buf_clear(&p->page);
+    ph_buf_add(&p->page, have ? msg->MSG_LISTED.messages : (ph_str){0});
+    p->rows = ph_buf_err(&p->page) ? (ph_str){0} : ph_buf_str(&p->page);
+    if (!give_from_page(s))
+        ask_body(s);
+}
+
+static bool ask_page(struct session *s)
+{
+    struct pop3 *p = s->state;
+    char uids[32];
+    uint32_t count = ph_pop3_server_count(s->engine),
+             last = count - p->wanted > PAGE_LETTERS ? p->wanted + PAGE_LETTERS - 1 : count - 1;
+    snprintf(uids, sizeof uids, "%u:%u", (unsigned)ph_pop3_server_uid(s->engine, p->wanted),
+             (unsigned)ph_pop3_server_uid(s->engine, last));
+    return ASK(s, MSG_LIST, MSG_LISTED, on_page, .mailbox = p->mailbox, .uids = ph_str_c(uids),
+               .mask = IPC_F_BODY | IPC_F_FRESH);
+}
+
 static void do_mail(struct session *s, uint32_t number)
 {
     struct pop3 *p = s->state;
-    uint32_t uid = (uint32_t)ph_pop3_server_uid(s->engine, number);
-    if (!ASK(s, MSG_BODY, MSG_BODIED, on_bodied, .mailbox = p->mailbox, .uid = uid))
-        refuse_now(s);
+    bool next = number == p->wanted + 1;
+    p->wanted = number;
+    if (!next)
+        p->rows = (ph_str){0};
+    if (next && give_from_page(s))
+        return;
+    if (!next || p->one_by_one || !ask_page(s))
+        ask_body(s);
 }
 
 /* ---- UPDATE ------------------------------------------------------------------------------ */
@@ -377,6 +440,7 @@ static int make(struct session *s, const char *refusal)
     if (!p || !s->engine)
         return -PH_ENOMEM;
     ph_buf_init(&p->body, NULL, BODY_MAX);
+    ph_buf_init(&p->page, NULL, PAGE_MAX);
     ph_buf_init(&p->uids, NULL, UIDS_MAX);
     offer(s);
     return 0;
@@ -421,6 +485,7 @@ static void end(struct session *s)
     s->engine = ph_pop3_server_free(s->engine);
     if (p) {
         forget_body(p);
+        ph_buf_done(&p->page);
         ph_buf_done(&p->uids);
         free(p);
     }
