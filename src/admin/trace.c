@@ -4,6 +4,7 @@
 #include "id.h"
 #include "ipc.h"
 #include "queue.h"
+#include "trace.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -13,7 +14,13 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum { HOUSES = 64, TRIPS = 64, EVENTS = 10000, ARENA = 64 * 1024 * 1024, PATH = 4096 };
+enum {
+    HOUSES = 64,
+    TRIPS = 64,
+    ARENA = 64 * 1024 * 1024,
+    PATH = 4096,
+    PICTURE = 64 * 1024 * 1024
+};
 
 struct journey {
     const char *folders[HOUSES];
@@ -30,7 +37,7 @@ struct journey {
 static int collect(void *ctx, const struct ph_spool_event *e)
 {
     struct journey *j = ctx;
-    if (j->n >= EVENTS)
+    if (j->n >= TRACE_EVENTS)
         return 1;
     struct ph_spool_event *to = &j->events[j->n++];
     *to = *e;
@@ -105,7 +112,7 @@ static int gather(struct journey *j, const char *key)
 
 /* ---- printing ---------------------------------------------------------------------------- */
 
-static void clock_of(int64_t us, char *buf, size_t n)
+void trace_clock(int64_t us, char *buf, size_t n)
 {
     struct tm tm;
     time_t t = (time_t)(us / 1000000);
@@ -115,33 +122,38 @@ static void clock_of(int64_t us, char *buf, size_t n)
     snprintf(buf, n, "%s.%03d", seconds, (int)(us / 1000 % 1000));
 }
 
-static void since(int64_t us, char *buf, size_t n)
+void trace_span(int64_t us, char *buf, size_t n)
 {
     int64_t s = us / 1000000;
     if (s < 60)
-        snprintf(buf, n, "+%" PRId64 ".%03d s", s, (int)(us / 1000 % 1000));
+        snprintf(buf, n, "%" PRId64 ".%03d s", s, (int)(us / 1000 % 1000));
     else if (s < 3600)
-        snprintf(buf, n, "+%" PRId64 ":%02" PRId64 " min", s / 60, s % 60);
+        snprintf(buf, n, "%" PRId64 ":%02" PRId64 " min", s / 60, s % 60);
     else
-        snprintf(buf, n, "+%" PRId64 ":%02" PRId64 " h", s / 3600, s / 60 % 60);
+        snprintf(buf, n, "%" PRId64 ":%02" PRId64 " h", s / 3600, s / 60 % 60);
+}
+
+bool trace_adds_code(const struct ph_spool_event *e)
+{
+    uint64_t said;
+    return e->code && (!ph_str_u64(ph_str_sub(e->reply, 0, 3), 999, &said) || said != e->code);
 }
 
 static void print_event(const struct ph_spool_event *e, int64_t start)
 {
     char after[32];
-    since(e->time > start ? e->time - start : 0, after, sizeof after);
+    *after = '+';
+    trace_span(e->time > start ? e->time - start : 0, after + 1, sizeof after - 1);
     printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host),
            ipc_step_name(e->kind));
     admin_print(" ", e->rcpt);
     admin_print(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
     admin_print(", ", e->tls);
     admin_print(", as ", e->auth);
-    if (e->code || e->reply.n) {
-        fputs(": ", stdout);
-        if (e->code)
-            printf("%u", e->code);
-        admin_print(e->code ? " " : "", e->reply);
-    }
+    bool coded = trace_adds_code(e);
+    if (coded)
+        printf(": %u", e->code);
+    admin_print(coded ? " " : ": ", e->reply);
     admin_print(", ", e->note);
     if (e->took >= 1000)
         printf(" (%" PRIu64 " ms)", e->took / 1000);
@@ -151,7 +163,7 @@ static void print_event(const struct ph_spool_event *e, int64_t start)
 static void print_line(const struct journey *j)
 {
     char at[64], id[PH_ID_TEXT + 1];
-    clock_of(j->events[0].time, at, sizeof at);
+    trace_clock(j->events[0].time, at, sizeof at);
     admin_print("", j->message_id.n ? j->message_id : PH_STR("(no Message-ID)"));
     admin_print("  of ", j->owner);
     printf("\n  %s\n", at);
@@ -218,6 +230,20 @@ static void print_json(const struct journey *j)
     json_decref(o);
 }
 
+static int print_picture(const struct journey *j)
+{
+    const struct trace_journey whole = {j->message_id, j->owner, j->events, j->n};
+    struct ph_buf b;
+    ph_buf_init(&b, NULL, PICTURE);
+    trace_svg(&whole, &b);
+    int err = ph_buf_err(&b);
+    if (!err)
+        fwrite(b.p, 1, b.n, stdout);
+    ph_buf_done(&b);
+    return err ? admin_fail(admin_exit_code(err), "the picture: %s", ph_error_info(err)->text)
+               : EX_OK;
+}
+
 /* ---- the verb ---------------------------------------------------------------------------- */
 
 static void add_folder(void *ctx, const char *value)
@@ -241,7 +267,7 @@ static int open_all(struct journey *j)
     return EX_OK;
 }
 
-static int run(struct journey *j, const char *key, bool json)
+static int run(struct journey *j, const char *key, bool json, bool svg)
 {
     int rc = open_all(j);
     if (rc)
@@ -252,6 +278,8 @@ static int run(struct journey *j, const char *key, bool json)
                           ph_error_info(err)->text);
     if (!j->n)
         return admin_fail(EX_NOINPUT, "no journey of %s is known here", key);
+    if (svg)
+        return print_picture(j);
     if (json)
         print_json(j);
     else
@@ -262,7 +290,11 @@ static int run(struct journey *j, const char *key, bool json)
 int admin_trace(int argc, char **argv)
 {
     struct journey j = {0};
+    bool svg = false;
     const struct admin_option opts[] = {
+        {.name = "--svg",
+         .flag = &svg,
+         .help = "--svg         a picture instead: posthouse trace --svg ID >journey.svg"},
         {.name = "--data",
          .each = add_folder,
          .ctx = &j,
@@ -277,8 +309,8 @@ int admin_trace(int argc, char **argv)
     if (!j.houses)
         add_folder(&j, a.data);
     j.arena = ph_arena_new(NULL, ARENA);
-    j.events = ph_arena_array(j.arena, EVENTS, sizeof *j.events);
-    rc = j.events ? run(&j, a.args[0], a.json) : admin_fail(EX_OSERR, "out of memory");
+    j.events = ph_arena_array(j.arena, TRACE_EVENTS, sizeof *j.events);
+    rc = j.events ? run(&j, a.args[0], a.json, svg) : admin_fail(EX_OSERR, "out of memory");
     for (size_t i = 0; i < j.houses; i++)
         ph_spool_close(j.spools[i]);
     ph_arena_free(j.arena);
