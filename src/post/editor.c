@@ -123,8 +123,20 @@ void post_keep_draft(const struct post_letter *l, const struct post_login *login
     option(&command, "--password-file", login->password_file);
     option(&command, "--password-env", login->password_env);
     option(&command, "--password-command", login->password_command);
-    if (login->insecure)
-        ph_buf_add(&command, PH_STR(" --insecure"));
+    option(&command, "--auth", login->auth);
+    option(&command, "--cert", login->cert);
+    option(&command, "--key", login->key);
+    option(&command, "--proxy", login->proxy);
+    option(&command, "--timeout", login->timeout);
+    const struct {
+        bool is;
+        const char *words;
+    } flags[] = {{login->oauth, " --oauth"},
+                 {login->plaintext, " --plaintext"},
+                 {login->insecure, " --insecure"}};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flags[i].is)
+            ph_buf_add(&command, ph_str_c(flags[i].words));
     ph_buf_add(&command, PH_STR(" --from"));
     shell_word(&command, l->sender);
     for (size_t i = 0; i < l->to_n && i < SHOWN_RECIPIENTS; i++) {

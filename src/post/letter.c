@@ -11,13 +11,43 @@
 
 enum { ARENA_MAX = 64 * 1024 * 1024, TEXT_MAX = 64 * 1024 * 1024 };
 
+/* What raw bytes in the header of `m` mean: as the text says, or as an encoded word in the header
+ * does ("=?gb2312?B?...", RFC 2047 2). */
+static ph_str charset_of(const struct ph_message *m)
+{
+    ph_str charset = ph_message_charset(m), head = m->root->head;
+    size_t word = charset.n ? PH_NPOS : ph_str_find(head, PH_STR("=?"));
+    if (word != PH_NPOS) {
+        ph_str rest = ph_str_skip(head, word + 2);
+        charset = ph_str_sub(rest, 0, ph_str_chr(rest, '?'));
+    }
+    return charset;
+}
+
 ph_str post_field_text(struct ph_arena *a, ph_str head, const char *name)
+{
+    return post_field_text_in(a, head, post_head_charset(a, head), name);
+}
+
+ph_str post_field_text_in(struct ph_arena *a, ph_str head, ph_str charset, const char *name)
 {
     struct ph_field f;
     ph_str text = {0};
-    if (!ph_field_find(head, ph_str_c(name), 0, &f) || ph_field_text(a, f.value, &text) < 0)
+    if (!ph_field_find(head, ph_str_c(name), 0, &f) ||
+        ph_field_text_in(a, f.value, charset, &text) < 0)
         return (ph_str){0};
     return text;
+}
+
+ph_str post_head_charset(struct ph_arena *a, ph_str head)
+{
+    struct ph_message *m;
+    size_t i = 0;
+    while (i < head.n && !(head.p[i] & 0x80))
+        i++;
+    if (i == head.n || ph_mime_parse(a, head, NULL, &m) < 0)
+        return (ph_str){0};
+    return charset_of(m);
 }
 
 /* "2026-11-22 19:53", in the reader's zone. */
@@ -36,7 +66,7 @@ static const char *date_text(ph_str head, char *buf, size_t n)
 }
 
 /* Who: the display name of the first address, else the address. */
-static ph_str who(struct ph_arena *a, ph_str head, const char *field)
+static ph_str who(struct ph_arena *a, ph_str head, ph_str charset, const char *field)
 {
     struct ph_field f;
     struct ph_address *list;
@@ -44,7 +74,7 @@ static ph_str who(struct ph_arena *a, ph_str head, const char *field)
     if (!ph_field_find(head, ph_str_c(field), 0, &f) || ph_address_parse(a, f.value, &list) < 0 ||
         !list)
         return (ph_str){0};
-    if (list->name.n && ph_field_text(a, list->name, &name) == 0)
+    if (list->name.n && ph_field_text_in(a, list->name, charset, &name) == 0)
         return name;
     return ph_arena_printf(a, "%.*s@%.*s", PH_FMT(list->local), PH_FMT(list->host));
 }
@@ -88,23 +118,24 @@ void post_show_line(const struct post_item *item, ph_str head, bool json)
     char date[32], size[16];
     if (!a)
         return;
+    ph_str charset = post_head_charset(a, head);
     date_text(head, date, sizeof date);
     if (json) {
         printf("{\"number\":%u,\"size\":%llu,\"seen\":%s", item->number,
                (unsigned long long)item->size, item->flags & POST_SEEN ? "true" : "false");
         json_field("uid", ph_str_c(item->uid));
-        json_field("date", post_field_text(a, head, "Date"));
-        json_field("from", post_field_text(a, head, "From"));
-        json_field("to", post_field_text(a, head, "To"));
-        json_field("subject", post_field_text(a, head, "Subject"));
-        json_field("message_id", post_field_text(a, head, "Message-ID"));
+        json_field("date", post_field_text_in(a, head, charset, "Date"));
+        json_field("from", post_field_text_in(a, head, charset, "From"));
+        json_field("to", post_field_text_in(a, head, charset, "To"));
+        json_field("subject", post_field_text_in(a, head, charset, "Subject"));
+        json_field("message_id", post_field_text_in(a, head, charset, "Message-ID"));
         printf("}");
     } else {
         size_text(item->size, size, sizeof size);
         printf("%5u %c%c %16s %6s  ", item->number, item->flags & POST_SEEN ? ' ' : 'N',
                item->flags & POST_FLAGGED ? '*' : ' ', date, size);
-        column(who(a, head, "From"), 22);
-        column(post_field_text(a, head, "Subject"), 60);
+        column(who(a, head, charset, "From"), 22);
+        column(post_field_text_in(a, head, charset, "Subject"), 60);
         putchar('\n');
     }
     ph_arena_free(a);
@@ -134,8 +165,9 @@ static void show_text(struct ph_arena *a, const struct ph_message *m, ph_str tex
 {
     struct ph_attachment *att = NULL;
     bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    ph_str charset = charset_of(m);
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
-        ph_str value = post_field_text(a, m->root->head, shown[i]);
+        ph_str value = post_field_text_in(a, m->root->head, charset, shown[i]);
         if (!value.n)
             continue;
         printf(colour ? "\033[1m%s:\033[0m " : "%s: ", shown[i]);
@@ -159,9 +191,10 @@ static void show_text(struct ph_arena *a, const struct ph_message *m, ph_str tex
 static void show_json(struct ph_arena *a, const struct ph_message *m, ph_str text)
 {
     struct ph_attachment *att = NULL;
+    ph_str charset = charset_of(m);
     printf("{\"size\":%zu", m->bytes.n);
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-        json_field(shown[i], post_field_text(a, m->root->head, shown[i]));
+        json_field(shown[i], post_field_text_in(a, m->root->head, charset, shown[i]));
     json_field("text", text);
     printf(",\"attachments\":[");
     bool some = ph_message_attachments(a, m, &att) > 0;
