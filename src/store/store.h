@@ -264,8 +264,8 @@ struct store_ops {
     int (*changes)(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row, void *ctx, struct uidset *gone,
                    uint64_t *ret_modseq, struct ph_error *reterr);
 
-    /* Which of `uids` hold the needles. The index is begun by the first search of an account. Stops
-     * after a while: *ret_next is the first uid not looked at, else 0. */
+    /* Which of `uids` hold the needles. The index is begun by the first search of an account that
+     * is not of header fields alone; without it all of them are `maybe`. Stops after a while: *ret_next is the first uid not looked at, else 0. */
     int (*search)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                   struct store_needle *needles, size_t n, uint32_t *ret_next,
                   struct ph_error *reterr);

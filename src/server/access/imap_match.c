@@ -134,6 +134,12 @@ bool imap_key_is_text(enum ph_imap_key key)
     return key == PH_IMAP_KEY_BODY || key == PH_IMAP_KEY_TEXT || key == PH_IMAP_KEY_HEADER;
 }
 
+bool imap_key_is_indexed(enum ph_imap_key key)
+{
+    return imap_key_is_text(key) || key == PH_IMAP_KEY_SUBJECT || key == PH_IMAP_KEY_FROM ||
+           key == PH_IMAP_KEY_TO || key == PH_IMAP_KEY_CC || key == PH_IMAP_KEY_BCC;
+}
+
 /* What each kind of key looks at in a row. */
 static unsigned key_needs(const struct imap_key *k)
 {

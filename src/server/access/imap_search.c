@@ -447,7 +447,7 @@ static struct imap_key *ready(struct imap *im, struct ph_arena *a, const struct 
         if (!fold_value(a, im->cmd->search.charset, copy) ||
             (k->child && !(copy->child = ready(im, a, k->child))))
             return NULL;
-        if (imap_key_is_text(copy->key) && copy->value.n && copy->value.n <= 16384 &&
+        if (imap_key_is_indexed(copy->key) && copy->value.n && copy->value.n <= 16384 &&
             s->needle_n < NEEDLES_MAX)
             s->needles[s->needle_n++] = copy;
         *tail = copy;

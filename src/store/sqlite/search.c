@@ -157,17 +157,28 @@ static int walk(struct searching *s, uint64_t mailbox, struct uidrange u, uint32
     return 0;
 }
 
+/* Without an index nothing is ruled out. */
+static int all_maybe(struct searching *s, const struct mbox *m, const struct uidset *uids)
+{
+    for (size_t n = 0; n < s->n; n++)
+        for (size_t i = 0; i < uids->n && uids->v[i].from < m->uidnext; i++) {
+            uint32_t to = uids->v[i].to < m->uidnext ? uids->v[i].to : m->uidnext - 1;
+            if (uidset_add(&s->hunts[n].needle->maybe, uids->v[i].from, to) < 0)
+                return out_of_memory(s->a);
+        }
+    return 0;
+}
+
 static int search_in(struct searching *s, struct mbox *m, const struct uidset *uids,
                      uint32_t *ret_next)
 {
-    int r = 0;
     struct store_account *a = s->a;
-    if (a->indexed >= 0) {
-        r = take_ids(a, sq_start(a, ST_TEXT_UNREAD, ""), &s->unread);
-        for (size_t i = 0; r >= 0 && i < s->n; i++)
-            r = find_candidates(a, &s->hunts[i]);
-    }
     *ret_next = 0;
+    if (a->indexed < 0)
+        return all_maybe(s, m, uids);
+    int r = take_ids(a, sq_start(a, ST_TEXT_UNREAD, ""), &s->unread);
+    for (size_t i = 0; r >= 0 && i < s->n; i++)
+        r = find_candidates(a, &s->hunts[i]);
     for (size_t i = 0; r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
         r = walk(s, m->id, uids->v[i], ret_next);
     return r < 0 ? r : 0;
@@ -180,11 +191,12 @@ int sq_search(struct store_account *a, uint64_t mailbox, const struct uidset *ui
     int r = sq_enter(a, false);
     if (r >= 0 && !s.hunts)
         r = out_of_memory(a);
-    for (size_t i = 0; r >= 0 && i < n; i++)
+    for (size_t i = 0; r >= 0 && i < n; i++) {
         s.hunts[i].needle = &needles[i];
+        a->wants_index |= needles[i].in != STORE_IN_HEAD;
+    }
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     r = m ? search_in(&s, m, uids, ret_next) : -a->err.code;
-    a->wants_index = true;
     for (size_t i = 0; s.hunts && i < n; i++)
         free(s.hunts[i].found.v);
     free(s.hunts);
