@@ -92,6 +92,19 @@ struct ph_imap_box {
 PH_EXPORT const struct ph_imap_box *ph_imap_box(const struct ph_imap_session *s);
 PH_EXPORT PH_MUST_CHECK int ph_imap_select(struct ph_imap_session *s, ph_str mailbox, bool read_only, struct ph_trouble *rett);
 
+/* What a caller keeps of a mailbox from one session to the next: two numbers of ph_imap_box and the UIDs it has. Take the
+ * numbers when a call has returned: what came before them has been told then. */
+struct ph_imap_known {
+    uint32_t uidvalidity;
+    uint64_t modseq; /* highestmodseq; 0: none */
+    ph_str uids;     /* "1:40,44"; empty: not said, the server then tells of all that ever vanished */
+};
+/* Opens a mailbox and has told what changed since (QRESYNC, RFC 7162 3.2.5, enabled when it was not yet): VANISHED for what is
+ * gone, FETCHED with flags and UID for what is new or has other flags. 1: `each` heard all of it. 0: the mailbox is open, but what
+ * is known says nothing about it (another uidvalidity, no modseq, or a server without QRESYNC): look at everything. */
+PH_EXPORT PH_MUST_CHECK int ph_imap_resync(struct ph_imap_session *s, ph_str mailbox, bool read_only, const struct ph_imap_known *known,
+                                           ph_imap_each *each, void *ctx, struct ph_trouble *rett);
+
 /* ENABLE (RFC 5161) of what there is of CONDSTORE, QRESYNC, UTF8=ACCEPT; COMPRESS (RFC 4978). 0 also when the server has none. */
 PH_EXPORT PH_MUST_CHECK int ph_imap_enable(struct ph_imap_session *s, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_imap_compress(struct ph_imap_session *s, struct ph_trouble *rett);
@@ -113,7 +126,10 @@ PH_EXPORT PH_MUST_CHECK int ph_imap_remove(struct ph_imap_session *s, ph_str uid
 PH_EXPORT PH_MUST_CHECK int ph_imap_append(struct ph_imap_session *s, ph_str mailbox, const struct ph_imap_flags *flags, ph_str message,
                                            uint32_t *ret_uid, struct ph_trouble *rett);
 
-/* Waits for news in the open mailbox by IDLE (RFC 2177), renewed every 28 minutes, or by NOOP every minute where there is none,
+/* How long one IDLE of ph_imap_watch may last: less where a router on the way forgets quiet connections. 0: 28 minutes, as a server may
+ * end it after 30 (RFC 2177 3). */
+PH_EXPORT void ph_imap_renew_after(struct ph_imap_session *s, int64_t ms);
+/* Waits for news in the open mailbox by IDLE (RFC 2177), renewed in time, or by NOOP every minute where there is none,
  * until `each` returns other than 0 (given back), `for_ms` have passed (0; PH_NEVER: for ever), or fd (-1: none) can be read (0). */
 PH_EXPORT PH_MUST_CHECK int ph_imap_watch(struct ph_imap_session *s, int64_t for_ms, int fd, ph_imap_each *each, void *ctx,
                                           struct ph_trouble *rett);

@@ -93,6 +93,12 @@ PH_EXPORT int ph_imap_client_uid_expunge(struct ph_imap_client *c, ph_str set);
  */
 PH_EXPORT int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset,
                                     ph_str criteria);
+/* Messages in order (RFC 5256 3). keys: "DATE", "REVERSE SIZE SUBJECT"; charset empty: UTF-8. FOUND has the numbers in that order. */
+PH_EXPORT int ph_imap_client_sort(struct ph_imap_client *c, bool uid, ph_str keys, ph_str charset,
+                                  ph_str criteria);
+/* Conversations (RFC 5256 4). algorithm: "REFERENCES", "ORDEREDSUBJECT", as the server offers them: else -PH_ENOTIMPL. THREADED. */
+PH_EXPORT int ph_imap_client_thread(struct ph_imap_client *c, bool uid, ph_str algorithm,
+                                    ph_str charset, ph_str criteria);
 /* Then the message itself, `size` bytes in all: append_data takes as much as there is room for
  * (result >= 0; 0: send what is in `out` first, or the server has not said "+" yet: event CONTINUE)
  * or -PH_EREFUSED once the server has answered already. date: seconds since 1970 and `zone` minutes
@@ -123,10 +129,24 @@ enum ph_imap_client_ev {
     PH_IMAP_VANISHED,  /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
     PH_IMAP_CHUNK,     /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
     PH_IMAP_FETCHED,   /* fetch: all attributes of one message */
-    PH_IMAP_OTHER,     /* any other untagged response (NAMESPACE, ID, ENABLED...): text is the line
+    PH_IMAP_THREADED,  /* threads, count */
+    PH_IMAP_NAMESPACES, /* namespaces, count (RFC 2342 5) */
+    PH_IMAP_OTHER,     /* any other untagged response (ID, ENABLED, QUOTA...): text is the line
                           without "* " */
     PH_IMAP_CLOSED,    /* the server closed after BYE */
     PH_IMAP_BROKEN     /* protocol error or connection lost: ph_imap_client_error */
+};
+
+/* One message of a conversation, in the order of reading: an answer stands behind what it answers, one deeper. number 0: a
+ * message that is not there, but has answers. */
+struct ph_imap_thread {
+    uint32_t number, depth;
+};
+
+struct ph_imap_namespace {
+    enum { PH_IMAP_NS_PERSONAL, PH_IMAP_NS_OTHER_USERS, PH_IMAP_NS_SHARED } kind;
+    ph_str prefix;  /* "" or "INBOX.": what its mailboxes' names begin with */
+    char separator; /* 0: flat */
 };
 
 /* What one FETCH response told. mask: PH_IMAP_F_ of what is filled. */
@@ -161,6 +181,8 @@ struct ph_imap_client_event {
     struct ph_imap_status status;
     const uint32_t *numbers;
     size_t count;
+    const struct ph_imap_thread *threads;
+    const struct ph_imap_namespace *namespaces;
     bool earlier;
     struct {
         bool uid;

@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-enum { IDLE_MS = 28 * 60 * 1000, POLL_MS = 60 * 1000, ENABLE_MAX = 128 };
+enum { IDLE_MS = 28 * 60 * 1000, POLL_MS = 60 * 1000, ENABLE_MAX = 128, RESYNC_MAX = 60 * 1024 };
 
 static bool offers(const struct ph_imap_session *s, uint64_t caps)
 {
@@ -33,8 +33,39 @@ int ph_imap_enable(struct ph_imap_session *s, struct ph_trouble *rett)
             n += (size_t)snprintf(names + n, sizeof names - n, "%s", rows[i].name);
     if (n == 0 || !offers(s, PH_IMAP_CAP(ENABLE) | PH_IMAP_CAP(IMAP4REV2)))
         return 0;
-    return ph__imap_ask(s, ph_imap_client_enable(s->client, ph_str_c(names + 1)), PH_STAGE_COMMAND,
-                        "ENABLE", NULL, NULL, rett);
+    int rc = ph__imap_ask(s, ph_imap_client_enable(s->client, ph_str_c(names + 1)),
+                          PH_STAGE_COMMAND, "ENABLE", NULL, NULL, rett);
+    s->qresync |= rc == 0 && offers(s, PH_IMAP_CAP(QRESYNC));
+    return rc;
+}
+
+int ph_imap_resync(struct ph_imap_session *s, ph_str mailbox, bool read_only,
+                   const struct ph_imap_known *known, ph_imap_each *each, void *ctx,
+                   struct ph_trouble *rett)
+{
+    struct ph_buf b;
+    bool asked = known->modseq && known->uidvalidity && offers(s, PH_IMAP_CAP(QRESYNC));
+    if (asked && !s->qresync) {
+        int rc = ph_imap_enable(s, rett);
+        if (rc < 0)
+            return rc;
+    }
+    if (!asked || !s->qresync)
+        return ph_imap_select(s, mailbox, read_only, rett);
+    ph_buf_init(&b, NULL, RESYNC_MAX);
+    ph_buf_addf(&b, "(QRESYNC (%u %llu%s", known->uidvalidity, (unsigned long long)known->modseq,
+                known->uids.n ? " " : "");
+    ph_buf_add(&b, known->uids);
+    ph_buf_add(&b, PH_STR("))"));
+    int rc = ph_buf_err(&b);
+    s->what = "the mailbox";
+    s->box = (struct ph_imap_box){.read_only = read_only};
+    rc = rc < 0 ? ph__imap_misuse(s, rc, rett)
+                : ph__imap_ask(
+                      s, ph_imap_client_select_with(s->client, mailbox, read_only, ph_buf_str(&b)),
+                      PH_STAGE_MAILBOX, "the mailbox", each, ctx, rett);
+    ph_buf_done(&b);
+    return rc ? rc : s->box.uidvalidity == known->uidvalidity;
 }
 
 int ph_imap_compress(struct ph_imap_session *s, struct ph_trouble *rett)
@@ -200,8 +231,11 @@ int ph_imap_append(struct ph_imap_session *s, ph_str mailbox, const struct ph_im
         if (kind < 0)
             return kind;
         (void)ph__imap_tell(s, &ev, on_appended, &uid);
-        if (kind == PH_IMAP_RESULT && ev.id == id)
-            return ev.cond == PH_IMAP_OK ? 0 : ph__imap_refused(s, &ev, rett);
+        if (kind != PH_IMAP_RESULT || ev.id != id)
+            continue;
+        if (ev.cond == PH_IMAP_OK && ret_uid)
+            *ret_uid = uid;
+        return ev.cond == PH_IMAP_OK ? 0 : ph__imap_refused(s, &ev, rett);
     }
     int rc = ph_imap_await(s, id, on_appended, &uid, rett);
     if (rc == 0 && ret_uid)
@@ -246,7 +280,7 @@ static int watch_once(struct ph_imap_session *s, int64_t until, int fd, ph_imap_
 {
     int64_t now = ph_conn_now();
     bool idle = offers(s, PH_IMAP_CAP(IDLE) | PH_IMAP_CAP(IMAP4REV2)), ended = false;
-    int64_t turn = now + (idle ? IDLE_MS : POLL_MS);
+    int64_t turn = now + (!idle ? POLL_MS : s->renew ? s->renew : IDLE_MS);
     s->stage = PH_STAGE_MAILBOX;
     s->what = idle ? "IDLE" : "NOOP";
     if (!idle) {
@@ -272,6 +306,11 @@ static int watch_once(struct ph_imap_session *s, int64_t until, int fd, ph_imap_
     }
     int last = ph_imap_await(s, done < 0 ? done : id, rc ? NULL : each, ctx, rett);
     return rc ? rc : last;
+}
+
+void ph_imap_renew_after(struct ph_imap_session *s, int64_t ms)
+{
+    s->renew = ms;
 }
 
 int ph_imap_watch(struct ph_imap_session *s, int64_t for_ms, int fd, ph_imap_each *each, void *ctx,

@@ -14,6 +14,8 @@ struct ph_imap_session {
     ph_imap_each *listener;
     void *listener_ctx;
     int64_t until; /* PH_NEVER, or when to stop waiting (ph_imap_watch) */
+    int64_t renew; /* of IDLE; 0: the usual */
+    bool qresync;  /* enabled */
     int fd;        /* -1, or what else ends the waiting */
 };
 

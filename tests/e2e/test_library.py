@@ -46,7 +46,8 @@ class Library(unittest.TestCase):
             self.assertIn(f"letters {first} of the size told", lines)
         for service, tls in (("imap", "starttls"), ("imaps", "tls")):
             lines = self.tour("imap", service, tls)
-            for station in ("the same letter", "found 1", "watch 7", "watch in vain 0", "in the trash 1", "left 0", "missing NO_SUCH_MAILBOX"):
+            for station in ("the same letter", "found 1", "watch 7", "watch in vain 0", "in the trash 1", "left 0", "missing NO_SUCH_MAILBOX",
+                            "namespaces 1 sorted 1 threaded 1", "renewed 1", "resync told", "resync of another mailbox 0"):
                 self.assertIn(station, lines)
 
 

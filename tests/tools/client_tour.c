@@ -183,6 +183,75 @@ static int on_found(void *ctx, const struct ph_imap_client_event *ev)
     return 0;
 }
 
+static size_t named, threaded, renewed, gone, changed;
+static int on_more(void *ctx, const struct ph_imap_client_event *ev)
+{
+    (void)ctx;
+    named += ev->kind == PH_IMAP_NAMESPACES ? ev->count : 0;
+    threaded += ev->kind == PH_IMAP_THREADED ? ev->count : 0;
+    gone += ev->kind == PH_IMAP_VANISHED && ev->earlier;
+    changed += ev->kind == PH_IMAP_FETCHED;
+    renewed += ev->kind == PH_IMAP_CONTINUE;
+    return renewed == 3;
+}
+
+static bool offers(struct ph_imap_session *s, uint64_t cap)
+{
+    return ph_imap_client_caps(ph_imap_engine(s)) & cap;
+}
+
+/* Of what only some servers have. */
+static void tour_extensions(struct ph_imap_session *s)
+{
+    struct ph_imap_client *c = ph_imap_engine(s);
+    size_t sorted = 0;
+    if (offers(s, PH_IMAP_CAP(NAMESPACE)))
+        must(ph_imap_await(s, ph_imap_client_namespace(c), on_more, NULL, &trouble), "namespace");
+    if (offers(s, PH_IMAP_CAP(SORT)))
+        must(ph_imap_await(s, ph_imap_client_sort(c, true, PH_STR("REVERSE SIZE"), (ph_str){0}, PH_STR("ALL")), on_found, &sorted, &trouble),
+             "sort");
+    if (offers(s, PH_IMAP_CAP(THREAD_REFERENCES)))
+        must(ph_imap_await(s, ph_imap_client_thread(c, true, PH_STR("REFERENCES"), (ph_str){0}, PH_STR("ALL")), on_more, NULL, &trouble),
+             "thread");
+    printf("namespaces %d sorted %d threaded %d\n", named > 0, sorted == ph_imap_box(s)->exists, threaded >= sorted);
+    if (ph_imap_client_thread(c, true, PH_STR("NO-SUCH"), (ph_str){0}, PH_STR("ALL")) != -PH_ENOTIMPL)
+        give_up("an algorithm that nobody has");
+    renewed = 0;
+    ph_imap_renew_after(s, 20);
+    must(ph_imap_watch(s, 60000, -1, on_more, NULL, &trouble), "renewed");
+    ph_imap_renew_after(s, 0);
+}
+
+/* A flag is set and a letter removed while this mailbox is closed here; then it is opened with what was known of it. */
+static void tour_resync(struct ph_imap_session *s)
+{
+    const struct ph_imap_flags flagged = {.bits = PH_IMAP_FLAGGED};
+    struct ph_imap_session *other = NULL;
+    uint32_t uids[2] = {0};
+    char set[32], one[16];
+    for (int i = 0; i < 2; i++)
+        must(ph_imap_append(s, PH_STR("INBOX"), NULL, message, &uids[i], &trouble), "append");
+    must(ph_imap_select(s, PH_STR("INBOX"), false, &trouble), "select");
+    snprintf(set, sizeof set, "%u,%u", uids[0], uids[1]);
+    struct ph_imap_known known = {ph_imap_box(s)->uidvalidity, ph_imap_box(s)->highestmodseq, ph_str_c(set)};
+    must(ph_imap_await(s, ph_imap_client_simple(ph_imap_engine(s), PH_IMAP_CLOSE), NULL, NULL, &trouble), "leave");
+    must(ph_imap_open(&account, &other, &trouble), "other");
+    must(ph_imap_select(other, PH_STR("INBOX"), false, &trouble), "select");
+    snprintf(one, sizeof one, "%u", uids[0]);
+    must(ph_imap_remove(other, ph_str_c(one), &trouble), "remove");
+    snprintf(one, sizeof one, "%u", uids[1]);
+    must(ph_imap_await(other, ph_imap_client_store(ph_imap_engine(other), true, ph_str_c(one), '+', false, &flagged), NULL, NULL, &trouble),
+         "store");
+    ph_imap_close(other);
+    gone = changed = renewed = 0;
+    int rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
+    must(rc, "resync");
+    printf("resync %s\n", rc == 1 && gone == 1 && changed == 1 ? "told" : rc == 0 && !offers(s, PH_IMAP_CAP(QRESYNC)) ? "not offered" : "wrong");
+    known.uidvalidity++;
+    rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
+    must(rc, "resync of another mailbox");
+}
+
 static uint32_t seen;
 static int on_news(void *ctx, const struct ph_imap_client_event *ev)
 {
@@ -245,6 +314,8 @@ static void tour_imap(void)
     must(ph_imap_await(s, ph_imap_client_search(ph_imap_engine(s), true, (ph_str){0}, PH_STR("SUBJECT hand")), on_found, &found, &trouble),
          "search");
     printf("found %d\n", found > 0);
+    tour_extensions(s);
+    tour_resync(s);
     watch_and_move(s, ph_str_c(text));
     must(ph_imap_select(s, PH_STR("INBOX"), false, &trouble), "select");
     must(ph_imap_remove(s, PH_STR("1:*"), &trouble), "remove");

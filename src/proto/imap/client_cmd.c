@@ -23,6 +23,20 @@ static bool offers(const struct ph_imap_client *c, uint64_t caps)
     return c->caps & caps;
 }
 
+/* What lets a command be used, any of it: its own capability, or IMAP4rev2 where that includes it
+ * (RFC 9051 E). */
+static uint64_t caps_for(const struct ph__imap_row *row)
+{
+    const uint64_t in_rev2 = PH_IMAP_CAP(IMAP4REV1) | PH_IMAP_CAP(NAMESPACE) |
+                             PH_IMAP_CAP(UNSELECT) | PH_IMAP_CAP(ENABLE) | PH_IMAP_CAP(IDLE) |
+                             PH_IMAP_CAP(MOVE);
+    const uint64_t threads = PH_IMAP_CAP(THREAD_REFERENCES) | PH_IMAP_CAP(THREAD_ORDEREDSUBJECT) |
+                             PH_IMAP_CAP(THREAD_REFS);
+    if (row->cap & threads)
+        return threads;
+    return row->cap | (row->cap & in_rev2 ? PH_IMAP_CAP(IMAP4REV2) : 0);
+}
+
 static struct draft draft_new(struct ph_imap_client *c, enum ph_imap_verb verb, bool uid)
 {
     const struct ph__imap_row *row = &ph__imap_rows[verb];
@@ -36,9 +50,7 @@ static struct draft draft_new(struct ph_imap_client *c, enum ph_imap_verb verb, 
         d.err = refuse(c, PH_EORDER, "another command must be finished first");
     else if (c->slot_count == CLIENT_COMMANDS_MAX)
         d.err = refuse(c, PH_ELIMIT, "too many commands are under way");
-    else if (c->caps &&
-             !offers(c,
-                     row->cap | (row->cap == PH_IMAP_CAP(IMAP4REV1) ? PH_IMAP_CAP(IMAP4REV2) : 0)))
+    else if (c->caps && !offers(c, caps_for(row)))
         d.err = refuse(c, PH_ENOTIMPL, "the server does not offer this command");
     if (d.err)
         return d;
@@ -61,15 +73,20 @@ static void raw(struct draft *d, ph_str s)
 }
 
 /* Text that goes as it is must not end the command early. */
-static void wire(struct draft *d, ph_str s)
+static void part(struct draft *d, ph_str s)
 {
     for (size_t i = 0; !d->err && i < s.n; i++)
         if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
             d->err = refuse(d->c, PH_EINVAL, "an argument holds CR, LF or NUL");
     if (!d->err && s.n == 0)
         d->err = refuse(d->c, PH_EINVAL, "an argument is empty");
-    raw(d, PH_STR(" "));
     raw(d, s);
+}
+
+static void wire(struct draft *d, ph_str s)
+{
+    raw(d, PH_STR(" "));
+    part(d, s);
 }
 
 static void stop_here(struct draft *d)
@@ -387,7 +404,7 @@ int ph_imap_client_status(struct ph_imap_client *c, ph_str name, unsigned items)
     bool first = true;
     mailbox(&d, name);
     raw(&d, PH_STR(" ("));
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < IMAP_STATUS_ITEMS; i++) {
         if (!(items & ph__imap_status_items[i].bit))
             continue;
         raw(&d, first ? PH_STR("") : PH_STR(" "));
@@ -472,6 +489,39 @@ int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset, ph
     }
     wire(&d, criteria);
     return draft_end(&d, PH_IMAP_SEARCH, false);
+}
+
+static void in_charset(struct draft *d, ph_str charset, ph_str criteria)
+{
+    wire(d, charset.n ? charset : PH_STR("UTF-8"));
+    wire(d, criteria);
+}
+
+int ph_imap_client_sort(struct ph_imap_client *c, bool uid, ph_str keys, ph_str charset,
+                        ph_str criteria)
+{
+    struct draft d = draft_new(c, PH_IMAP_SORT, uid);
+    raw(&d, PH_STR(" ("));
+    part(&d, keys);
+    raw(&d, PH_STR(")"));
+    in_charset(&d, charset, criteria);
+    return draft_end(&d, PH_IMAP_SORT, false);
+}
+
+int ph_imap_client_thread(struct ph_imap_client *c, bool uid, ph_str algorithm, ph_str charset,
+                          ph_str criteria)
+{
+    struct draft d = draft_new(c, PH_IMAP_THREAD, uid);
+    ph_str rest = ph_buf_str(&c->names), word;
+    bool offered = c->caps == 0; /* not asked yet: the server will say */
+    while (!offered && ph_str_token(&rest, ' ', &word))
+        offered = ph_str_has_iprefix(word, PH_STR("THREAD=")) &&
+                  ph_str_ieq(ph_str_skip(word, 7), algorithm);
+    if (!d.err && !offered)
+        d.err = refuse(c, PH_ENOTIMPL, "the server does not offer this algorithm of THREAD");
+    wire(&d, algorithm);
+    in_charset(&d, charset, criteria);
+    return draft_end(&d, PH_IMAP_THREAD, false);
 }
 
 int ph_imap_client_append(struct ph_imap_client *c, ph_str name, const struct ph_imap_flags *f,

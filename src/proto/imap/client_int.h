@@ -63,6 +63,10 @@ bool ph__imap_resp_fetch(struct ph__imap_cur *c, struct ph_imap_fetched *ret_f,
                          struct ph__imap_probe *probe);
 bool ph__imap_skip_value(struct ph__imap_cur *c);
 
+/* resp_thread.c: behind the name of the response */
+bool ph__imap_resp_threads(struct ph__imap_cur *c, struct ph_imap_client_event *ev);
+bool ph__imap_resp_namespaces(struct ph__imap_cur *c, struct ph_imap_client_event *ev);
+
 /* resp_body.c */
 bool ph__imap_resp_envelope(struct ph__imap_cur *c, struct ph_imap_envelope **ret_e);
 bool ph__imap_resp_body(struct ph__imap_cur *c, unsigned depth, struct ph_imap_body **ret_b);

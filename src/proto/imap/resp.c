@@ -244,9 +244,20 @@ static bool status(struct ph__imap_cur *c, struct ph_imap_client_event *ev)
     while (!ph__imap_take(c, ')')) {
         ph_str word;
         uint64_t n;
-        if (!ph__imap_word(c, &word) || !ph__imap_sp(c) || !ph__imap_number(c, UINT64_MAX, &n))
+        if (!ph__imap_word(c, &word) || !ph__imap_sp(c))
             return false;
-        for (int i = 0; i < 8; i++) {
+        if (ph_str_ieq(word,
+                       PH_STR("MAILBOXID"))) { /* RFC 8474 4.3: an identifier in parentheses */
+            if (!ph__imap_char(c, '(') || !ph__imap_word(c, &ev->status.mailboxid) ||
+                !ph__imap_char(c, ')'))
+                return false;
+            ev->status.mask |= PH_IMAP_ST_MAILBOXID;
+            ph__imap_take(c, ' ');
+            continue;
+        }
+        if (!ph__imap_number(c, UINT64_MAX, &n))
+            return false;
+        for (int i = 0; i < IMAP_STATUS_ITEMS; i++) {
             if (!ph_str_ieq(word, ph__imap_status_items[i].name))
                 continue;
             *(uint64_t *)(void *)((char *)&ev->status + ph__imap_status_items[i].offset) = n;
@@ -370,6 +381,10 @@ static bool untagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
         return condition(c, cur, ev);
     if (ph_str_ieq(word, PH_STR("SEARCH")) || ph_str_ieq(word, PH_STR("SORT")))
         return found(cur, ev);
+    if (ph_str_ieq(word, PH_STR("THREAD")))
+        return ph__imap_resp_threads(cur, ev);
+    if (ph_str_ieq(word, PH_STR("NAMESPACE")))
+        return ph__imap_resp_namespaces(cur, ev);
     if (ph_str_ieq(word, PH_STR("ESEARCH")))
         return esearch(cur, ev);
     if (!ph__imap_sp(cur))

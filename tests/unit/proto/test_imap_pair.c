@@ -183,6 +183,18 @@ static void tell(struct pair *p, const struct ph_imap_client_event *ev)
                         PH_FMT(ev->fetch.body->subtype));
         ph_buf_addc(b, '\n');
         break;
+    case PH_IMAP_THREADED:
+        ph_buf_addf(b, "threads");
+        for (size_t i = 0; i < ev->count; i++)
+            ph_buf_addf(b, " %u@%u", ev->threads[i].number, ev->threads[i].depth);
+        ph_buf_addc(b, '\n');
+        break;
+    case PH_IMAP_NAMESPACES:
+        for (size_t i = 0; i < ev->count; i++)
+            ph_buf_addf(b, "namespace %d \"%.*s\" %c\n", (int)ev->namespaces[i].kind,
+                        PH_FMT(ev->namespaces[i].prefix),
+                        ev->namespaces[i].separator ? ev->namespaces[i].separator : '-');
+        break;
     case PH_IMAP_OTHER:
         ph_buf_addf(b, "other %.*s\n", PH_FMT(ev->text));
         break;
@@ -365,6 +377,18 @@ static const struct {
      "((\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 1 1 NIL NIL (\"en\" \"de\") NIL (1 2)) \"X\" "
      "(\"boundary\" \"b\") NIL NIL))\r\n",
      "greeting OK\nfetched 1 uid0 mask80 parts0 subject0 MULTIPART/X\n"},
+    /* RFC 5256 5; a list without a parent; nothing; what is none */
+    {"",
+     "* OK hi\r\n* THREAD (2)(3 6 (4 23)(44 7 96))\r\n* THREAD ((3)(5))\r\n* THREAD\r\n* THREAD "
+     "(1\r\n",
+     "greeting OK\nthreads 2@0 3@0 6@1 4@2 23@3 44@2 7@3 96@4\nthreads 0@0 3@1 5@1\nthreads\nother "
+     "THREAD (1\n"},
+    {"",
+     "* OK hi\r\n* NAMESPACE ((\"\" \"/\")(\"inbox\" NIL)) NIL ((\"#shared/\" \"/\" \"X-PARAM\" "
+     "(\"FLAG1\" \"FLAG2\")))\r\n",
+     "greeting OK\nnamespace 0 \"\" /\nnamespace 0 \"INBOX\" -\nnamespace 2 \"#shared/\" /\n"},
+    {"", "* OK hi\r\n* STATUS x (MAILBOXID (F22) MESSAGES 3 UIDNEXT 4)\r\n",
+     "greeting OK\nstatus x 3 4\n"},
     {"", "* OK hi\r\n* 1 FETCH (BODY[] {5}\r\nab",
      "greeting OK\nbroken the server closed the connection\n"},
     {"c", "* OK hi\r\nA1 OK done\r\nA1 OK again\r\n",
