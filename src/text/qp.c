@@ -30,8 +30,10 @@ static void flush_kept(struct ph_decoder *d, struct ph_buf *out)
 
 static void keep(struct ph_decoder *d, char c, struct ph_buf *out)
 {
-    if (d->held == sizeof d->keep)
+    if (d->held == sizeof d->keep) {
+        d->errors += d->keep[0] == '='; /* too much white space behind it for a soft line end */
         flush_kept(d, out);
+    }
     d->keep[d->held++] = c;
 }
 
