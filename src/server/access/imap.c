@@ -187,6 +187,10 @@ static void idle_end(struct imap *im)
 static void on_pushed(struct session *s, struct ipc_msg *msg)
 {
     struct imap *im = s->state;
+    if (!im->view.open) { /* it may have overtaken the answer to MB_OPEN */
+        im->early_mailbox = msg->MB_EVENT.mailbox;
+        im->early_modseq = msg->MB_EVENT.modseq;
+    }
     if (!im->view.open || msg->MB_EVENT.mailbox != im->view.mailbox)
         return;
     im->view.dirty = true;

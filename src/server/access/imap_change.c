@@ -57,9 +57,12 @@ static bool begin(struct imap *im, const struct ph_imap_set *set, bool writes)
 
 static void ask_store(struct imap *im);
 
+/* .SILENT is not for what others did (RFC 9051 6.4.6): where news are waiting, they may be of these
+ * messages, and would pass for our own later. */
 static void tell_changed(struct imap *im, ph_str rows)
 {
     bool condstore = imap_enabled(im, PH_IMAP_CAP(CONDSTORE));
+    bool silent = im->cmd->store.silent && !im->view.dirty;
     struct ipc_message m;
     while (ipc_each(message, &rows, &m)) {
         uint32_t at = imap_view_find(&im->view, m.uid);
@@ -67,13 +70,13 @@ static void tell_changed(struct imap *im, ph_str rows)
             continue;
         imap_view_own(&im->view, m.modseq);
         imap_tell_keywords(im, m.keywords);
-        if (im->cmd->store.silent && !condstore)
+        if (silent && !condstore)
             continue;
         struct ph_imap_flags f = imap_flags(im, &m);
         imap_fetch_begin(im, at, m.uid);
         if (im->cmd->uid || condstore) /* RFC 7162 3.2.4 */
             ph_imap_server_fetch_uid(im->e, m.uid);
-        if (!im->cmd->store.silent)
+        if (!silent)
             ph_imap_server_fetch_flags(im->e, &f);
         if (condstore) /* RFC 7162 3.1.3: also with .SILENT */
             ph_imap_server_fetch_modseq(im->e, m.modseq);

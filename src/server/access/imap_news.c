@@ -38,19 +38,22 @@ static bool may_expunge(const struct imap *im)
                             v != PH_IMAP_SORT && v != PH_IMAP_THREAD);
 }
 
-static void tell_news(struct imap *im, ph_str rows, bool expunge)
+/* all: nothing is still to come behind these rows. */
+static void tell_news(struct imap *im, ph_str rows, bool expunge, bool all)
 {
     struct imap_view *v = &im->view;
     struct ipc_message m;
     while (ipc_each(message, &rows, &m)) {
         uint32_t at = imap_view_find(v, m.uid);
         if (at == UINT32_MAX) {
-            if (imap_view_add(v, m.uid) < 0)
+            if (imap_view_fresh(v, m.uid) < 0)
                 v->dirty = true;
         } else if (at < v->told && !imap_view_is_own(v, m.modseq)) {
             imap_tell_flags(im, at, &m);
         }
     }
+    if (all && imap_view_add_fresh(v) < 0)
+        v->dirty = true;
     if (expunge)
         imap_view_flush_gone(v, im->e);
     if (v->n > v->told && (expunge || v->gone_n == 0)) {
@@ -62,15 +65,17 @@ static void tell_news(struct imap *im, ph_str rows, bool expunge)
 
 void imap_tell_pending(struct imap *im)
 {
-    tell_news(im, (ph_str){0}, true);
+    tell_news(im, (ph_str){0}, true, false);
 }
 
 /* MB_CHANGED into the view and to the client. false: ask again. */
 bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
 {
     struct imap_view *v = &im->view;
-    if (!msg || msg->MB_CHANGED.verdict == IPC_TEMP)
-        return true; /* still dirty: next time */
+    if (!msg || msg->MB_CHANGED.verdict == IPC_TEMP) {
+        v->dirty = true; /* next time */
+        return true;
+    }
     if (msg->MB_CHANGED.verdict != IPC_OK && im->cmd && im->cmd->verb == PH_IMAP_DELETE) {
         imap_close_view(im); /* this session did it */
         ph_imap_server_deselect(im->e);
@@ -80,19 +85,22 @@ bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
         ph_imap_server_bye(im->e, PH_IMAP_CODE_NONE, "The selected mailbox is gone.");
         return true;
     }
-    v->dirty = msg->MB_CHANGED.more;
+    bool all = !msg->MB_CHANGED.more;
+    v->dirty |= !all; /* an event that came meanwhile stays: the store sends none before it is asked */
+    imap_view_fresh_gone(v, msg->MB_CHANGED.gone);
     if (imap_view_remove_later(v, msg->MB_CHANGED.gone) < 0)
         v->dirty = true;
     else
         v->modseq = msg->MB_CHANGED.modseq;
-    tell_news(im, msg->MB_CHANGED.messages, expunge);
-    if (!v->dirty)
+    tell_news(im, msg->MB_CHANGED.messages, expunge, all);
+    if (all)
         v->own_n = 0;
-    return !msg->MB_CHANGED.more;
+    return all;
 }
 
 void imap_ask_news(struct imap *im, imap_then *then)
 {
+    im->view.dirty = false; /* before the store hears of it: events after that are new ones */
     uint64_t req = imap_ask(im, IPC_MB_CHANGED, then);
     if (req)
         imap_sent(im, ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant,
@@ -114,7 +122,7 @@ void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_c
     im->code = code ? *code : (struct ph_imap_code){0};
     snprintf(im->text, sizeof im->text, "%s", text);
     if (im->view.open && may_expunge(im) && im->view.gone_n)
-        tell_news(im, (ph_str){0}, true);
+        tell_news(im, (ph_str){0}, true, false);
     if (im->view.open && im->view.dirty)
         imap_ask_news(im, news_before_done);
     else

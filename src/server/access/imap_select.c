@@ -193,6 +193,7 @@ static void selected(struct imap *im, struct ipc_msg *msg)
     v->modseq = box.modseq;
     v->uidvalidity = box.uidvalidity;
     v->recent_from = o->recent_from;
+    v->dirty = im->early_mailbox == box.id && im->early_modseq > v->modseq;
     ph_buf_add(&v->name, box.name);
     imap_view_learn(v, o->keywords);
     job->first_unseen = o->first_unseen;

@@ -47,6 +47,7 @@ struct imap_run {
 
 struct imap_view {
     bool open, read_only;
+    struct ph_buf fresh; /* new uids of news whose rest is still to come, in the order they came */
     bool dirty; /* the store has news: MB_CHANGES is to be asked */
     uint64_t mailbox, modseq;
     uint32_t uidvalidity, recent_from;
@@ -92,6 +93,12 @@ PH_MUST_CHECK int imap_view_resolve(const struct imap_view *v, const struct ph_i
 void imap_view_uids(const struct imap_view *v, const struct imap_ranges *r, uint32_t from_uid,
                     struct ph_buf *out);
 
+/* News come in the order of the changes: what was flagged after it came is behind what came later.
+ * So new uids wait until all news are there; those that went meanwhile are left out. -PH_ENOMEM. */
+PH_MUST_CHECK int imap_view_fresh(struct imap_view *v, uint32_t uid);
+void imap_view_fresh_gone(struct imap_view *v, ph_str uids);
+PH_MUST_CHECK int imap_view_add_fresh(struct imap_view *v);
+
 /* Uids as text to sequence numbers as text; those not there are left out. */
 void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out);
 
@@ -117,6 +124,7 @@ struct imap {
     struct imap_resync *resync; /* under way: see imap_resync.c */
     uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
     uint32_t saved_n;
+    uint64_t early_mailbox, early_modseq; /* of an MB_EVENT that came while no view was open */
     uint64_t deleted_storage; /* of STATUS */
     bool staged;              /* the store keeps messages of an APPEND aside that is not complete */
     bool counts;              /* CONDSTORE is enabled, and the selected mailbox's modseq was told */

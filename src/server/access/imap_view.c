@@ -12,7 +12,9 @@ void imap_view_close(struct imap_view *v)
     free(v->gone);
     ph_buf_done(&v->keywords);
     ph_buf_done(&v->name);
+    ph_buf_done(&v->fresh);
     *v = (struct imap_view){0};
+    ph_buf_init(&v->fresh, NULL, (size_t)UINT32_MAX);
     ph_buf_init(&v->keywords, NULL, 16384);
     ph_buf_init(&v->name, NULL, 4096);
 }
@@ -280,6 +282,41 @@ int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
     int r = imap_view_remove_later(v, uids);
     if (r == 0)
         imap_view_flush_gone(v, e);
+    return r;
+}
+
+/* ---- new messages
+ * ------------------------------------------------------------------------------------------- */
+
+int imap_view_fresh(struct imap_view *v, uint32_t uid)
+{
+    ph_buf_add(&v->fresh, (ph_str){(const char *)&uid, sizeof uid});
+    return ph_buf_err(&v->fresh);
+}
+
+void imap_view_fresh_gone(struct imap_view *v, ph_str uids)
+{
+    uint32_t *list = (uint32_t *)(void *)v->fresh.p, lo, hi;
+    while (v->fresh.n && imap_next_range(&uids, &lo, &hi)) {
+        size_t keep = 0;
+        for (size_t i = 0; i < v->fresh.n / sizeof *list; i++)
+            if (list[i] < lo || list[i] > hi)
+                list[keep++] = list[i];
+        v->fresh.n = keep * sizeof *list;
+    }
+}
+
+int imap_view_add_fresh(struct imap_view *v)
+{
+    uint32_t *list = (uint32_t *)(void *)v->fresh.p;
+    size_t n = v->fresh.n / sizeof *list;
+    int r = 0;
+    if (n > 1)
+        qsort(list, n, sizeof *list, by_value);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = imap_view_add(v, list[i]);
+    ph_buf_clear(&v->fresh);
+    ph_buf_shrink(&v->fresh);
     return r;
 }
 
