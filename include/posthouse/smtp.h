@@ -113,6 +113,7 @@ struct ph_smtp_server_options {
     bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
+    bool lmtp_alike;    /* the caller gives one reply to EOM, and the engine gives it to each recipient */
     bool tls_available; /* STARTTLS is announced */
     bool tls_active;    /* implicit TLS */
     bool smtputf8;      /* announce it: the whole path behind can carry such letters */

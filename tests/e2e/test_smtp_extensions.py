@@ -1,4 +1,5 @@
 """Extensions of SMTP as a client meets them: raw dialogues, and swaks where it speaks them."""
+import smtplib
 import sqlite3
 import subprocess
 import time
@@ -8,13 +9,16 @@ import house
 from house import PORTS
 from wire import Wire
 
+LMTP = 2424
+
 
 class Extensions(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         net = house.network()
         # b.test is a domain whose server is down: what goes there stays in the queue.
-        cls.house = house.House(ip=net + ".1", zone=house.zone(("b.test", net + ".99")), retry_first="1h", sender_policy="header").start()
+        cls.house = house.House(ip=net + ".1", zone=house.zone(("b.test", net + ".99")), retry_first="1h", sender_policy="header",
+                                listen_lmtp=[f"{net}.1:{LMTP}"]).start()
         cls.alice, cls.bob = cls.house.account("alice"), cls.house.account("bob")
 
     @classmethod
@@ -39,6 +43,28 @@ class Extensions(unittest.TestCase):
                              capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
         self.assertEqual(run.returncode, code, run.stdout + run.stderr)
         return run.stdout
+
+    def test_lmtp(self):
+        """RFC 2033: LHLO, and one reply for each recipient that was taken; nobody but those who live here."""
+        with smtplib.LMTP(self.house.ip, LMTP) as c:
+            self.assertEqual(c.ehlo()[0], 250)
+            self.assertEqual(c.docmd("HELO x.test")[0], 500)
+            self.assertEqual(c.docmd("LHLO x.test")[0], 250)
+            c.docmd("MAIL FROM:<x@other.test>")
+            codes = [c.docmd(f"RCPT TO:<{to}>")[0] for to in (self.alice, "nobody@a.test", "who@else.test", self.bob)]
+            self.assertEqual(codes, [250, 550, 550, 250])
+            self.assertEqual(c.docmd("DATA")[0], 354)
+            c.send(b"Subject: lmtp-mark\r\n\r\nx\r\n.\r\n")
+            self.assertEqual([c.getreply()[0], c.getreply()[0]], [250, 250])
+            self.assertEqual(c.docmd("NOOP")[0], 250)  # two replies, and not three
+            c.docmd("MAIL FROM:<x@other.test>")
+            for to in (self.alice, self.bob):
+                self.assertEqual(c.docmd(f"RCPT TO:<{to}>")[0], 250)
+            c.send(b"BDAT 4 LAST\r\na\rb\n")
+            self.assertEqual([c.getreply()[0], c.getreply()[0]], [550, 550])
+        for user in (self.alice, self.bob):
+            self.assertIn(b"with LMTP", self.arrived(user, b"lmtp-mark"))
+        self.assertIn("queued as", self.swaks("--protocol", "LMTP", "--port", str(LMTP)))
 
     def arrived(self, user, mark, seconds=90):
         deadline = time.monotonic() + seconds

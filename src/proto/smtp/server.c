@@ -299,11 +299,13 @@ static void reply_text(struct ph_smtp_server *s, int code, ph_str esc, ph_str te
     if (s->phase != PHASE_WAIT)
         return;
     s->last = s->now;
-    if (code != 354 || s->verb != VERB_BDAT) /* whoever says BDAT does not wait for it */
-        ph__smtp_server_say_long(s, code, esc, text, max);
-    if (s->phase == PHASE_END)
-        return;
-    answered(s, code);
+    for (unsigned times = s->eom && s->o.lmtp_alike ? s->owed : 1; times; times--) {
+        if (code != 354 || s->verb != VERB_BDAT) /* whoever says BDAT does not wait for it */
+            ph__smtp_server_say_long(s, code, esc, text, max);
+        if (s->phase == PHASE_END)
+            return;
+        answered(s, code);
+    }
     if (code == 421)
         ph__smtp_server_break(s, PH_EREFUSED, "the session was ended with 421");
     ph__smtp_server_settle(s);

@@ -90,8 +90,9 @@ static void on_xclient(struct mx_session *s, ph_str argument)
     if (v.act >= STAGE_DEFER)
         ph_smtp_server_reply(s->engine, v.code, v.esc, "%s", v.reply);
     else
-        ph_smtp_server_reply(s->engine, 220, "", "%.*s ESMTP Posthouse",
-                             PH_FMT(intake_hostname(s->mx->proc)));
+        ph_smtp_server_reply(s->engine, 220, "", "%.*s %s Posthouse",
+                             PH_FMT(intake_hostname(s->mx->proc)),
+                             s->peer.service == IPC_LMTP ? "LMTP" : "ESMTP");
 }
 
 /* XFORWARD: where the letter came from before, for the journey. */
@@ -140,6 +141,9 @@ static void on_secured(void *ctx, const struct ph_tls_info *info)
     ph_smtp_server_tls_started(s->engine);
 }
 
+/* Of a letter by LMTP: as many replies must have room. */
+enum { LMTP_RECIPIENTS = 1000 };
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static struct ph_smtp_server *engine_for(struct mx_session *s)
@@ -151,6 +155,9 @@ static struct ph_smtp_server *engine_for(struct mx_session *s)
     intake_options(s->mx->proc, &o);
     o.trusted = front_in(&s->mx->proc->conf->xclient_from, &s->peer.addr);
     o.greeting_delay_ms = s->peer.exempt ? 0 : s->mx->proc->conf->greeting_delay;
+    o.lmtp = o.lmtp_alike = s->peer.service == IPC_LMTP;
+    if (o.lmtp && o.limits.recipients > LMTP_RECIPIENTS)
+        o.limits.recipients = LMTP_RECIPIENTS;
     return ph_smtp_server_new(NULL, &o);
 }
 

@@ -137,7 +137,7 @@ static size_t certificate_names(const struct ph_conf *conf, ph_str *names,
     const ph_conf_list *const lists[] = {&conf->listen_mx,          &conf->listen_submission,
                                          &conf->listen_submissions, &conf->listen_pop3,
                                          &conf->listen_pop3s,       &conf->listen_imap,
-                                         &conf->listen_imaps};
+                                         &conf->listen_imaps,       &conf->listen_lmtp};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         n = add_addresses(lists[i], names, n, texts);
     return n;

@@ -267,7 +267,7 @@ static void warn_of_restart(const struct ph_conf *old, const struct ph_conf *fre
     bool same = old->mx_processes == fresh->mx_processes &&
                 old->access_processes == fresh->access_processes &&
                 ph_str_eq(old->user, fresh->user) && ph_str_eq(old->data, fresh->data);
-    for (int s = IPC_SMTP; s <= IPC_IMAPS; s++)
+    for (int s = IPC_SMTP; s <= IPC_LMTP; s++)
         same = same && same_list(service_addresses(old, s), service_addresses(fresh, s));
     if (!same)
         ph_log(PH_LOG_WARN, (ph_str){0}, "restart-needed", "settings=%s",

@@ -24,6 +24,7 @@ static const struct {
     {IPC_POP3S, ROLE_ACCESS, "pop3s", offsetof(struct ph_conf, listen_pop3s)},
     {IPC_IMAP, ROLE_ACCESS, "imap", offsetof(struct ph_conf, listen_imap)},
     {IPC_IMAPS, ROLE_ACCESS, "imaps", offsetof(struct ph_conf, listen_imaps)},
+    {IPC_LMTP, ROLE_MX, "lmtp", offsetof(struct ph_conf, listen_lmtp)},
 };
 
 enum { SERVICES = sizeof services / sizeof *services };
@@ -38,7 +39,7 @@ const char *service_name(int service)
 
 int service_role(int service)
 {
-    return service == IPC_SMTP ? ROLE_MX : ROLE_ACCESS;
+    return service == IPC_SMTP || service == IPC_LMTP ? ROLE_MX : ROLE_ACCESS;
 }
 
 const ph_conf_list *service_addresses(const struct ph_conf *c, int service)
@@ -66,6 +67,11 @@ static int listen_one(struct parent *p, int service, ph_str address, int *patien
     struct ph_addr a;
     int fd = p->listener_count < LISTENERS_MAX ? ph_addr_parse(address, &a, &e)
                                                : ph_fail(&e, PH_ELIMIT, 0, "too many addresses");
+    if (fd == 0 && service == IPC_LMTP && (!ph_addr_is_loopback(&a) || ph_addr_port(&a) == 25))
+        fd = ph_fail(&e, PH_EINVAL, 0,
+                     "%.*s: LMTP is for programs of this machine: a loopback address, and not "
+                     "port 25 (RFC 2033 5)",
+                     PH_FMT(address));
     if (fd == 0)
         fd = listen_at(&a, patience, &e);
     if (fd < 0) {
