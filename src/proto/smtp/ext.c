@@ -63,6 +63,30 @@ unsigned ph__smtp_announced(const struct ph__smtp_situation *now)
     return bits;
 }
 
+/*
+ * " A-PLUS A B", and once more without what needs a channel binding: mutt of Debian 12 takes the strongest mechanism of
+ * the last AUTH line, has no channel binding to give, and tries no other. Programs that add the lines up, or take the
+ * first, see all.
+ */
+static void add_mechanisms(ph_str mechanisms, struct ph_buf *out)
+{
+    bool plus = false;
+    ph_str one, words = mechanisms;
+    while (ph_str_token(&words, ' ', &one))
+        plus |= ph_str_has_suffix(one, PH_STR("-PLUS"));
+    ph_buf_addc(out, ' ');
+    ph_buf_add(out, mechanisms);
+    if (!plus)
+        return;
+    ph_buf_add(out, PH_STR("\nAUTH"));
+    words = mechanisms;
+    while (ph_str_token(&words, ' ', &one))
+        if (!ph_str_has_suffix(one, PH_STR("-PLUS"))) {
+            ph_buf_addc(out, ' ');
+            ph_buf_add(out, one);
+        }
+}
+
 void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figures,
                          struct ph_buf *out)
 {
@@ -81,10 +105,8 @@ void ph__smtp_ehlo_lines(unsigned announced, const struct ph__smtp_figures *figu
         }
         if (i == EXT_XCLIENT || i == EXT_XFORWARD)
             ph_buf_add(out, PH_STR(" NAME ADDR PORT PROTO HELO"));
-        if (i == EXT_AUTH) {
-            ph_buf_addc(out, ' ');
-            ph_buf_add(out, figures->mechanisms);
-        }
+        if (i == EXT_AUTH)
+            add_mechanisms(figures->mechanisms, out);
     }
 }
 
