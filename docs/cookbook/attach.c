@@ -6,10 +6,8 @@ int main(int argc, char **argv)
 {
     const struct ph_content file = {.struct_size = sizeof file, .path = ph_str_c(argv[argc - 1])};
     struct ph_arena *arena = ph_arena_new(NULL, 1 << 20);
-    struct ph_stream *stream = NULL;
     struct ph_error err = {0};
     struct ph_email *letter;
-    ph_str piece;
     int rc =
         ph_letter_build(arena,
                         PH_LETTER(.from = PH_STR("a@example.org"), .to = PH_STR("b@example.org"),
@@ -17,12 +15,9 @@ int main(int argc, char **argv)
                                   .files = &file, .file_count = 1),
                         &letter, &err);
     if (rc == 0)
-        rc = ph_email_stream(letter, 0, &stream, &err);
-    while (rc == 0 && (rc = ph_stream_next(stream, &piece, &err)) > 0)
-        rc = fwrite(piece.p, 1, piece.n, stdout) == piece.n ? 0 : -PH_EIO;
+        rc = ph_email_write(letter, 0, 1, &err);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
-    ph_stream_free(stream);
     ph_arena_free(arena);
     return rc < 0;
 }

@@ -5,15 +5,10 @@
 int main(void)
 {
     struct ph_arena *arena = ph_arena_new(NULL, 64 << 20);
-    struct ph_buf in, out;
-    ph_buf_init(&in, NULL, 64 << 20);
-    ph_buf_init(&out, NULL, 64 << 20);
-    for (char *to; (to = ph_buf_reserve(&in, 4096)) && !feof(stdin);)
-        ph_buf_commit(&in, fread(to, 1, 4096, stdin));
+    struct ph_error err = {0};
     struct ph_message *original;
     struct ph_email *letter;
-    struct ph_error err = {0};
-    int rc = ph_mime_parse(arena, ph_buf_str(&in), NULL, &original);
+    int rc = ph_mime_read(arena, 0, &original, &err);
     if (rc == 0)
         rc = ph_forward_build(arena, original,
                               PH_FORWARD(.from = PH_STR("me@example.org"),
@@ -21,13 +16,9 @@ int main(void)
                                          .text = PH_STR("See below.\n"), .is_attached = true),
                               &letter, &err);
     if (rc == 0)
-        rc = ph_email_as_bytes(letter, PH_EMAIL_8BIT, &out, &err);
-    if (rc == 0)
-        fwrite(out.p, 1, out.n, stdout);
-    else
+        rc = ph_email_write(letter, PH_EMAIL_8BIT, 1, &err);
+    if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
-    ph_buf_done(&in);
-    ph_buf_done(&out);
     ph_arena_free(arena);
-    return rc != 0;
+    return rc < 0;
 }

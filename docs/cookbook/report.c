@@ -5,17 +5,11 @@
 int main(void)
 {
     struct ph_arena *arena = ph_arena_new(NULL, 64 << 20);
-    struct ph_buf in, out;
-    ph_buf_init(&in, NULL, 64 << 20);
-    ph_buf_init(&out, NULL, 64 << 20);
-    for (char *to; (to = ph_buf_reserve(&in, 4096)) && !feof(stdin);)
-        ph_buf_commit(&in, fread(to, 1, 4096, stdin));
     struct ph_message *m;
     struct ph_view view;
     struct ph_report report;
-    if (ph_mime_parse(arena, ph_buf_str(&in), NULL, &m) || ph_message_view(arena, m, &view))
-        return 1;
-    if (!view.report || ph_report_parse(arena, m, view.report, &report)) {
+    if (ph_mime_read(arena, 0, &m, NULL) || ph_message_view(arena, m, &view) || !view.report ||
+        ph_report_parse(arena, m, view.report, &report)) {
         fprintf(stderr, "this is no report\n");
         return 1;
     }
@@ -24,8 +18,5 @@ int main(void)
         printf("%.*s: %s (%.*s) %.*s\n", PH_FMT(r->final.value),
                r->action == PH_ACTION_FAILED ? "failed" : "not failed", PH_FMT(r->status),
                PH_FMT(r->diagnostic.value));
-    ph_buf_done(&in);
-    ph_buf_done(&out);
-    ph_arena_free(arena);
-    return 0;
+    return ph_arena_free(arena) != NULL;
 }

@@ -209,6 +209,7 @@ PH_EXPORT ph_str ph_arena_printf(struct ph_arena *a, const char *fmt, ...) PH_PR
 PH_EXPORT struct ph_mark ph_arena_mark(struct ph_arena *a);
 PH_EXPORT void ph_arena_back(struct ph_arena *a, struct ph_mark m);
 PH_EXPORT size_t ph_arena_used(const struct ph_arena *a);
+PH_EXPORT size_t ph_arena_room(const struct ph_arena *a); /* what is left of its maximum */
 
 #define PH_ARENA_NEW(a, type) ((type *)ph_arena_get((a), sizeof(type)))
 

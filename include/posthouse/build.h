@@ -25,8 +25,8 @@
  * are copied; contents (text, bytes, sources) are borrowed until the last writing is done.
  *
  * Unless a function says otherwise it gives 0, or -PH_EINVAL (*reterr tells a person why; reterr
- * may be NULL everywhere), -PH_ELIMIT (a limit below), -PH_ENOMEM (memory, or the arena's maximum);
- * after a failure the message is as it was.
+ * may be NULL everywhere), -PH_EIO (a file named by a content cannot be read), -PH_ELIMIT (a limit
+ * below), -PH_ENOMEM (memory, or the arena's maximum); after a failure the message is as it was.
  */
 #ifndef POSTHOUSE_BUILD_H
 #define POSTHOUSE_BUILD_H
@@ -266,6 +266,11 @@ enum {
  * and `out` return. */
 PH_EXPORT PH_MUST_CHECK int ph_email_as_bytes(struct ph_email *e, unsigned flags,
                                               struct ph_buf *out, struct ph_error *reterr);
+
+/* The same into a file descriptor, in constant memory. Also: -PH_EIO, -PH_EFULL (no room on the
+ * disk), -PH_ECLOSED (a pipe that nobody reads; SIGPIPE is the caller's). */
+PH_EXPORT PH_MUST_CHECK int ph_email_write(struct ph_email *e, unsigned flags, int fd,
+                                           struct ph_error *reterr);
 
 /*
  * The same piece by piece, in constant memory however large the contents are. ph_stream_next

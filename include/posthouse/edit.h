@@ -54,6 +54,9 @@ PH_EXPORT PH_MUST_CHECK int ph_edit_slices(struct ph_edit *e, ph_str **ret_slice
 /* The same appended to a buffer. 0, -PH_ENOMEM, or what `out` says. */
 PH_EXPORT PH_MUST_CHECK int ph_edit_as_bytes(struct ph_edit *e, struct ph_buf *out);
 
+/* The same into a file descriptor; errors as of ph_email_write (build.h). */
+PH_EXPORT PH_MUST_CHECK int ph_edit_write(struct ph_edit *e, int fd, struct ph_error *reterr);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,12 +2,13 @@
  * posthouse/fetch.h - reading mail by POP3 and IMAP, one blocking call a step.
  *
  * Both sessions drive the engine of pop3.h or imap.h, which stays reachable: any of its commands can be queued by hand and
- * waited for. Letters stream: none is held whole in memory. All functions: negative is an error, told in *rett (may be NULL);
+ * waited for. Letters stream: none is held whole in memory, unless it is asked for like that. All functions: negative is an error, told in *rett (may be NULL);
  * a callback that returns other than 0 ends the call with that result once the command under way is answered.
  */
 #ifndef POSTHOUSE_FETCH_H
 #define POSTHOUSE_FETCH_H
 #include <posthouse/imap.h>
+#include <posthouse/mime.h>
 #include <posthouse/net.h>
 #include <posthouse/pop3.h>
 
@@ -48,6 +49,10 @@ struct ph_letter_sink {
 /* Letters in the order given, pipelined where the server can. lines: UINT32_MAX the whole letter, else TOP with so many. */
 PH_EXPORT PH_MUST_CHECK int ph_pop3_retrieve(struct ph_pop3_session *s, const struct ph_pop3_item *items, size_t count, uint32_t lines,
                                              const struct ph_letter_sink *sink, struct ph_trouble *rett);
+/* One letter, whole and parsed, in the arena. number: from 1; 0 is the last one. PH_ENOENT: there is none; PH_ELIMIT: it is larger
+ * than the arena may become. */
+PH_EXPORT PH_MUST_CHECK int ph_pop3_letter(struct ph_pop3_session *s, uint32_t number, struct ph_arena *arena,
+                                           struct ph_message **ret_message, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_pop3_delete(struct ph_pop3_session *s, const struct ph_pop3_item *items, size_t count, struct ph_trouble *rett);
 /* "Leave on the server, fetch what is new": every letter whose unique-id is not known goes to the sink, in order. Letters
  * without a unique-id, and equal ids (some servers give them to equal letters), are taken as new: better twice than never.
@@ -117,6 +122,10 @@ PH_EXPORT PH_MUST_CHECK int ph_imap_find_special(struct ph_imap_session *s, unsi
  * FETCHED the rest. */
 PH_EXPORT PH_MUST_CHECK int ph_imap_fetch(struct ph_imap_session *s, ph_str uids, ph_str items, ph_imap_each *each, void *ctx,
                                           struct ph_trouble *rett);
+/* One letter, whole and parsed, in the arena; \Seen is not set. uid: "17"; "*" is the last of the mailbox. PH_ENOENT: there is
+ * none; PH_ELIMIT: it is larger than the arena may become. */
+PH_EXPORT PH_MUST_CHECK int ph_imap_letter(struct ph_imap_session *s, ph_str uid, struct ph_arena *arena,
+                                           struct ph_message **ret_message, struct ph_trouble *rett);
 /* By MOVE (RFC 6851), else COPY, +FLAGS \Deleted and UID EXPUNGE (RFC 4315); without UIDPLUS the flag is left to do its work,
  * as EXPUNGE would also take what others flagged: 1 then, else 0. */
 PH_EXPORT PH_MUST_CHECK int ph_imap_move(struct ph_imap_session *s, ph_str uids, ph_str mailbox, struct ph_trouble *rett);

@@ -165,6 +165,11 @@ PH_EXPORT PH_MUST_CHECK int ph_mime_parse(struct ph_arena *arena, ph_str bytes,
                                           const struct ph_mime_limits *limits,
                                           struct ph_message **ret_message);
 
+/* Reads a whole message from a file descriptor, to its end, and parses it; all of it lives in the
+ * arena. 0, -PH_ELIMIT (larger than the arena may become), -PH_EIO, -PH_ENOMEM. */
+PH_EXPORT PH_MUST_CHECK int ph_mime_read(struct ph_arena *arena, int fd,
+                                         struct ph_message **ret_message, struct ph_error *reterr);
+
 /*
  * The same parser fed with the bytes as they arrive, in pieces of any size: the same tree and the
  * same defects, whatever the pieces. Nothing is borrowed from them; what the tree needs of the
@@ -394,6 +399,11 @@ PH_EXPORT PH_MUST_CHECK int ph_part_decode(const struct ph_message *m, const str
  * as it is. */
 PH_EXPORT PH_MUST_CHECK int ph_part_text(const struct ph_message *m, const struct ph_part *p,
                                          struct ph_buf *out);
+
+/* What a part says, in the arena: ph_part_text of a text part, ph_part_decode of any other, empty
+ * for one that is made of parts. 0 or -PH_ENOMEM (also the arena's maximum). */
+PH_EXPORT PH_MUST_CHECK int ph_part_content(struct ph_arena *arena, const struct ph_message *m,
+                                            const struct ph_part *p, ph_str *ret_content);
 
 /* ---- views: what a reader shows ----------------------------------------------------------------
  */

@@ -36,7 +36,7 @@ struct ph_transcript {
 };
 
 struct ph_account {
-    size_t struct_size; /* sizeof(struct ph_account) */
+    size_t struct_size; /* sizeof(struct ph_account); PH_ACCOUNT sets it */
     ph_str host;        /* name or address; all its addresses are tried, see ph_conn_open */
     unsigned port;
     enum ph_tls_mode tls;
@@ -55,6 +55,9 @@ struct ph_account {
     int64_t timeout_ms;        /* for each reply; 0: what the protocol's RFC asks for */
     struct ph_transcript transcript;
 };
+
+/* ph_send_email(PH_ACCOUNT(.host = PH_STR("mail.example.org"), .port = 587), email, &trouble) */
+#define PH_ACCOUNT(...) (&(const struct ph_account){sizeof(struct ph_account), __VA_ARGS__})
 
 /* ---- what went wrong ----------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * posthouse/send.h - sending letters by SMTP (RFC 5321, 6409) and LMTP (RFC 2033), one blocking call a step.
  *
  *   struct ph_trouble t;
- *   if (ph_send_letter(&account, from, &to, 1, message, &t) < 0)
+ *   if (ph_send_email(&account, email, &t) < 0)
  *       ...t.error.text, t.remedy...
  *
  * or, for many letters and full control:
@@ -17,6 +17,7 @@
  */
 #ifndef POSTHOUSE_SEND_H
 #define POSTHOUSE_SEND_H
+#include <posthouse/build.h>
 #include <posthouse/net.h>
 #include <posthouse/smtp.h>
 
@@ -111,10 +112,17 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_sendmany(struct ph_smtp_session *s, const st
 PH_EXPORT PH_MUST_CHECK int ph_smtp_send_message(struct ph_smtp_session *s, ph_str message, struct ph_buf *ret_refused,
                                                  struct ph_trouble *rett);
 
+/* A message as it was built (build.h): its sender, its recipients, in constant memory however large its files are; with raw
+ * UTF-8 in its header, and SMTPUTF8, where an address needs it. The same results; also PH_EIO when a file cannot be read to its end,
+ * which ends the session. */
+PH_EXPORT PH_MUST_CHECK int ph_smtp_send_email(struct ph_smtp_session *s, struct ph_email *email, struct ph_buf *ret_refused,
+                                               struct ph_trouble *rett);
+
 /* All of it at once: connect, log in, send, quit. */
 PH_EXPORT PH_MUST_CHECK int ph_send_letter(const struct ph_account *account, ph_str sender, const ph_str *recipients,
                                            size_t count, ph_str message, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_send_message(const struct ph_account *account, ph_str message, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_send_email(const struct ph_account *account, struct ph_email *email, struct ph_trouble *rett);
 
 #ifdef __cplusplus
 }

@@ -127,3 +127,8 @@ size_t ph_arena_used(const struct ph_arena *a)
 {
     return a->total;
 }
+
+size_t ph_arena_room(const struct ph_arena *a)
+{
+    return a->max > a->total ? a->max - a->total : 0;
+}

@@ -1,4 +1,5 @@
 /* Contents, and the tree they make. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,7 +116,8 @@ static int make_leaf(struct ph_arena *arena, const struct ph_content *c, ph_str 
     if (c->path.n && !leaf->path.p)
         return -PH_ENOMEM;
     if (c->path.n && access(leaf->path.p, R_OK) != 0)
-        return ph_fail(reterr, PH_EINVAL, 0, "the file %.*s cannot be read", PH_FMT(c->path));
+        return ph_fail(reterr, PH_EIO, errno, "the file %.*s cannot be read: %s", PH_FMT(c->path),
+                       strerror(errno));
     if ((rc = ph__set_own(leaf, PH_STR("Content-Type"), type, reterr)))
         return rc;
     if (ph_email_is_multipart(leaf))

@@ -1,8 +1,9 @@
-/* A letter whose envelope stands in its own header (RFC 5322 3.6.2, 3.6.3, 3.6.6). */
+/* Letters whose envelope stands in their own header (RFC 5322 3.6.2, 3.6.3, 3.6.6): as bytes, and as they were built. */
 #include "smtp_session.h"
 #include <posthouse/mime.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -95,21 +96,18 @@ static void leave_out_bcc(struct envelope *v, ph_str head, ph_str message)
     ph_buf_add(&v->message, (ph_str){from, (size_t)(message.p + message.n - from)});
 }
 
-static int hand_over(struct ph_smtp_session *s, struct envelope *v, struct ph_buf *ret_refused,
-                     struct ph_trouble *rett)
+static int hand_over(struct ph_smtp_session *s, struct ph_smtp_letter *l,
+                     struct ph_buf *ret_refused, struct ph_trouble *rett)
 {
-    struct ph_smtp_outcome *each = calloc(v->count ? v->count : 1, sizeof *each);
-    const struct ph_smtp_letter l = {.struct_size = sizeof l,
-                                     .sender = v->sender,
-                                     .recipients = v->to,
-                                     .count = v->count,
-                                     .message = ph_buf_str(&v->message),
-                                     .ret_each = each};
+    struct ph_smtp_outcome *each = calloc(l->count ? l->count : 1, sizeof *each);
+    l->struct_size = sizeof *l;
+    l->ret_each = each;
     int rc =
-        each ? ph_smtp_sendmail(s, &l, rett) : ph__smtp_misuse(s, -PH_ENOMEM, "the letter", rett);
-    for (size_t i = 0; each && ret_refused && i < v->count; i++)
+        each ? ph_smtp_sendmail(s, l, rett) : ph__smtp_misuse(s, -PH_ENOMEM, "the letter", rett);
+    for (size_t i = 0; each && ret_refused && i < l->count; i++)
         if (each[i].code && each[i].code / 100 != 2)
-            ph_buf_addf(ret_refused, "%.*s: %d %s\n", PH_FMT(v->to[i]), each[i].code, each[i].text);
+            ph_buf_addf(ret_refused, "%.*s: %d %s\n", PH_FMT(l->recipients[i]), each[i].code,
+                        each[i].text);
     free(each);
     return rc;
 }
@@ -129,9 +127,105 @@ int ph_smtp_send_message(struct ph_smtp_session *s, ph_str message, struct ph_bu
     if (rc < 0)
         rc = ph__smtp_misuse(s, rc, "the letter", rett);
     else
-        rc = hand_over(s, &v, ret_refused, rett);
+        rc = hand_over(s,
+                       &(struct ph_smtp_letter){.sender = v.sender,
+                                                .recipients = v.to,
+                                                .count = v.count,
+                                                .message = ph_buf_str(&v.message)},
+                       ret_refused, rett);
     ph_buf_done(&v.message);
     ph_arena_free(v.arena);
+    return rc;
+}
+
+/* ---- as it was built --------------------------------------------------------------------- */
+
+struct outgoing {
+    struct ph_stream *stream;
+    ph_str piece;
+    struct ph_error why;
+};
+
+static int64_t read_stream(void *ctx, char *to, size_t max)
+{
+    struct outgoing *o = ctx;
+    while (o->piece.n == 0) {
+        int rc = ph_stream_next(o->stream, &o->piece, &o->why);
+        if (rc <= 0)
+            return rc;
+    }
+    size_t n = o->piece.n < max ? o->piece.n : max;
+    memcpy(to, o->piece.p, n);
+    o->piece = ph_str_skip(o->piece, n);
+    return (int64_t)n;
+}
+
+/* The size is needed before the first byte goes (RFC 1870), so it is written twice, once to nowhere. */
+static int measure(struct ph_email *email, unsigned flags, uint64_t *ret_size,
+                   struct ph_error *reterr)
+{
+    struct ph_stream *stream;
+    ph_str piece;
+    int rc = ph_email_stream(email, flags, &stream, reterr);
+    if (rc)
+        return rc;
+    for (*ret_size = 0; (rc = ph_stream_next(stream, &piece, reterr)) > 0;)
+        *ret_size += piece.n;
+    ph_stream_free(stream);
+    return rc;
+}
+
+static int take_recipients(struct ph_email *email, ph_str **ret_list, size_t *ret_count)
+{
+    size_t n = 0;
+    ph_str one, *list;
+    while (ph_email_recipient(email, n, &one))
+        n++;
+    if (!(list = calloc(n + 1, sizeof *list)))
+        return -PH_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        (void)ph_email_recipient(email, i, &list[i]);
+    *ret_list = list;
+    *ret_count = n;
+    return 0;
+}
+
+int ph_smtp_send_email(struct ph_smtp_session *s, struct ph_email *email,
+                       struct ph_buf *ret_refused, struct ph_trouble *rett)
+{
+    bool utf8 = ph_email_needs_utf8(email);
+    unsigned flags = utf8 ? PH_EMAIL_UTF8 : 0;
+    struct outgoing out = {0};
+    ph_str *to = NULL;
+    struct ph_smtp_letter l = {.read = read_stream, .ctx = &out, .smtputf8 = utf8};
+    int rc = take_recipients(email, &to, &l.count);
+    l.recipients = to;
+    s->stage = PH_STAGE_LETTER;
+    if (rc == 0)
+        rc = measure(email, flags, &l.size, &out.why);
+    if (rc == 0)
+        rc = ph_email_stream(email, flags, &out.stream, &out.why);
+    if (rc < 0 && !out.why.code)
+        rc = ph__smtp_misuse(s, rc, "the letter", rett);
+    else if (rc == 0) {
+        (void)ph_email_sender(email, &l.sender);
+        rc = hand_over(s, &l, ret_refused, rett);
+    }
+    if (out.why.code)
+        rc = ph__smtp_fail(s, rett, &out.why);
+    ph_stream_free(out.stream);
+    free(to);
+    return rc;
+}
+
+int ph_send_email(const struct ph_account *account, struct ph_email *email, struct ph_trouble *rett)
+{
+    struct ph_smtp_session *s;
+    int rc = ph_smtp_open(account, &s, rett);
+    if (rc < 0)
+        return rc;
+    rc = ph_smtp_send_email(s, email, NULL, rett);
+    ph_smtp_close(s);
     return rc;
 }
 

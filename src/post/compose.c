@@ -1,4 +1,4 @@
-/* From options to bytes. A letter that is given with --raw goes as it is; any other is built. */
+/* From options to a letter. One that is given with --raw goes as it is; any other is built. */
 #include "compose.h"
 #include "editor.h"
 #include "file.h"
@@ -96,13 +96,14 @@ static int find_sender(struct post_letter *l, ph_str from)
 /* ---- a letter as it is ------------------------------------------------------------------- */
 
 /* Without recipients in the options they come from the header, and Bcc goes out of it. */
-static int envelope_from_header(struct post_letter *l, ph_str head, ph_str body)
+static int envelope_from_header(struct post_letter *l)
 {
     struct ph_buf without;
     struct ph_field f;
+    ph_str head = ph_buf_str(&l->body.head);
     bool had_bcc = false;
     int rc = 0;
-    ph_buf_init(&without, NULL, POST_LETTER_MAX);
+    ph_buf_init(&without, NULL, PH_MIME_HEADER + 2);
     while (rc == 0 && ph_field_next(&head, &f)) {
         if (is_recipient_field(f.name))
             rc = add_recipients(l, f.value);
@@ -112,10 +113,10 @@ static int envelope_from_header(struct post_letter *l, ph_str head, ph_str body)
             ph_buf_add(&without, f.all);
     }
     ph_buf_add(&without, PH_STR("\r\n"));
-    ph_buf_add(&without, body);
     if (rc == 0 && had_bcc) {
-        ph_buf_done(&l->message);
-        l->message = without;
+        l->body.size = l->body.size - l->body.head.n + without.n;
+        ph_buf_done(&l->body.head);
+        l->body.head = without;
         return ph_buf_err(&without) ? no_memory() : 0;
     }
     ph_buf_done(&without);
@@ -125,10 +126,10 @@ static int envelope_from_header(struct post_letter *l, ph_str head, ph_str body)
 static int take_raw(struct post_letter *l)
 {
     struct ph_field f;
-    int rc = post_read_file(l->raw, &l->message);
+    int rc = post_body_file(&l->body, l->raw);
     if (rc)
         return rc;
-    ph_str bytes = ph_buf_str(&l->message), head = ph_message_head(bytes);
+    ph_str head = ph_buf_str(&l->body.head);
     if (ph_field_find(head, PH_STR("Message-ID"), 0, &f)) {
         ph_str rest = f.value, id;
         if (ph_id_next(&rest, &id))
@@ -146,9 +147,7 @@ static int take_raw(struct post_letter *l)
                              "--raw sends the letter as it is: no --header or --subject with it");
         rc = add_recipients(l, ph_str_c(l->fields[i].value));
     }
-    if (rc == 0 && l->to_n == 0)
-        rc = envelope_from_header(l, head, ph_str_skip(bytes, head.n));
-    return rc;
+    return rc == 0 && l->to_n == 0 ? envelope_from_header(l) : rc;
 }
 
 /* ---- a letter to be built ---------------------------------------------------------------- */
@@ -252,7 +251,10 @@ static int take_files(struct post_letter *l, struct ph_content *all, struct ph_l
         c->filename = ph_str_c(slash ? slash + 1 : path);
         if (l->files[i].kind == POST_ENCLOSED)
             c->type = PH_STR("message/rfc822");
-        rc = file_bytes(l, path, &c->bytes);
+        if (strcmp(path, "-") == 0)
+            rc = file_bytes(l, path, &c->bytes);
+        else
+            c->path = ph_str_c(path);
     }
     to->file_count = l->file_n - to->picture_count;
     return rc;
@@ -272,10 +274,9 @@ static int add_message_id(struct post_letter *l, struct ph_email *m)
                : 0;
 }
 
-/* What the message says of itself: the bytes, the envelope, the id. */
+/* What the message says of itself: the envelope, the id. */
 static int take_message(struct post_letter *l, struct ph_email *m)
 {
-    struct ph_error e;
     ph_str address;
     int rc = add_message_id(l, m);
     for (size_t n = 0; rc == 0 && ph_email_recipient(m, n, &address); n++)
@@ -285,9 +286,7 @@ static int take_message(struct post_letter *l, struct ph_email *m)
     if (ph_email_sender(m, &address))
         l->sender = address;
     l->id = ph_email_message_id(m);
-    unsigned flags = ph_email_needs_utf8(m) ? PH_EMAIL_UTF8 : 0;
-    return ph_email_as_bytes(m, flags, &l->message, &e) < 0 ? post_fail(EX_DATAERR, "%s", e.text)
-                                                            : 0;
+    return post_body_email(&l->body, m);
 }
 
 static int build(struct post_letter *l)
@@ -310,7 +309,7 @@ static int build(struct post_letter *l)
         (rc = take_files(l, files, &letter)))
         return rc;
     if (ph_letter_build(l->arena, &letter, &m, &e) < 0)
-        return post_fail(EX_DATAERR, "%s", e.text);
+        return post_fail(e.code == PH_EIO ? EX_NOINPUT : EX_DATAERR, "%s", e.text);
     rc = take_date(l, m);
     return rc ? rc : take_message(l, m);
 }
@@ -320,7 +319,7 @@ static int begin(struct post_letter *l)
     l->to_n = 0;
     l->sender = l->id = (ph_str){0};
     l->arena = ph_arena_new(NULL, ARENA_MAX);
-    ph_buf_init(&l->message, NULL, POST_LETTER_MAX);
+    post_body_init(&l->body);
     if (!l->arena)
         return no_memory();
     if (l->too_many)
@@ -361,7 +360,7 @@ int post_compose(struct post_letter *l)
 
 void post_compose_done(struct post_letter *l)
 {
-    ph_buf_done(&l->message);
+    post_body_done(&l->body);
     ph_arena_free(l->arena);
     l->arena = NULL;
 }

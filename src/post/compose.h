@@ -1,7 +1,7 @@
-/* compose.h - what `post send` was asked to send: options -> message bytes, sender, recipients. */
+/* compose.h - what `post send` was asked to send: options -> the letter, sender, recipients. */
 #ifndef PH_POST_COMPOSE_H
 #define PH_POST_COMPOSE_H
-#include "post.h"
+#include "body.h"
 
 enum { POST_FIELDS = 1000, POST_FILES = 1000, POST_RECIPIENTS = 10000 };
 
@@ -21,13 +21,13 @@ struct post_letter {
     bool too_many;
     /* made */
     struct ph_arena *arena;
-    struct ph_buf message;
+    struct post_body body;
     ph_str sender, id;
     ph_str to[POST_RECIPIENTS];
     size_t to_n;
 };
 
-/* Reads the files, builds or takes over the message, finds sender and recipients. 0, or an exit code with the mistake told. */
+/* Builds or takes over the message, finds sender and recipients. 0, or an exit code with the mistake told. */
 int post_compose(struct post_letter *l);
 /* The same for an answer to `original`, which is borrowed until post_compose_done; files of `l` go with it. */
 struct ph_reply;

@@ -99,7 +99,7 @@ static void option(struct ph_buf *out, const char *name, const char *value)
     shell_word(out, ph_str_c(value));
 }
 
-void post_keep_draft(const struct post_letter *l, const struct post_login *login)
+void post_keep_draft(struct post_letter *l, const struct post_login *login)
 {
     char dir[4096], path[4200], random[9];
     struct ph_error e;
@@ -107,9 +107,12 @@ void post_keep_draft(const struct post_letter *l, const struct post_login *login
     time_t now = time(NULL);
     snprintf(path, sizeof path, "%s/%lld-%s.eml", drafts_dir(dir), (long long)now,
              ph_random_text(random, 8));
-    if (ph_mkdirs(dir, 0700, &e) < 0 ||
-        ph_file_write(path, ph_buf_str(&l->message), 0600, &e) < 0) {
+    if (ph_mkdirs(dir, 0700, &e) < 0) {
         post_fail(0, "the letter could not be kept: %s", e.text);
+        return;
+    }
+    if (post_body_write(&l->body, path) != 0) {
+        unlink(path);
         return;
     }
     ph_buf_init(&command, NULL, 1024 * 1024);

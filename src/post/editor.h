@@ -8,5 +8,5 @@
 int post_edit(ph_str start, struct ph_buf *out);
 
 /* Keeps a letter that could not be sent in $XDG_STATE_HOME/post/drafts and prints on stderr the command that sends it again. */
-void post_keep_draft(const struct post_letter *l, const struct post_login *login);
+void post_keep_draft(struct post_letter *l, const struct post_login *login);
 #endif

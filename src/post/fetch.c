@@ -129,12 +129,10 @@ static int print_letter(void *ctx, struct post_item *item, ph_str piece, bool la
 {
     struct fetching *f = ctx;
     (void)item;
-    if (!f->mbox) {
-        fwrite(piece.p, 1, piece.n, stdout);
-        return 0;
-    }
-    int rc = post_mbox_write(&f->writer, piece, last, &f->out);
-    fwrite(f->out.p, 1, f->out.n, stdout);
+    int rc = f->mbox ? post_mbox_write(&f->writer, piece, last, &f->out) : 0;
+    ph_str out = f->mbox ? ph_buf_str(&f->out) : piece;
+    if (out.n)
+        fwrite(out.p, 1, out.n, stdout);
     ph_buf_clear(&f->out);
     return rc < 0 ? post_fail(EX_OSERR, "out of memory") : 0;
 }

@@ -27,7 +27,7 @@ static void tell_json(const struct post_handover *h, const struct post_letter *l
     post_json_string(stdout, l->id);
     printf(",\"from\":");
     post_json_string(stdout, l->sender);
-    printf(",\"size\":%zu,\"server\":", l->message.n);
+    printf(",\"size\":%llu,\"server\":", (unsigned long long)l->body.size);
     post_json_string(stdout, ph_str_c(info->peer));
     printf(",\"tls\":");
     post_json_string(stdout, ph_str_c(info->tls));
@@ -89,39 +89,54 @@ static int failed(const struct post_handover *h, const struct ph_trouble *t)
     return post_fail_trouble(&named);
 }
 
+struct reading {
+    struct post_body *body;
+    int shown; /* per cent */
+};
+
+static int64_t on_read(void *ctx, char *to, size_t max)
+{
+    return post_body_read(((struct reading *)ctx)->body, to, max);
+}
+
 /* For large letters, on a terminal. */
 static void show_progress(void *ctx, uint64_t done, uint64_t size)
 {
-    int *shown = ctx;
+    struct reading *r = ctx;
     int percent = size ? (int)(done * 100 / size) : 0;
-    if (percent == *shown)
+    if (percent == r->shown)
         return;
-    *shown = percent;
+    r->shown = percent;
     fprintf(stderr, "\r%3d%% of %llu KB%s", percent, (unsigned long long)(size / 1024),
             done >= size ? "\n" : "");
 }
 
-int post_handover_letter(struct post_handover *h, const struct post_letter *l)
+int post_handover_letter(struct post_handover *h, struct post_letter *l)
 {
     struct ph_smtp_outcome all = {0}, *each = calloc(l->to_n, sizeof *each);
-    bool watched = isatty(STDERR_FILENO) && l->message.n > LARGE;
-    int shown = -1;
+    bool watched = isatty(STDERR_FILENO) && l->body.size > LARGE;
+    struct reading reading = {.body = &l->body, .shown = -1};
     const struct ph_smtp_letter letter = {.struct_size = sizeof letter,
                                           .sender = l->sender,
                                           .recipients = l->to,
                                           .count = l->to_n,
-                                          .message = ph_buf_str(&l->message),
+                                          .read = on_read,
+                                          .size = l->body.size,
                                           .progress = watched ? show_progress : NULL,
-                                          .ctx = &shown,
+                                          .ctx = &reading,
                                           .ret_each = each,
                                           .ret_all = &all};
     struct ph_trouble t = {0};
     if (!each)
         return post_fail(EX_OSERR, "out of memory");
     int rc = connected(h, &t);
+    post_body_rewind(&l->body);
     if (rc == 0)
         rc = ph_smtp_sendmail(h->session, &letter, &t);
-    if (rc < 0) {
+    if (l->body.why.code) {
+        rc = post_fail(EX_NOINPUT, "the letter was not sent: %s", l->body.why.text);
+        h->session = ph_smtp_close(h->session);
+    } else if (rc < 0) {
         rc = failed(h, &t);
         if (h->name) /* there may be more letters */
             close_if_dead(h);

@@ -14,6 +14,6 @@ struct post_handover {
 
 /* Connects when there is no session, sends, tells the result on stdout. 0, EX_NOUSER (some recipients were refused), or another
  * exit code with the mistake told. */
-int post_handover_letter(struct post_handover *h, const struct post_letter *l);
+int post_handover_letter(struct post_handover *h, struct post_letter *l);
 void post_handover_done(struct post_handover *h);
 #endif

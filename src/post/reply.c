@@ -77,13 +77,22 @@ static int read_text(struct reply *r)
     return 0;
 }
 
+static int show_dry(struct reply *r)
+{
+    struct ph_buf bytes;
+    ph_buf_init(&bytes, NULL, POST_LETTER_MAX);
+    int rc = post_body_all(&r->letter.body, &bytes);
+    if (rc == 0)
+        post_print(stdout, ph_buf_str(&bytes));
+    ph_buf_done(&bytes);
+    return rc;
+}
+
 static int hand_over(struct reply *r, char *arg)
 {
     struct post_handover h = {.login = &r->sending, .json = r->json};
-    if (r->dry) {
-        post_print(stdout, ph_buf_str(&r->letter.message));
-        return 0;
-    }
+    if (r->dry)
+        return show_dry(r);
     int rc = post_handover_letter(&h, &r->letter);
     if (rc && rc != EX_NOUSER)
         post_keep_draft(&r->letter, &r->sending);

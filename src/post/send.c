@@ -1,6 +1,5 @@
 /* post send: compose, hand over, tell what became of it. */
 #include "editor.h"
-#include "file.h"
 #include "handover.h"
 #include "letter.h"
 #include "paths.h"
@@ -97,17 +96,11 @@ static void on_reply_to(void *ctx, const char *v)
 /* ---- sending ----------------------------------------------------------------------------- */
 
 /* The structure, then the letter as it would travel. */
-static int show_dry(const struct sending *s)
+static int show_dry(struct sending *s)
 {
-    ph_str bytes = ph_buf_str(&s->letter.message);
-    if (s->output) {
-        struct ph_error e;
-        if (strcmp(s->output, "-") == 0)
-            fwrite(bytes.p, 1, bytes.n, stdout);
-        else if (ph_file_write(s->output, bytes, 0600, &e) < 0)
-            return post_fail(EX_CANTCREAT, "%s", e.text);
-        return 0;
-    }
+    struct ph_buf bytes;
+    if (s->output)
+        return post_body_write(&s->letter.body, s->output);
     printf("from ");
     post_print(stdout, s->letter.sender);
     for (size_t i = 0; i < s->letter.to_n; i++) {
@@ -115,9 +108,15 @@ static int show_dry(const struct sending *s)
         post_print(stdout, s->letter.to[i]);
     }
     putchar('\n');
-    int rc = post_show_tree(bytes, s->json);
-    putchar('\n');
-    post_print(stdout, bytes);
+    ph_buf_init(&bytes, NULL, POST_LETTER_MAX);
+    int rc = post_body_all(&s->letter.body, &bytes);
+    if (rc == 0)
+        rc = post_show_tree(ph_buf_str(&bytes), s->json);
+    if (rc == 0) {
+        putchar('\n');
+        post_print(stdout, ph_buf_str(&bytes));
+    }
+    ph_buf_done(&bytes);
     return rc;
 }
 

@@ -112,7 +112,7 @@ static void misuse(void **state)
         {"send|--dry-run|--from|a@a.test|--to|b@b.test|--header|nocolon", "--header is", EX_USAGE},
         {"send|--dry-run|--from|a@a.test|--to|b@b.test|--header|Content-Type: x|--text|x",
          "Content-Type", EX_DATAERR},
-        {"send|--dry-run|--from|a@a.test|--to|b@b.test|--attach|/none", "/none: No such file",
+        {"send|--dry-run|--from|a@a.test|--to|b@b.test|--attach|/none", "/none cannot be read: No such file",
          EX_NOINPUT},
         {"send|--server|127.0.0.1|--tls|maybe|--from|a@a.test|--to|b@b.test",
          "starttls, tls or none", EX_USAGE},
