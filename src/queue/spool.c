@@ -210,8 +210,8 @@ static int open_file(struct ph_spool *s, struct ph_error *reterr)
     if (!err) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, BUSY_MS);
-        sqlite3_wal_hook(s->db, note_log, s);
         err = set_up(s);
+        sqlite3_wal_hook(s->db, note_log, s); /* behind wal_autocheckpoint, which unsets it */
     }
     struct ph_error why = {0};
     if (!err)

@@ -13,9 +13,9 @@
 enum {
     FLUSH_MS = 20,         /* changes wait that long for letters to share a commit with */
     FLUSH_CHANGES = 20000, /* or until there are so many */
-    LOG_PAGES = 4096,    /* the log is moved into the file when it is that long, after senders were
+    LOG_PAGES = 1024,    /* the log is moved into the file when it is that long, after senders were
                              answered */
-    LOG_PAGES_IDLE = 64, /* and when nothing happens */
+    LOG_PAGES_IDLE = 64, /* and when no letter is in hand */
     REPORT_MS = 1000,    /* reports under way: the keeper is asked again */
     FULL_MS = 50,        /* a peer's channel is full: tried again */
     IDLE_MS = 30 * 1000, /* clock jumps are noticed by then */
@@ -102,8 +102,7 @@ static void turn(void *ctx)
         ph_timer_set(w->timer, 1);
         return;
     }
-    bool committed = must_commit(w);
-    if (committed)
+    if (must_commit(w))
         work_commit(w);
     int64_t now = ph_wall_us();
     fill_run(w, now);
@@ -112,7 +111,7 @@ static void turn(void *ctx)
         work_soon(w);
     report_again(w);
     work_dispatch(w);
-    if (ph_spool_checkpoint(w->spool, committed ? LOG_PAGES : LOG_PAGES_IDLE) < 0)
+    if (ph_spool_checkpoint(w->spool, w->letter_count ? LOG_PAGES : LOG_PAGES_IDLE) < 0)
         ph_log(PH_LOG_WARN, (ph_str){0}, "checkpoint-failed", "why=%s", ph_spool_why(w->spool));
     finish_drain(w);
     set_timer(w);

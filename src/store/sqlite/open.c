@@ -154,8 +154,9 @@ static int open_file(struct store_account *a, bool create)
     sqlite3_extended_result_codes(a->db, 1);
     sqlite3_busy_timeout(a->db, BUSY_MS);
     sqlite3_db_config(a->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_wal_hook(a->db, on_commit, a);
-    return exec(a, settings);
+    int r = exec(a, settings);
+    sqlite3_wal_hook(a->db, on_commit, a); /* behind wal_autocheckpoint, which unsets it */
+    return r;
 }
 
 static int unknown_version(struct store_account *a, int64_t version)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,6 +153,32 @@ static void states(void **state)
         assert_int_equal(ph_spool_checkpoint(s, 0), 0);
         last = qid;
     }
+    ph_spool_close(s);
+}
+
+static off_t size_of(const char *tail)
+{
+    char name[128];
+    struct stat st;
+    snprintf(name, sizeof name, "%s%s", path, tail);
+    assert_int_equal(stat(name, &st), 0);
+    return st.st_size;
+}
+
+/* What passes through the spool must not stay in its log for ever. */
+static void log_begins_anew(void **state)
+{
+    enum { LETTERS = 60, SIZE = 100000, PAGES = 32, PAGE = 16384 };
+    (void)state;
+    struct ph_spool *s = open_spool();
+    for (int i = 0; i < LETTERS; i++) {
+        uint64_t qid;
+        assert_int_equal(put(s, &qid, SIZE, PH_SPOOL_FRESH, ""), 0);
+        assert_int_equal(ph_spool_commit(s), 0);
+        assert_int_equal(ph_spool_checkpoint(s, PAGES), 0);
+    }
+    assert_in_range(size_of(""), (LETTERS - 10) * SIZE, 2 * LETTERS * SIZE);
+    assert_in_range(size_of("-wal"), 1, 2 * PAGES * PAGE);
     ph_spool_close(s);
 }
 
@@ -697,6 +724,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(id_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(states, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_never_repeat, setup, teardown),
         cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(due_in_pages, setup, teardown),

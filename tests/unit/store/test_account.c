@@ -272,9 +272,38 @@ static void newer(void **state)
     test_dir_remove(f.dir);
 }
 
+/* The -wal is moved into mail.sqlite by what waits for the disk, and begins anew. */
+static void log_moves(void **state)
+{
+    enum { LETTERS = 200, SIZE = 200 * 1024 };
+    (void)state;
+    struct fixture f = open_store();
+    struct stat file, log;
+    char path[256], *text = malloc(SIZE);
+    uint32_t x = 1;
+    for (size_t i = 0; i < SIZE; i++) /* nothing that can be made smaller */
+        text[i] = (char)((x = x * 1664525 + 1013904223) >> 24);
+    for (int i = 0; i < LETTERS; i++) {
+        struct store_letter l = {.mailbox = PH_STR("INBOX"), .body = {text, SIZE}};
+        struct store_put p;
+        struct store_sync *y;
+        OK(ops->put(f.a, &l, &p, &err));
+        if (ops->mark(f.a, &y) > 0)
+            assert_int_equal(ops->sync(y, true), 0);
+    }
+    free(text);
+    snprintf(path, sizeof path, "%s/account1/mail.sqlite", f.dir);
+    assert_int_equal(stat(path, &file), 0);
+    snprintf(path, sizeof path, "%s/account1/mail.sqlite-wal", f.dir);
+    assert_int_equal(stat(path, &log), 0);
+    assert_true(file.st_size > LETTERS * SIZE / 2);
+    assert_true(log.st_size < LETTERS * SIZE * 3 / 4);
+    close_store(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(quota), cmocka_unit_test(uidl), cmocka_unit_test(peek), cmocka_unit_test(expiry), cmocka_unit_test(upgrade),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(log_moves), cmocka_unit_test(quota), cmocka_unit_test(uidl), cmocka_unit_test(peek), cmocka_unit_test(expiry), cmocka_unit_test(upgrade),
                                        cmocka_unit_test(newer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
