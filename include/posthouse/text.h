@@ -52,9 +52,11 @@ PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct 
 /* Is it a name that is understood? */
 PH_EXPORT bool ph_charset_known(ph_str charset);
 
-/* Loads the converters that mail needs, so that they work after a sandbox has closed the file
- * system. Call once, early. Memory for them is kept for the life of the process. */
-PH_EXPORT void ph_charset_preload(void);
+/* Loads the converters that mail needs, so that ph_charset_decode opens no file: for a process that
+ * closes its file system to itself. They stay loaded until ph_charset_unload. NULL: out of memory. */
+struct ph_charsets;
+PH_EXPORT struct ph_charsets *ph_charset_preload(void);
+PH_EXPORT struct ph_charsets *ph_charset_unload(struct ph_charsets *c); /* returns NULL; takes NULL */
 
 /* HTML (UTF-8) as readable text, appended: links, lists, tables and quotes kept. */
 PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);

@@ -10,12 +10,17 @@
 
 struct ph_tls_ctx;
 struct ph_tls;
+struct evp_pkey_st;
 
 /* Signs a digest with the key named `key`; scheme as in keeper.h. >= 0: bytes written to sig (cap `max`). */
 struct ph_tls_signer {
     int (*sign)(void *ctx, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
     void *ctx;
+    /* ph_tls_remote_key: named here so that only a program that has signers links it. */
+    int (*remote)(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer, struct evp_pkey_st **ret_key);
 };
+/* A key (OpenSSL's EVP_PKEY) whose private half is elsewhere. pub is the certificate's. 0, -PH_ENOMEM, -PH_ENOTIMPL (kind of key). */
+int ph_tls_remote_key(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer, struct evp_pkey_st **ret_key);
 
 /* Schemes of a signer: what is done to `digest` (which for ED25519 is the whole text). */
 enum ph_sign_scheme {

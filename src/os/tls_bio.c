@@ -43,14 +43,9 @@ static long sock_ctrl(BIO *b, int cmd, long num, void *ptr)
     return cmd == BIO_CTRL_FLUSH;
 }
 
-/* Made once for the life of the program. */
-static BIO_METHOD *method(void)
+BIO_METHOD *ph__tls_bio_method(void)
 {
-    static BIO_METHOD *m;
-    if (m)
-        return m;
-    m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR,
-                     "posthouse socket");
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOCKET, "posthouse socket");
     if (!m)
         return NULL;
     BIO_meth_set_write(m, sock_write);
@@ -59,9 +54,9 @@ static BIO_METHOD *method(void)
     return m;
 }
 
-BIO *ph__tls_bio(int fd)
+BIO *ph__tls_bio(const BIO_METHOD *method, int fd)
 {
-    BIO *b = method() ? BIO_new(method()) : NULL;
+    BIO *b = BIO_new(method);
     if (!b)
         return NULL;
     BIO_set_data(b, (void *)(intptr_t)fd);

@@ -61,7 +61,7 @@ struct ph_tls *ph_tls_new(struct ph_tls_ctx *c, int fd, ph_str host)
     c->refs++;
     while (host.n && host.p[host.n - 1] == '.') /* a name with a root dot names the same host */
         host.n--;
-    BIO *bio = ph__tls_bio(fd);
+    BIO *bio = ph__tls_bio(c->bio, fd);
     t->ssl = SSL_new(c->ssl);
     if (!bio || !t->ssl || host.n >= sizeof t->host) {
         BIO_free(bio);

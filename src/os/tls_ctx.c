@@ -88,7 +88,7 @@ static int read_pair(struct ph__tls_cert *e, ph_str key_pem, const struct ph_tls
     if (key_pem.n == 0) {
         if (!signer)
             return ph_fail(reterr, PH_EINVAL, 0, "no private key given and nobody who signs");
-        int rc = ph__tls_remote_key(pub, (ph_str){e->name, e->name_n}, signer, &e->key);
+        int rc = signer->remote(pub, (ph_str){e->name, e->name_n}, signer, &e->key);
         if (rc == -PH_ENOTIMPL)
             return ph_fail(reterr, PH_ENOTIMPL, 0,
                            "a key of this kind cannot be kept apart; use ECDSA P-256 or RSA");
@@ -200,7 +200,8 @@ static struct ph_tls_ctx *ctx_new(const SSL_METHOD *method, struct ph_error *ret
     }
     c->refs = 1;
     c->ssl = SSL_CTX_new(method);
-    if (!c->ssl || SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION) != 1) {
+    c->bio = ph__tls_bio_method();
+    if (!c->ssl || !c->bio || SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION) != 1) {
         ph__tls_fail(reterr, "cannot set up TLS");
         return ph_tls_ctx_free(c);
     }
@@ -315,6 +316,7 @@ struct ph_tls_ctx *ph_tls_ctx_free(struct ph_tls_ctx *c)
         SSL_SESSION_free(c->sessions[i].session);
     free(c->sessions);
     SSL_CTX_free(c->ssl);
+    BIO_meth_free(c->bio);
     free(c);
     return NULL;
 }

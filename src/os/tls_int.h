@@ -23,6 +23,7 @@ struct ph__tls_session {
 
 struct ph_tls_ctx {
     SSL_CTX *ssl;
+    BIO_METHOD *bio;
     unsigned refs; /* the owner and every connection */
     bool server;
     enum ph_tls_verify verify;
@@ -41,10 +42,9 @@ struct ph_tls {
 
 /* Adds OpenSSL's reason to the text `did`, empties its error queue, returns -PH_ETLS. */
 int ph__tls_fail(struct ph_error *reterr, const char *did);
-/* A BIO over a socket that never raises SIGPIPE. NULL: out of memory. */
-BIO *ph__tls_bio(int fd);
-/* A key whose private half is elsewhere. `pub` is the certificate's. 0, -PH_ENOMEM, -PH_ENOTIMPL (kind of key). */
-int ph__tls_remote_key(EVP_PKEY *pub, ph_str name, const struct ph_tls_signer *signer, EVP_PKEY **ret_key);
+/* How a BIO over a socket works that never raises SIGPIPE; one for each context. NULL: out of memory. */
+BIO_METHOD *ph__tls_bio_method(void);
+BIO *ph__tls_bio(const BIO_METHOD *method, int fd); /* the same */
 EVP_PKEY *ph__tls_read_key(ph_str pem);
 
 /* The client's session store. take returns an owned reference or NULL. */

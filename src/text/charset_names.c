@@ -46,13 +46,29 @@ const struct ph__charset *ph__charset_find(ph_str label)
     return NULL;
 }
 
-void ph_charset_preload(void)
+/* An open descriptor keeps its module loaded. */
+struct ph_charsets {
+    size_t n;
+    iconv_t open[CHARSETS];
+};
+
+struct ph_charsets *ph_charset_preload(void)
 {
-    /* An open descriptor keeps its module loaded; process-wide and never closed, on purpose. Rows
-     * of one set stand together. */
-    static iconv_t open_ones[CHARSETS];
-    for (size_t i = 0; i < CHARSETS; i++)
-        if (!open_ones[i] && charsets[i].name[0] &&
-            (i == 0 || strcmp(charsets[i].name, charsets[i - 1].name) != 0))
-            open_ones[i] = iconv_open("UTF-8", charsets[i].name);
+    struct ph_charsets *c = ph_new0(NULL, sizeof *c);
+    for (size_t i = 0; c && i < CHARSETS; i++) { /* rows of one set stand together */
+        if (!charsets[i].name[0] || (i && strcmp(charsets[i].name, charsets[i - 1].name) == 0))
+            continue;
+        iconv_t set = iconv_open("UTF-8", charsets[i].name);
+        if (set != (iconv_t)-1)
+            c->open[c->n++] = set;
+    }
+    return c;
+}
+
+struct ph_charsets *ph_charset_unload(struct ph_charsets *c)
+{
+    while (c && c->n)
+        iconv_close(c->open[--c->n]);
+    ph_free(NULL, c, sizeof *c);
+    return NULL;
 }

@@ -494,9 +494,8 @@ static void reload(struct proc *p)
 /* The C library's charset modules are files: loaded while files can still be opened. */
 static int setup(struct proc *p, struct ph_error *reterr)
 {
-    (void)p, (void)reterr;
-    ph_charset_preload();
-    return 0;
+    p->charsets = ph_charset_preload(); /* their tables are files */
+    return p->charsets ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
 }
 
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)

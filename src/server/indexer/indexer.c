@@ -26,12 +26,12 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
 static int setup(struct proc *p, struct ph_error *reterr)
 {
     struct indexer *x = calloc(1, sizeof *x);
-    if (!x)
+    p->charsets = ph_charset_preload(); /* their tables are files */
+    p->state = x;
+    if (!x || !p->charsets)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
-    ph_charset_preload(); /* their tables are files */
     ph_buf_init(&x->head, NULL, HEAD_MAX);
     ph_buf_init(&x->body, NULL, BODY_MAX);
-    p->state = x;
     return 0;
 }
 

@@ -53,6 +53,7 @@ struct proc {
     /* This process's own folder as it reaches it: DATA/queue, DATA/mail, DATA/house; "/" after chroot (from `opened` on);
      * NULL for the roles without one. */
     const char *data;
+    struct ph_charsets *charsets;    /* what `setup` loads of them (text.h), for as long as it lives */
     bool draining;
     void *state;                     /* the process's own */
     struct proc_private *priv;

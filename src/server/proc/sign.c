@@ -58,7 +58,7 @@ void proc__cert_add(struct proc *p, ph_str name, ph_str chain, struct ph_error *
     *ret_result = 0;
     if (p->def->role != ROLE_MX && p->def->role != ROLE_ACCESS)
         return;
-    p->priv->signer = (struct ph_tls_signer){sign, p};
+    p->priv->signer = (struct ph_tls_signer){sign, p, ph_tls_remote_key};
     if (!p->tls_server)
         p->tls_server = ph_tls_server_ctx(reterr);
     *ret_result = p->tls_server ? ph_tls_add_cert(p->tls_server, name, chain, (ph_str){0},

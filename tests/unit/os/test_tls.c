@@ -224,7 +224,7 @@ static void keys_elsewhere(void **state)
                {true, TLS1_3_VERSION, PH_SIGN_RSA_RAW}};
     for (size_t i = 0; i < 4; i++) {
         struct keeper k = {0};
-        struct ph_tls_signer signer = {.sign = keeper_sign, .ctx = &k};
+        struct ph_tls_signer signer = {keeper_sign, &k, ph_tls_remote_key};
         struct ph_tls_ctx *server = ph_tls_server_ctx(&e),
                           *client = ph_tls_client_ctx(PH_TLS_VERIFY_NONE, NULL, &e);
         struct pair p;
@@ -262,7 +262,7 @@ static void pkcs1_of_old_clients(void **state)
 {
     (void)state;
     struct keeper k = {0};
-    struct ph_tls_signer signer = {.sign = keeper_sign, .ctx = &k};
+    struct ph_tls_signer signer = {keeper_sign, &k, ph_tls_remote_key};
     struct ph_tls_ctx *server = ph_tls_server_ctx(&e),
                       *client = ph_tls_client_ctx(PH_TLS_VERIFY_NONE, NULL, &e);
     struct pair p;

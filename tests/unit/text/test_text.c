@@ -223,7 +223,8 @@ static void charsets(void **state)
     };
     struct ph_buf out;
     ph_buf_init(&out, NULL, MEMORY);
-    ph_charset_preload();
+    struct ph_charsets *loaded = ph_charset_preload();
+    assert_non_null(loaded);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ph_str in =
             strcmp(rows[i].charset, "utf-16") ? ph_str_c(rows[i].in) : (ph_str){rows[i].in, 4};
@@ -232,6 +233,7 @@ static void charsets(void **state)
         assert_string_equal(ph_buf_cstr(&out), rows[i].out);
     }
     ph_buf_done(&out);
+    ph_charset_unload(loaded);
 }
 
 /* Encoded words: at most 75 characters each, at most 76 a line, whole characters, the shorter
