@@ -56,9 +56,7 @@ PH_EXPORT int ph_imap_client_noop(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_starttls(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str version);
 PH_EXPORT int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password);
-PH_EXPORT int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user,
-                                        ph_str password);
-/* Any SASL mechanism: the event CHALLENGE (text: decoded) is answered with auth_data, RESULT ends it. Whether a password may be
+/* Any SASL mechanism, its answers from ph_sasl_client (sasl.h): the event CHALLENGE (text: decoded) is answered with auth_data, RESULT ends it. Whether a password may be
  * shown here is the caller's to know. */
 PH_EXPORT int ph_imap_client_auth(struct ph_imap_client *c, ph_str mechanism, ph_str initial,
                                   bool has_initial);

@@ -172,8 +172,8 @@ PH_EXPORT bool ph_pop3_server_is_deleted(const struct ph_pop3_server *s, uint32_
  * many lines.
  *
  *   ph_pop3_client_capa(c); ... DONE CAPA -> ph_pop3_client_stls(c); ... DONE STLS, want() says
- * TLS, ph_pop3_client_tls_started(c); ph_pop3_client_login(c, user, password);
- * ph_pop3_client_list(c, 0); ...
+ * TLS, ph_pop3_client_tls_started(c); ph_pop3_client_auth(c, mechanism, initial, true);
+ * ... DONE AUTH -> ph_pop3_client_list(c, 0); ...
  */
 struct ph_pop3_client;
 
@@ -243,9 +243,8 @@ PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_capa(struct ph_pop3_client *c);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_stls(struct ph_pop3_client *c);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_user(struct ph_pop3_client *c, ph_str user);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_pass(struct ph_pop3_client *c, ph_str password);
-PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_auth_plain(struct ph_pop3_client *c, ph_str authzid,
-                                                          ph_str user, ph_str password);
-/* Any SASL mechanism (RFC 5034): CHALLENGE..., then DONE. Whether a password may be shown here is the caller's to know. */
+/* Any SASL mechanism (RFC 5034), its answers from ph_sasl_client (sasl.h): CHALLENGE..., then DONE. Whether a password may be shown here is
+ * the caller's to know. */
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_auth(struct ph_pop3_client *c, ph_str mechanism,
                                                     ph_str initial, bool has_initial);
 PH_EXPORT PH_MUST_CHECK int ph_pop3_client_auth_data(struct ph_pop3_client *c, ph_str answer,
@@ -258,10 +257,6 @@ PH_EXPORT ph_str ph_pop3_client_stamp(const struct ph_pop3_client *c);
 PH_EXPORT ph_str ph_pop3_client_mechanisms(const struct ph_pop3_client *c);
 /* Any command that is answered by one line (UTF8, LANG en): its DONE has the verb NOOP. */
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_command(struct ph_pop3_client *c, ph_str line);
-/* AUTH PLAIN when CAPA offered it, else USER and PASS: the id is that of the command whose DONE
- * tells the result (a refused USER makes PASS fail as well). */
-PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_login(struct ph_pop3_client *c, ph_str user,
-                                                     ph_str password);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_stat(struct ph_pop3_client *c);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_list(struct ph_pop3_client *c,
                                                     uint32_t number); /* 0: all */

@@ -324,15 +324,12 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_client_helo(struct ph_smtp_client *c, ph_str
 PH_EXPORT bool ph_smtp_client_is_lmtp(const struct ph_smtp_client *c);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_starttls(struct ph_smtp_client *c);
 PH_EXPORT void ph_smtp_client_tls_started(struct ph_smtp_client *c); /* forgets all capabilities */
-/* Any mechanism. initial: raw, sent with the command when has_initial. */
+/* Any mechanism; ph_sasl_client (sasl.h) chooses one and makes its answers. initial: raw, sent with the command when has_initial. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth(struct ph_smtp_client *c, ph_str mechanism,
                                                 ph_str initial, bool has_initial);
 /* Answers a CHALLENGE; cancel sends "*". */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth_data(struct ph_smtp_client *c, ph_str raw,
                                                      bool cancel);
-/* PLAIN or else LOGIN, whichever is offered, the whole exchange: the only event is AUTH. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user,
-                                                 ph_str password);
 /* sender: "" for the null reverse-path. params may be NULL; of them those of the command are said
  * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8, or BINARYMIME with CHUNKING, is
  * needed and not offered, -PH_ELIMIT when size is above the server's SIZE. */

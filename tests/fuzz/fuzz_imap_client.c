@@ -5,7 +5,7 @@ static void ask(struct ph_imap_client *c, uint8_t how)
 {
     int64_t r = ph_imap_client_capability(c);
     if (how & 128)
-        r |= ph_imap_client_auth_plain(c, PH_STR(""), PH_STR("a"), PH_STR("b"));
+        r |= ph_imap_client_auth(c, PH_STR("PLAIN"), PH_STR("\0a\0b"), true);
     else
         r |= ph_imap_client_login(c, PH_STR("a\xc3\xa9"), PH_STR("b"));
     r |= ph_imap_client_select(c, PH_STR("x\xc3\xa9"), false);

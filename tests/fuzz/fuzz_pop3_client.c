@@ -4,7 +4,8 @@
 static void ask(struct ph_pop3_client *c)
 {
     int64_t r = ph_pop3_client_capa(c);
-    r |= ph_pop3_client_login(c, PH_STR("a"), PH_STR("b"));
+    r |= ph_pop3_client_user(c, PH_STR("a"));
+    r |= ph_pop3_client_pass(c, PH_STR("b"));
     r |= ph_pop3_client_stat(c);
     r |= ph_pop3_client_list(c, 0);
     r |= ph_pop3_client_uidl(c, 0);

@@ -23,7 +23,7 @@ static void on_event(struct ph_smtp_client *c, enum ph_smtp_client_ev kind, unsi
         if (how & 2)
             ignored += ph_smtp_client_starttls(c);
         if (how & 4)
-            ignored += ph_smtp_client_login(c, PH_STR("u"), PH_STR("p"));
+            ignored += ph_smtp_client_auth(c, PH_STR("LOGIN"), (ph_str){0}, false);
         if (how & 8)
             ignored += ph_smtp_client_auth(c, PH_STR("PLAIN"), (ph_str){0}, false);
         letter(c);

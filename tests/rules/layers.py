@@ -15,7 +15,7 @@ PURE = {"base"}
 MAIL = PURE | {"text", "mime", "search", "sasl", "mailauth"}
 LOW = MAIL | {"os"}
 PROTO = {"proto/line", "proto/smtp", "proto/pop3", "proto/imap"}
-WIRE = PURE | {"sasl", "text", "proto/line"}
+WIRE = PURE | {"text", "proto/line"}
 SERVER = LOW | PROTO | {"net", "ipc", "conf", "server/proc"}
 
 # room -> rooms whose headers it may include (its own always)

@@ -265,45 +265,6 @@ int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password)
     return draft_end(&d, PH_IMAP_LOGIN, false);
 }
 
-int ph_imap_client_auth_plain(struct ph_imap_client *c, ph_str authzid, ph_str user,
-                              ph_str password)
-{
-    struct ph_buf plain, b64;
-    if (may_log_in(c) < 0)
-        return -PH_EDENIED;
-    if (c->caps && !offers(c, PH_IMAP_CAP(AUTH_PLAIN)))
-        return refuse(c, PH_ENOTIMPL, "the server does not offer AUTHENTICATE PLAIN");
-    struct draft d = draft_new(c, PH_IMAP_AUTHENTICATE, false);
-    raw(&d, PH_STR(" PLAIN"));
-    ph_buf_init(&plain, c->al, 4096);
-    ph_buf_init(&b64, c->al, 8192);
-    ph_buf_add(&plain, authzid);
-    ph_buf_addc(&plain, '\0');
-    ph_buf_add(&plain, user);
-    ph_buf_addc(&plain, '\0');
-    ph_buf_add(&plain, password);
-    ph_b64_encode(&b64, ph_buf_str(&plain));
-    if (!d.err && (ph_buf_err(&plain) || ph_buf_err(&b64)))
-        d.err = refuse(c, PH_EINVAL, "user name or password is too long");
-    if (!d.err && offers(c, PH_IMAP_CAP(SASL_IR))) {
-        ph_buf_addc(&c->out, ' ');
-    } else if (!d.err) {
-        ph_buf_add(&c->out, PH_STR("\r\n"));
-        stop_here(&d);
-    }
-    if (!d.err) {
-        ph_buf_add(&c->out, ph_buf_str(&b64));
-        ph_buf_add(&c->show, PH_STR(" ****"));
-    }
-    struct ph_buf *secrets[] = {&plain, &b64};
-    for (int i = 0; i < 2; i++) {
-        if (secrets[i]->p)
-            ph_wipe(secrets[i]->p, secrets[i]->n);
-        ph_buf_done(secrets[i]);
-    }
-    return draft_end(&d, PH_IMAP_AUTHENTICATE, false);
-}
-
 int ph_imap_client_auth(struct ph_imap_client *c, ph_str mechanism, ph_str initial,
                         bool has_initial)
 {

@@ -1,7 +1,6 @@
 /* The POP3 client engine: what each verb writes. */
 #include "b64.h"
 #include "client_int.h"
-#include <posthouse/sasl.h>
 
 #include <string.h>
 
@@ -103,37 +102,6 @@ int64_t ph_pop3_client_pass(struct ph_pop3_client *c, ph_str password)
     return password.n ? plain(c, PH_POP3_PASS, password, false) : -PH_EINVAL;
 }
 
-int64_t ph_pop3_client_auth_plain(struct ph_pop3_client *c, ph_str authzid, ph_str user,
-                                  ph_str password)
-{
-    struct ph_buf raw, text;
-    if (!may_tell(c))
-        return -PH_EDENIED;
-    if (!user.n || !password.n || !is_clean(authzid) || !is_clean(user) || !is_clean(password))
-        return -PH_EINVAL;
-    size_t n = authzid.n + user.n + password.n + 2, coded = (n + 2) / 3 * 4, answer_at = 0;
-    ph_buf_init(&raw, c->al, POP3_LINE_MAX);
-    ph_buf_init(&text, c->al, POP3_LINE_MAX);
-    ph_buf_reserve(&raw, n);
-    ph_buf_reserve(&text, coded + 32);
-    ph_sasl_plain_encode(&raw, authzid, user, password);
-    ph_buf_add(&text, PH_STR("AUTH PLAIN"));
-    if (coded + 13 > POP3_CLIENT_INITIAL) {
-        ph_buf_add(&text, PH_STR("\r\n"));
-        answer_at = text.n;
-    } else {
-        ph_buf_addc(&text, ' ');
-    }
-    ph_b64_encode(&text, ph_buf_str(&raw));
-    ph_buf_add(&text, PH_STR("\r\n"));
-    if (raw.p)
-        ph_wipe(raw.p, raw.cap);
-    if (ph_buf_err(&raw))
-        text.err = ph_buf_err(&raw);
-    ph_buf_done(&raw);
-    return queue(c, PH_POP3_AUTH, &text, answer_at, false);
-}
-
 int64_t ph_pop3_client_auth(struct ph_pop3_client *c, ph_str mechanism, ph_str initial,
                             bool has_initial)
 {
@@ -199,18 +167,6 @@ int64_t ph_pop3_client_command(struct ph_pop3_client *c, ph_str line)
     ph_buf_add(&text, line);
     ph_buf_add(&text, PH_STR("\r\n"));
     return queue(c, PH_POP3_NOOP, &text, 0, false);
-}
-
-int64_t ph_pop3_client_login(struct ph_pop3_client *c, ph_str user, ph_str password)
-{
-    if (c->caps.sasl_plain)
-        return ph_pop3_client_auth_plain(c, (ph_str){0}, user, password);
-    if (!may_tell(c))
-        return -PH_EDENIED;
-    if (!password.n || !is_clean(password))
-        return -PH_EINVAL;
-    int64_t r = ph_pop3_client_user(c, user);
-    return r < 0 ? r : ph_pop3_client_pass(c, password);
 }
 
 int64_t ph_pop3_client_stat(struct ph_pop3_client *c)

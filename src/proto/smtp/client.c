@@ -24,7 +24,6 @@ struct ph_smtp_client *ph_smtp_client_new(const struct ph_alloc *al,
     ph_buf_init(&c->ehlo, al, PH_SMTP_REPLY);
     ph_buf_init(&c->name, al, 256);
     ph_buf_init(&c->reply, al, PH_SMTP_REPLY);
-    ph_buf_init(&c->secret, al, CLIENT_SECRET_MAX);
     ph_buf_init(&c->decoded, al, PH_SMTP_AUTH_LINE);
     ph_buf_init(&c->chunk, al, 2 * CLIENT_BODY_STEP + 8);
     ph_buf_init(&c->refusal, al, PH_SMTP_REPLY);
@@ -40,10 +39,9 @@ struct ph_smtp_client *ph_smtp_client_free(struct ph_smtp_client *c)
 {
     if (!c)
         return NULL;
-    ph_wipe(c->secret.p, c->secret.cap);
     ph_wipe(c->text.p, c->text.cap);
-    struct ph_buf *all[] = {&c->out,   &c->queue,  &c->text,    &c->accepted, &c->ehlo,   &c->name,
-                            &c->reply, &c->secret, &c->decoded, &c->chunk,    &c->refusal};
+    struct ph_buf *all[] = {&c->out,  &c->queue, &c->text,    &c->accepted, &c->ehlo,
+                            &c->name, &c->reply, &c->decoded, &c->chunk,    &c->refusal};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         ph_buf_done(all[i]);
     ph_inbuf_done(&c->in);

@@ -1,7 +1,6 @@
 /* The client engine: requests. */
 #include "b64.h"
 #include "client_int.h"
-#include <posthouse/sasl.h>
 #include <string.h>
 
 static bool one_line(ph_str s)
@@ -138,42 +137,6 @@ int ph_smtp_client_auth_data(struct ph_smtp_client *c, ph_str raw, bool cancel)
     ph_wipe(line.p, line.cap);
     ph_buf_done(&line);
     return r;
-}
-
-int ph_smtp_client_login(struct ph_smtp_client *c, ph_str user, ph_str password)
-{
-    bool plain = ph_smtp_client_has_auth(c, PH_STR("PLAIN"));
-    int r;
-    if (user.n > PH_SASL_USER_MAX || password.n > PH_SASL_PASSWORD_MAX ||
-        ph_str_chr(user, '\0') != PH_NPOS || ph_str_chr(password, '\0') != PH_NPOS)
-        return -PH_EINVAL;
-    ph_buf_clear(&c->secret);
-    ph_sasl_plain_encode(&c->secret, (ph_str){0}, user, password);
-    if (ph_buf_err(&c->secret))
-        return ph_buf_err(&c->secret);
-    if (plain)
-        r = ph_smtp_client_auth(c, PH_STR("PLAIN"), ph_buf_str(&c->secret), true);
-    else
-        r = ph_smtp_client_auth(c, PH_STR("LOGIN"), (ph_str){0}, false);
-    if (r == 0)
-        c->login = plain ? LOGIN_DONE : LOGIN_USER;
-    return r;
-}
-
-bool ph__smtp_client_login_step(struct ph_smtp_client *c)
-{
-    ph_str user = ph_str_skip(ph_buf_str(&c->secret), 1);
-    size_t nul = ph_str_chr(user, '\0');
-    ph_str password = ph_str_skip(user, nul + 1);
-    user = ph_str_sub(user, 0, nul);
-    if (c->login == LOGIN_NOT)
-        return false;
-    enum login now = c->login;
-    c->login = now == LOGIN_USER ? LOGIN_PASSWORD : LOGIN_DONE;
-    int r = ph_smtp_client_auth_data(c, now == LOGIN_USER ? user : password, now == LOGIN_DONE);
-    if (r < 0)
-        ph__smtp_client_break(c, -r, "out of memory");
-    return true;
 }
 
 /* ---- a letter ---------------------------------------------------------------------------- */

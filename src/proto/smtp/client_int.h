@@ -12,8 +12,7 @@ enum {
     CLIENT_OUT_HIGH = 64 * 1024,       /* above this neither commands nor body are put into out */
     CLIENT_BODY_STEP = 32 * 1024,      /* body encoded at once: twice this fits above HIGH */
     CLIENT_TEXT_MAX = 8 * 1024 * 1024, /* lines of the requests that wait */
-    CLIENT_COMPACT = 256, /* answered requests that are kept before they are forgotten */
-    CLIENT_SECRET_MAX = 4096
+    CLIENT_COMPACT = 256               /* answered requests that are kept before they are forgotten */
 };
 
 /* One request. Its line, CRLF included, is text[off, off + n). */
@@ -47,7 +46,6 @@ enum wait {
     WAIT_RESETTING
 };
 
-enum login { LOGIN_NOT, LOGIN_PLAIN, LOGIN_USER, LOGIN_PASSWORD, LOGIN_DONE };
 
 struct ph_smtp_client {
     const struct ph_alloc *al;
@@ -71,8 +69,6 @@ struct ph_smtp_client {
     int code;                  /* of the reply being read, or just given */
     bool reply_given, unasked; /* unasked: it answers nothing and is told with BROKEN */
     struct ph_buf reply;       /* its text */
-    enum login login;
-    struct ph_buf secret; /* user NUL password of ph_smtp_client_login */
     struct ph_buf decoded;
     ph_str piece; /* body not yet encoded */
     bool last;
@@ -105,7 +101,4 @@ bool ph__smtp_client_pipelines(const struct ph_smtp_client *c);
 void ph__smtp_client_fill(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
 /* The letter's last reply: what it means for the transaction. */
 int ph__smtp_client_final(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
-/* Answers a 334 of ph_smtp_client_login; false: this exchange is the caller's. */
-bool ph__smtp_client_login_step(struct ph_smtp_client *c);
-
 #endif

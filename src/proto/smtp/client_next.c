@@ -155,14 +155,9 @@ static int on_starttls(struct ph_smtp_client *c, const struct request *r,
 static int on_auth(struct ph_smtp_client *c, const struct request *r,
                    struct ph_smtp_client_event *ev)
 {
-    if (c->code != 334) {
-        ph_wipe(c->secret.p, c->secret.cap);
-        c->login = LOGIN_NOT;
+    if (c->code != 334)
         return give(c, r, ev);
-    }
     c->wait = WAIT_CHALLENGED;
-    if (ph__smtp_client_login_step(c))
-        return CLIENT_AGAIN;
     ph_buf_clear(&c->decoded);
     if (ph_b64_decode(&c->decoded, ph_buf_str(&c->reply)) < 0 || ph_buf_err(&c->decoded)) {
         ph__smtp_client_break(c, PH_ESYNTAX, "a challenge is not base64");

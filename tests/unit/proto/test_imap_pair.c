@@ -436,8 +436,8 @@ static void other_servers(void **state)
                 assert_int_equal(ph_imap_client_capability(p.c), 1);
                 break;
             case 'p':
-                assert_int_equal(
-                    ph_imap_client_auth_plain(p.c, PH_STR(""), PH_STR("u"), PH_STR("p")), 1);
+                assert_int_equal(ph_imap_client_auth(p.c, PH_STR("PLAIN"), PH_STR("\0u\0p"), true),
+                                 1);
                 break;
             case 's':
                 assert_int_equal(ph_imap_client_select(p.c, PH_STR("x"), true), 1);

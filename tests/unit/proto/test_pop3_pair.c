@@ -139,7 +139,7 @@ static void whole_session(void **state)
         assert_true(start(&p, NULL, tls, !tls));
         OK(ph_pop3_client_capa(p.c));
         if (tls) {
-            assert_int_equal(ph_pop3_client_login(p.c, PH_STR("alice"), PH_STR("x")), -PH_EDENIED);
+            assert_int_equal(ph_pop3_client_pass(p.c, PH_STR("x")), -PH_EDENIED);
             OK(ph_pop3_client_stls(p.c));
             exchange(&p);
             assert_false(ph_pop3_client_caps(p.c)->known);
@@ -148,7 +148,7 @@ static void whole_session(void **state)
         exchange(&p);
         assert_true(ph_pop3_client_caps(p.c)->sasl_plain && ph_pop3_client_caps(p.c)->pipelining);
         if (i % 3)
-            OK(ph_pop3_client_login(p.c, PH_STR("alice"), PH_STR("sec ret")));
+            OK(ph_pop3_client_auth(p.c, PH_STR("PLAIN"), PH_STR("\0alice\0sec ret"), true));
         else {
             OK(ph_pop3_client_user(p.c, PH_STR("alice")));
             OK(ph_pop3_client_pass(p.c, PH_STR("sec ret")));
@@ -189,12 +189,11 @@ static void long_password(void **state)
 {
     (void)state;
     struct pair p;
-    char password[400];
-    memset(password, 'p', sizeof password);
+    char initial[400] = "\0alice";
+    memset(initial + 7, 'p', sizeof initial - 7);
     assert_true(start(&p, NULL, false, true));
-    OK(ph_pop3_client_auth_plain(p.c, (ph_str){0}, PH_STR("alice"),
-                                 (ph_str){password, sizeof password}));
-    OK(ph_pop3_client_auth_plain(p.c, (ph_str){0}, PH_STR("alice"), PH_STR("sec ret")));
+    OK(ph_pop3_client_auth(p.c, PH_STR("PLAIN"), (ph_str){initial, sizeof initial}, true));
+    OK(ph_pop3_client_auth(p.c, PH_STR("PLAIN"), PH_STR("\0alice\0sec ret"), true));
     exchange(&p);
     assert_string_equal(ph_buf_cstr(&p.log), "GREETING 1\nAUTH failed [AUTH] 0 0\nAUTH ok 0 0\n");
     stop(&p);
@@ -208,7 +207,7 @@ static void every_allocation_fails_once(void **state)
         struct ph_alloc al = {&f, failing_resize};
         struct pair p;
         if (start(&p, &al, false, true)) {
-            (void)!ph_pop3_client_login(p.c, PH_STR("alice"), PH_STR("sec ret"));
+            (void)!ph_pop3_client_auth(p.c, PH_STR("PLAIN"), PH_STR("\0alice\0sec ret"), true);
             (void)!ph_pop3_client_retr(p.c, 2);
             (void)!ph_pop3_client_dele(p.c, 2);
             (void)!ph_pop3_client_quit(p.c);
@@ -229,7 +228,7 @@ static void arguments(void **state)
     assert_true(start(&p, NULL, false, true));
     assert_int_equal(ph_pop3_client_user(p.c, PH_STR("a\r\nDELE 1")), -PH_EINVAL);
     assert_int_equal(ph_pop3_client_pass(p.c, PH_STR("a\nb")), -PH_EINVAL);
-    assert_int_equal(ph_pop3_client_login(p.c, PH_STR("a"), PH_STR("a\0b")), -PH_EINVAL);
+    assert_int_equal(ph_pop3_client_auth(p.c, PH_STR("A B"), PH_STR(""), true), -PH_EINVAL);
     assert_int_equal(ph_pop3_client_retr(p.c, 0), -PH_EINVAL);
     assert_int_equal(ph_pop3_client_top(p.c, 0, 1), -PH_EINVAL);
     stop(&p);

@@ -51,7 +51,11 @@ static void on_hello(struct pair *p)
         assert_int_equal(ph_smtp_client_starttls(p->c), 0);
     } else if (p->login) {
         p->login = false;
-        assert_int_equal(ph_smtp_client_login(p->c, PH_STR("user"), PH_STR("pass")), 0);
+        bool plain = ph_smtp_client_has_auth(p->c, PH_STR("PLAIN"));
+        assert_int_equal(
+            plain ? ph_smtp_client_auth(p->c, PH_STR("PLAIN"), PH_STR("\0user\0pass"), true)
+                  : ph_smtp_client_auth(p->c, PH_STR("LOGIN"), PH_STR(""), false),
+            0);
     } else {
         letter(p);
     }
@@ -73,7 +77,7 @@ static void client_events(struct pair *p)
     struct ph_smtp_client_event ev;
     enum ph_smtp_client_ev kind;
     while ((kind = ph_smtp_client_next(p->c, &ev)) != PH_SMTP_C_NEED) {
-        if (kind != PH_SMTP_C_MORE)
+        if (kind != PH_SMTP_C_MORE && kind != PH_SMTP_C_CHALLENGE)
             ph_buf_addf(&p->log, "%s%d:%d ", names[kind], (int)ev.index, ev.reply.code);
         switch (kind) {
         case PH_SMTP_C_GREETING:
@@ -81,6 +85,13 @@ static void client_events(struct pair *p)
             break;
         case PH_SMTP_C_HELLO:
             on_hello(p);
+            break;
+        case PH_SMTP_C_CHALLENGE: /* of LOGIN */
+            assert_int_equal(
+                ph_smtp_client_auth_data(
+                    p->c, ph_str_eq(ev.data, PH_STR("Password:")) ? PH_STR("pass") : PH_STR("user"),
+                    false),
+                0);
             break;
         case PH_SMTP_C_AUTH:
             assert_int_equal(ph_smtp_client_hello(p->c, PH_STR("c.test")), 0);
@@ -468,7 +479,7 @@ static void refusals(void **state)
     assert_int_equal(ph_smtp_client_command(c, PH_STR("NOOP\r\nQUIT")), -PH_EINVAL);
     assert_int_equal(ph_smtp_client_mail(c, PH_STR("\xc3\xa4@b.test"), NULL), -PH_ENOTIMPL);
     assert_int_equal(ph_smtp_client_starttls(c), -PH_ENOTIMPL);
-    assert_int_equal(ph_smtp_client_login(c, PH_STR("a"), PH_STR("b")), -PH_ENOTIMPL);
+    assert_int_equal(ph_smtp_client_auth(c, PH_STR("PLAIN"), PH_STR("\0a\0b"), true), -PH_ENOTIMPL);
     assert_int_equal(ph_smtp_client_body(c, PH_STR("x"), true), -PH_EORDER);
     assert_int_equal(ph_smtp_client_chunks(c, false), -PH_ENOTIMPL);
     struct ph_smtp_params params = {.body = PH_SMTP_BINARYMIME};
@@ -546,7 +557,9 @@ static void whole_session(struct ph_smtp_client *c, bool chunks)
             if (kind == PH_SMTP_C_HELLO && !ph_smtp_client_has_auth(c, PH_STR("LOGIN")))
                 failed += ph_smtp_client_hello(c, PH_STR("x"));
             else if (kind == PH_SMTP_C_HELLO)
-                failed += ph_smtp_client_login(c, PH_STR("u"), PH_STR("p"));
+                failed += ph_smtp_client_auth(c, PH_STR("LOGIN"), PH_STR(""), false);
+            if (kind == PH_SMTP_C_CHALLENGE)
+                failed += ph_smtp_client_auth_data(c, PH_STR("u"), false);
             if (kind == PH_SMTP_C_AUTH) {
                 failed += ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL);
                 failed += ph_smtp_client_rcpt(c, PH_STR("a@b.test"), NULL);
@@ -598,7 +611,7 @@ static void transcript(void **state)
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_GREETING);
     assert_true(ph_smtp_client_feed(c, PH_STR("250 AUTH PLAIN LOGIN\r\n")) > 0);
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_HELLO);
-    assert_int_equal(ph_smtp_client_login(c, PH_STR("u"), PH_STR("secret")), 0);
+    assert_int_equal(ph_smtp_client_auth(c, PH_STR("PLAIN"), PH_STR("\0u\0secret"), true), 0);
     assert_int_equal(ph_smtp_client_next(c, &ev), PH_SMTP_C_NEED);
     assert_string_equal(ph_buf_cstr(&log),
                         "S:220 x|C:EHLO x|S:250-x|S:250 AUTH PLAIN LOGIN|C:AUTH PLAIN ****|");
