@@ -25,7 +25,7 @@ struct ph_provider {
 };
 PH_EXPORT const struct ph_provider *ph_provider_at(size_t index);       /* NULL behind the last */
 PH_EXPORT const struct ph_provider *ph_provider_of_domain(ph_str domain); /* NULL: none of them */
-PH_EXPORT const struct ph_provider *ph_provider_of_host(ph_str host);     /* by server name or MX */
+PH_EXPORT const struct ph_provider *ph_provider_of_host(ph_str host);     /* by server name or MX; of 127.0.0.1: NULL */
 
 struct ph_server {
     bool known;

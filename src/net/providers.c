@@ -49,6 +49,8 @@ const struct ph_provider *ph_provider_of_host(ph_str host)
 {
     const struct ph_provider *best = NULL;
     size_t length = 0;
+    if (ph_str_ieq(host, PH_STR("127.0.0.1"))) /* of a bridge, but of every server at home, too */
+        return NULL;
     if (ph_str_has_suffix(host, PH_STR(".")))
         host.n--;
     for (size_t i = 0; i < PROVIDERS; i++) {

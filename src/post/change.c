@@ -15,55 +15,6 @@ struct change {
     char op;
 };
 
-/* ---- which mailbox ----------------------------------------------------------------------- */
-
-static const struct {
-    const char *word;
-    unsigned bit;
-} purposes[] = {{"trash", PH_IMAP_MB_TRASH},   {"sent", PH_IMAP_MB_SENT},
-                {"drafts", PH_IMAP_MB_DRAFTS}, {"archive", PH_IMAP_MB_ARCHIVE},
-                {"junk", PH_IMAP_MB_JUNK},     {"spam", PH_IMAP_MB_JUNK}};
-
-struct looking {
-    ph_str asked;
-    unsigned bit;
-    bool exact;
-    struct ph_buf *special; /* the name of the mailbox for that purpose */
-};
-
-static void on_list(void *ctx, const struct ph_imap_client_event *ev)
-{
-    struct looking *k = ctx;
-    if (ev->kind != PH_IMAP_LIST_EV || (ev->list.bits & PH_IMAP_MB_NONEXISTENT))
-        return;
-    k->exact = k->exact || ph_str_eq(ev->list.name, k->asked);
-    if ((ev->list.bits & k->bit) && k->special->n == 0)
-        ph_buf_add(k->special, ev->list.name);
-}
-
-/* "INBOX" in any case; the name as it is, when there is such a mailbox; "trash" and the like: the
- * mailbox marked so (RFC 6154), else one that is made. */
-static int find_mailbox(struct post_source *s, const char *asked, struct ph_buf *name)
-{
-    struct ph_buf special;
-    struct looking k = {.asked = ph_str_c(asked), .special = &special};
-    ph_buf_init(&special, NULL, NAME_MAX_BYTES);
-    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++)
-        if (ph_str_ieq(k.asked, ph_str_c(purposes[i].word)))
-            k.bit = purposes[i].bit;
-    int rc = post_imap_await(s, ph_imap_client_list(s->engine, PH_STR(""), PH_STR("*"), false),
-                             on_list, &k);
-    bool inbox = ph_str_ieq(k.asked, PH_STR("INBOX"));
-    ph_buf_add(name, inbox                   ? PH_STR("INBOX")
-                     : !k.exact && special.n ? ph_buf_str(&special)
-                                             : k.asked);
-    if (rc == 0 && k.bit && !k.exact && special.n == 0)
-        rc = post_imap_await(
-            s, ph_imap_client_mailbox(s->engine, PH_IMAP_CREATE, k.asked, (ph_str){0}), NULL, NULL);
-    ph_buf_done(&special);
-    return rc < 0 ? post_source_fail(s) : 0;
-}
-
 /* ---- move and copy ----------------------------------------------------------------------- */
 
 static void on_copied(void *ctx, const struct ph_imap_client_event *ev)
@@ -111,7 +62,7 @@ static void tell(struct change *c, const char *done)
 static int transfer(struct change *c, const char *to, const char *done)
 {
     struct post_source *s = &c->source;
-    int rc = find_mailbox(s, to, &c->mailbox);
+    int rc = post_imap_mailbox(s, to, true, &c->mailbox) < 0 ? post_source_fail(s) : 0;
     if (rc == 0 && post_imap_each_set(s, copy, on_copied, c) < 0)
         rc = post_source_fail(s);
     if (rc == 0 && c->move && !(ph_imap_client_caps(s->engine) & PH_IMAP_CAP(MOVE)))

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { TEXT_MAX = 64 * 1024, CONNECT_MS = 10000, REPLY_MS = 20000 };
+enum { TEXT_MAX = 64 * 1024, CONNECT_MS = 10000, REPLY_MS = 20000, TRIES = 4 };
 
 enum kind { SMTP, IMAP, POP3 };
 
@@ -18,10 +18,13 @@ static const struct place {
     enum kind kind;
     unsigned port;
     enum ph_tls_mode tls;
-} places[] = {{"mx", SMTP, 25, PH_TLS_STARTTLS},     {"submission", SMTP, 587, PH_TLS_STARTTLS},
-              {"submissions", SMTP, 465, PH_TLS_ON}, {"imap", IMAP, 143, PH_TLS_STARTTLS},
-              {"imaps", IMAP, 993, PH_TLS_ON},       {"pop3", POP3, 110, PH_TLS_STARTTLS},
-              {"pop3s", POP3, 995, PH_TLS_ON}};
+    bool unknown; /* kind and tls are to be found out */
+} places[] = {
+    {"mx", SMTP, 25, PH_TLS_STARTTLS, false},     {"submission", SMTP, 587, PH_TLS_STARTTLS, false},
+    {"submissions", SMTP, 465, PH_TLS_ON, false}, {"imap", IMAP, 143, PH_TLS_STARTTLS, false},
+    {"imaps", IMAP, 993, PH_TLS_ON, false},       {"pop3", POP3, 110, PH_TLS_STARTTLS, false},
+    {"pop3s", POP3, 995, PH_TLS_ON, false}};
+static const char *const kinds[] = {"smtp", "imap", "pop3"};
 
 /* What was heard; `offers` starts again when TLS begins, since all of it may be another then (RFC
  * 3207 4.2). */
@@ -201,15 +204,35 @@ static void show_json(const struct place *p, struct heard *h, const struct ph_co
     printf(",\"ms\":%lld}", (long long)h->first_ms);
 }
 
+/* What to try instead at a port of which nobody said what is spoken there; false: nothing more. TLS
+ * comes first, since a server that begins in plain text tells so at once, and one that waits for
+ * TLS says nothing for long. */
+static bool guess(struct place *p, const struct heard *h, const struct ph_trouble *t)
+{
+    static const char *const greetings[] = {"220", "* ", "+OK"};
+    enum kind kind = SMTP;
+    if (t->kind == PH_TROUBLE_TLS_NOT_SPOKEN && p->tls == PH_TLS_ON) {
+        p->tls = PH_TLS_STARTTLS;
+        return true;
+    }
+    while (kind <= POP3 && !ph_str_has_prefix(ph_buf_str(&h->greeting), ph_str_c(greetings[kind])))
+        kind++;
+    if (kind > POP3 || kind == p->kind)
+        return false;
+    p->kind = kind;
+    p->name = kinds[kind];
+    return true;
+}
+
 /* 0 when something answered. */
-static int probe_one(const struct place *p, const struct post_login *login, bool json,
+static int probe_one(const struct place *asked, const struct post_login *login, bool json,
                      const char *comma)
 {
-    struct heard h = {.kind = p->kind, .debug = login->account.transcript};
+    struct place place = *asked, *p = &place;
+    struct heard h = {.debug = login->account.transcript};
     struct ph_account a = {.struct_size = sizeof a,
                            .host = login->account.host,
                            .port = p->port,
-                           .tls = p->tls,
                            .insecure =
                                true, /* no password is sent; whether it is verified is told */
                            .ca_file = login->ca,
@@ -222,7 +245,14 @@ static int probe_one(const struct place *p, const struct post_login *login, bool
     struct ph_buf *const bufs[] = {&h.greeting, &h.offers, &h.before};
     for (size_t i = 0; i < 3; i++)
         ph_buf_init(bufs[i], NULL, TEXT_MAX);
-    int rc = visit(&a, p->kind, &info, &t);
+    int rc, tries = 0;
+    do {
+        for (size_t i = 0; i < 3; i++)
+            ph_buf_clear(bufs[i]);
+        h.kind = p->kind;
+        a.tls = p->tls;
+        rc = visit(&a, p->kind, &info, &t);
+    } while (rc < 0 && p->unknown && ++tries < TRIES && guess(p, &h, &t));
     bool heard = h.greeting.n > 0;
     if (json) {
         fputs(comma, stdout);
@@ -238,10 +268,10 @@ static int probe_one(const struct place *p, const struct post_login *login, bool
 
 /* ---- the verb ---------------------------------------------------------------------------- */
 
-/* --port with the protocol that is spoken there. */
+/* --port with the protocol that is spoken there: what was said, else what the port is known for,
+ * else to be found out. */
 static int one_place(const char *protocol, const char *port, const char *tls, struct place *ret)
 {
-    static const char *const kinds[] = {"smtp", "imap", "pop3"};
     uint64_t n = 0;
     int kind = 0, mode = post_tls_mode(tls ? tls : "starttls");
     while (kind < 3 && strcmp(kinds[kind], protocol ? protocol : "smtp") != 0)
@@ -249,15 +279,25 @@ static int one_place(const char *protocol, const char *port, const char *tls, st
     if (kind == 3 || mode < 0 || !ph_str_u64(ph_str_c(port), 65535, &n) || n == 0)
         return post_fail(EX_USAGE, "--port N goes with --protocol smtp, imap or pop3 and --tls "
                                    "starttls, tls or none");
-    *ret = (struct place){kinds[kind], (enum kind)kind, (unsigned)n, (enum ph_tls_mode)mode};
+    *ret = (struct place){kinds[kind], (enum kind)kind, (unsigned)n, (enum ph_tls_mode)mode, false};
+    if (protocol || tls)
+        return 0;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (places[i].port == n) {
+            *ret = places[i];
+            return 0;
+        }
+    ret->tls = PH_TLS_ON;
+    ret->unknown = true;
     return 0;
 }
 
 int post_probe(int argc, char **argv)
 {
     static const char details[] =
-        "Without --port all ports that mail is spoken on are tried. Nobody logs in and nothing is "
-        "sent.\n\n"
+        "Without --port all ports that mail is spoken on are tried; with --port alone it is found "
+        "out what is spoken there. Nobody "
+        "logs in and nothing is sent.\n\n"
         "  post probe mail.example.org\n"
         "  post probe 127.0.0.1 --port 2587 --protocol smtp --tls starttls\n";
     struct post_login login = {0};

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SET_MAX = 4000, GONE_MAX = 256 * 1024 * 1024 }; /* a command's set; all of them */
+enum {
+    SET_MAX = 4000,
+    GONE_MAX = 256 * 1024 * 1024,
+    NAME_MAX_BYTES = 4096
+}; /* a command's set; all of them; a mailbox's name */
 
 struct imap {
     struct ph_imap_session *session;
@@ -13,6 +17,7 @@ struct imap {
     uint32_t scanned;         /* letters in the mailbox when it was scanned last */
     bool whole; /* between two items there is no other letter: they were scanned without a gap */
     struct ph_buf gone; /* sets of UIDs that we flagged, one a line */
+    struct ph_buf name; /* of the mailbox that is open */
     post_take_piece *take;
     void *take_ctx;
     int taken;
@@ -119,6 +124,59 @@ static int await(struct post_source *s, int id)
     return post_imap_await(s, id, NULL, NULL);
 }
 
+/* ---- which mailbox ----------------------------------------------------------------------- */
+
+static const struct {
+    const char *word;
+    unsigned bit;
+} purposes[] = {{"trash", PH_IMAP_MB_TRASH},   {"sent", PH_IMAP_MB_SENT},
+                {"drafts", PH_IMAP_MB_DRAFTS}, {"archive", PH_IMAP_MB_ARCHIVE},
+                {"junk", PH_IMAP_MB_JUNK},     {"spam", PH_IMAP_MB_JUNK}};
+
+struct looking {
+    ph_str asked;
+    unsigned bit;
+    bool exact;
+    struct ph_buf *special; /* the name of the mailbox for that purpose */
+};
+
+static void on_list(void *ctx, const struct ph_imap_client_event *ev)
+{
+    struct looking *k = ctx;
+    if (ev->kind != PH_IMAP_LIST_EV || (ev->list.bits & PH_IMAP_MB_NONEXISTENT))
+        return;
+    k->exact = k->exact || ph_str_eq(ev->list.name, k->asked);
+    if ((ev->list.bits & k->bit) && k->special->n == 0)
+        ph_buf_add(k->special, ev->list.name);
+}
+
+int post_imap_mailbox(struct post_source *s, const char *asked, bool make, struct ph_buf *name)
+{
+    struct ph_buf special;
+    struct looking k = {.asked = ph_str_c(asked), .special = &special};
+    int rc = 0;
+    ph_buf_init(&special, NULL, NAME_MAX_BYTES);
+    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++)
+        if (ph_str_ieq(k.asked, ph_str_c(purposes[i].word)))
+            k.bit = purposes[i].bit;
+    if (k.bit)
+        rc = post_imap_await(s, ph_imap_client_list(s->engine, PH_STR(""), PH_STR("*"), false),
+                             on_list, &k);
+    bool inbox = ph_str_ieq(k.asked, PH_STR("INBOX"));
+    ph_buf_add(name, inbox                   ? PH_STR("INBOX")
+                     : !k.exact && special.n ? ph_buf_str(&special)
+                                             : k.asked);
+    if (rc == 0 && make && k.bit && !k.exact && special.n == 0)
+        rc = post_imap_await(
+            s, ph_imap_client_mailbox(s->engine, PH_IMAP_CREATE, k.asked, (ph_str){0}), NULL, NULL);
+    if (rc == 0 && ph_buf_err(name))
+        rc = ph_fail(&s->trouble.error, PH_ELIMIT, 0, "the mailbox's name is too long");
+    ph_buf_done(&special);
+    return rc;
+}
+
+/* ---- the face ---------------------------------------------------------------------------- */
+
 static int imap_open(struct post_source *s, bool select)
 {
     struct imap *m = s->state = calloc(1, sizeof *m);
@@ -126,13 +184,18 @@ static int imap_open(struct post_source *s, bool select)
         return ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory");
     ph_buf_init(&m->held, NULL, POST_LETTER_MAX);
     ph_buf_init(&m->gone, NULL, GONE_MAX);
+    ph_buf_init(&m->name, NULL, NAME_MAX_BYTES);
     m->source = s;
     int rc = ph_imap_open(&s->login->account, &m->session, &s->trouble);
     if (rc < 0)
         return rc;
     s->engine = ph_imap_engine(m->session);
-    if (select)
-        rc = ph_imap_select(m->session, ph_str_c(s->mailbox), false, &s->trouble);
+    if (select) {
+        rc = post_imap_mailbox(s, s->mailbox, false, &m->name);
+        s->mailbox = ph_buf_cstr(&m->name);
+    }
+    if (select && rc == 0)
+        rc = ph_imap_select(m->session, ph_buf_str(&m->name), false, &s->trouble);
     s->validity = ph_imap_box(m->session)->uidvalidity;
     return rc;
 }
@@ -256,6 +319,7 @@ static int imap_close(struct post_source *s, bool commit)
     ph_imap_close(m->session);
     ph_buf_done(&m->held);
     ph_buf_done(&m->gone);
+    ph_buf_done(&m->name);
     free(m);
     return rc;
 }

@@ -18,12 +18,71 @@ static const struct post_verb *find(const char *name)
     return NULL;
 }
 
+/* Letters to change, add or remove to make one word of the other (Levenshtein); words above the
+ * limit are far apart. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { WORD = 24 };
+    size_t row[WORD + 1], n = strlen(a), m = strlen(b);
+    if (n > WORD || m > WORD)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[m];
+}
+
+static int no_such_verb(const char *name)
+{
+    const char *near = NULL;
+    size_t least = 3;
+    for (size_t i = 0; i < post_verb_count; i++) {
+        size_t d = distance(name, post_verbs[i].name);
+        if (d < least) {
+            least = d;
+            near = post_verbs[i].name;
+        }
+    }
+    return post_fail(EX_USAGE, "there is no verb %s; %s%s%s", name,
+                     near ? "did you mean " : "try post --help", near ? near : "", near ? "?" : "");
+}
+
+/* Prints prose in lines of at most LINE bytes; lines that begin with two spaces stay as they are.
+ */
+static void fold(FILE *to, const char *text)
+{
+    enum { LINE = 100 };
+    ph_str rest = ph_str_c(text), line, word;
+    while (ph_str_token(&rest, '\n', &line)) {
+        bool example = ph_str_has_prefix(line, PH_STR("  "));
+        if (example)
+            fprintf(to, "%.*s", PH_FMT(line));
+        for (size_t at = 0; !example && ph_str_token(&line, ' ', &word); at += word.n + 1) {
+            bool turn = at > 0 && at + word.n > LINE;
+            fprintf(to, "%s%.*s", turn ? "\n" : at ? " " : "", PH_FMT(word));
+            at = turn ? 0 : at;
+        }
+        fputc('\n', to);
+    }
+}
+
 static void usage(FILE *to, const char *name, const struct post_option *const *tables,
                   const char *details)
 {
     const struct post_verb *v = find(name);
     fprintf(to, "usage: post %s %s\n  %s\n\n", name, v ? v->synopsis : "", v ? v->line : "");
-    for (; *tables; tables++) {
+    for (const struct post_option *const *first = tables; *tables; tables++) {
+        if (tables != first && !tables[1]) /* the login's options stand apart */
+            fputc('\n', to);
         for (const struct post_option *o = *tables; o->name; o++) {
             char left[64];
             snprintf(left, sizeof left, "%s%s%s", o->name, o->value_name ? " " : "",
@@ -32,8 +91,10 @@ static void usage(FILE *to, const char *name, const struct post_option *const *t
         }
     }
     fprintf(to, "  %-26s this text\n", "--help");
-    if (details)
-        fprintf(to, "\n%s", details);
+    if (details) {
+        fputc('\n', to);
+        fold(to, details);
+    }
 }
 
 /* The row that `arg` names, with "--name=value" cut at the sign. */
@@ -103,8 +164,9 @@ int post_options(int argc, char **argv, const struct post_option *const *tables,
             return rc;
     }
     if (count < least || (most >= 0 && count > most)) {
-        usage(stderr, argv[0], tables, NULL);
-        return -1 - EX_USAGE;
+        const struct post_verb *v = find(argv[0]);
+        return -1 - post_fail(EX_USAGE, "usage: post %s %s; post %s --help tells more", argv[0],
+                              v ? v->synopsis : "", argv[0]);
     }
     return count;
 }
@@ -116,15 +178,18 @@ static void help(FILE *to)
           to);
     for (size_t i = 0; i < post_verb_count; i++)
         fprintf(to, "  %-10s %s\n", post_verbs[i].name, post_verbs[i].line);
-    fputs("\npost VERB --help tells more. Server, user and so on come from options, from "
-          "POST_SERVER, POST_PORT, POST_TLS,\n"
-          "POST_CA, POST_INSECURE, POST_USER, POST_PASSWORD and POST_FROM, or from "
-          "the account (post accounts).\n\n"
-          "A first letter:  post send --server localhost --port 2587 --from me@here.test --to "
-          "you@there.test \\\n"
-          "                     --subject Hello --text 'Are you there?' --debug\n"
-          "Manual page:     post(1)\n",
-          to);
+    fputs(
+        "\npost VERB --help tells more. Server, user and so on come from options, from "
+        "POST_SERVER, POST_PORT, POST_TLS,\n"
+        "POST_CA, POST_INSECURE, POST_USER, POST_PASSWORD and POST_FROM, or from "
+        "the account (post accounts).\n\n"
+        "Once and for all:  post setup me@here.test\n"
+        "A first letter:    post send --to you@there.test --subject Hello --text 'Are you there?'\n"
+        "Without setup:     post send --server localhost --port 2587 --from me@here.test --to "
+        "you@there.test \\\n"
+        "                       --subject Hello --text 'Are you there?' --debug\n"
+        "Manual page:       post(1)\n",
+        to);
 }
 
 int post_help(int argc, char **argv)
@@ -132,7 +197,7 @@ int post_help(int argc, char **argv)
     char name[32], flag[] = "--help";
     const struct post_verb *v = argc > 1 ? find(argv[1]) : NULL;
     if (argc > 1 && !v)
-        return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
+        return no_such_verb(argv[1]);
     if (!v || v->run == post_help) {
         help(stdout);
         return EX_OK;
@@ -164,7 +229,7 @@ int post_main(int argc, char **argv)
         return post_version(1, argv);
     const struct post_verb *v = find(argv[1]);
     if (!v)
-        return post_fail(EX_USAGE, "there is no verb %s; try post --help", argv[1]);
+        return no_such_verb(argv[1]);
     int rc = v->run(argc - 1, argv + 1), out = post_close_output();
     return rc ? rc : out;
 }

@@ -105,7 +105,7 @@ static int look(struct post_source *s, struct watch *w, bool silent)
         return rc;
     s->item_n = n;
     for (size_t i = 0; i < n; i++)
-        s->items[i].picked = true;
+        s->items[i].picked = !w->count || i < w->count - w->told;
     if (n)
         w->last = s->items[n - 1].number;
     return n && !silent ? post_source_get(s, true, tell, w) : 0;

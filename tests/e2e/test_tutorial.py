@@ -156,6 +156,7 @@ class Tutorial(unittest.TestCase):
         number, _ = self.arrived("rubbish")
         gone = json.loads(self.post(f"delete --account bob --json {number}").stdout)
         self.assertEqual((gone["moved"], gone["mailbox"]), (1, "Trash"))
+        self.assertIn("rubbish", self.post("list --account bob --mailbox trash").stdout)
         self.assertNotIn("rubbish", self.post("list --account bob").stdout)
         self.post(f"move --account bob --mailbox Trash {gone['numbers']} inbox")
         number, _ = self.arrived("rubbish")
@@ -176,6 +177,8 @@ class Tutorial(unittest.TestCase):
         self.assertEqual([f["number"] for f in found], [numbers[2]])
         self.assertEqual(len(json.loads(self.post("search --account bob Heuhaufen --json").stdout)), 4)
         self.post("search --account bob", code=64)
+        told = self.post("watch --account bob --all --count 2 --json").stdout
+        self.assertEqual(len(told.splitlines()), 2)
 
     def test_reply(self):
         self.post("send --to bob@a.test --subject 'question' --text 'Are you there?'")
@@ -221,6 +224,8 @@ class Tutorial(unittest.TestCase):
             self.assertTrue(any(o.startswith(offers) for o in page["offers"]), page)
             self.assertTrue(page["tls"].startswith("TLSv1."), page)
             self.assertFalse(page["verified"])
+            alone = json.loads(self.post(f"probe {self.house.ip} --port {PORTS[port]} --json").stdout)[0]  # what is spoken there is found out
+            self.assertEqual((alone["name"], alone["offers"]), (protocol, page["offers"]))
         self.assertIn("STARTTLS", self.post(f"probe {self.house.ip} --port {PORTS['submission']} --protocol smtp").stdout)
 
     def test_watch(self):

@@ -210,6 +210,7 @@ static void the_table(void **state)
         "aliyun.com", "aol.com",     "mail.ru",    "web.de",    "mailbox.org",  "posteo.de"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         assert_non_null(ph_provider_of_domain(ph_str_c(wanted[i])));
+    assert_null(ph_provider_of_host(PH_STR("127.0.0.1"))); /* a bridge, or any server at home */
 }
 
 int main(void)
