@@ -220,6 +220,12 @@ int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, in
     return r;
 }
 
+void ipc_chan_flush(struct ipc_chan *c)
+{
+    if (waiting(c))
+        flush(c);
+}
+
 size_t ipc_chan_backlog(const struct ipc_chan *c)
 {
     return waiting(c);

@@ -175,6 +175,8 @@ struct ipc_callbacks {
 struct ipc_chan *ipc_chan_new(struct ph_loop *loop, int fd, const struct ipc_ends *ends, const struct ipc_callbacks *cb);
 struct ipc_chan *ipc_chan_free(struct ipc_chan *c); /* closes; NULL allowed */
 const struct ipc_ends *ipc_chan_ends(const struct ipc_chan *c);
+/* What is queued leaves now, instead of at the end of the turn: before long work, when others wait for it. */
+void ipc_chan_flush(struct ipc_chan *c);
 size_t ipc_chan_backlog(const struct ipc_chan *c); /* bytes not yet taken by the kernel */
 
 /* Messages since the channel was made, without HELLO. */

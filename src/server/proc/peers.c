@@ -102,12 +102,33 @@ struct ipc_chan *proc_parent(struct proc *p)
     return p->priv->parent;
 }
 
-size_t proc__backlog(const struct proc *p)
+static void each_peer(const struct proc *p, void (*fn)(struct ipc_chan *c, void *ctx), void *ctx)
 {
-    size_t sum = ipc_chan_backlog(p->priv->parent);
     for (int r = 0; r < ROLE_COUNT; r++)
         for (unsigned i = 0; i < PROC_INSTANCES; i++)
             if (p->priv->peers[r][i].chan)
-                sum += ipc_chan_backlog(p->priv->peers[r][i].chan);
+                fn(p->priv->peers[r][i].chan, ctx);
+}
+
+static void flush_one(struct ipc_chan *c, void *ctx)
+{
+    (void)ctx;
+    ipc_chan_flush(c);
+}
+
+void proc_flush(struct proc *p)
+{
+    each_peer(p, flush_one, NULL);
+}
+
+static void add_backlog(struct ipc_chan *c, void *ctx)
+{
+    *(size_t *)ctx += ipc_chan_backlog(c);
+}
+
+size_t proc__backlog(const struct proc *p)
+{
+    size_t sum = ipc_chan_backlog(p->priv->parent);
+    each_peer(p, add_backlog, &sum);
     return sum;
 }

@@ -63,6 +63,8 @@ struct proc {
 struct ipc_chan *proc_peer(struct proc *p, int role);
 struct ipc_chan *proc_peer_at(struct proc *p, int role, unsigned instance);
 struct ipc_chan *proc_parent(struct proc *p);
+/* What is queued for the peers leaves now (ipc_chan_flush). */
+void proc_flush(struct proc *p);
 /* Drained: what is queued on the channels still leaves, then the process ends. */
 void proc_done(struct proc *p);
 /* The peer sent what makes no sense: closes its channel (peer_down is called), logs, and tells the parent. */

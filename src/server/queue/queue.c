@@ -102,8 +102,10 @@ static void turn(void *ctx)
         ph_timer_set(w->timer, 1);
         return;
     }
-    if (must_commit(w))
+    if (must_commit(w)) {
         work_commit(w);
+        proc_flush(w->p); /* senders wait for it; the next ones are not taken in before */
+    }
     int64_t now = ph_wall_us();
     fill_run(w, now);
     fill_sweep(w, now);
@@ -111,6 +113,7 @@ static void turn(void *ctx)
         work_soon(w);
     report_again(w);
     work_dispatch(w);
+    proc_flush(w->p);
     if (ph_spool_checkpoint(w->spool, w->letter_count ? LOG_PAGES : LOG_PAGES_IDLE) < 0)
         ph_log(PH_LOG_WARN, (ph_str){0}, "checkpoint-failed", "why=%s", ph_spool_why(w->spool));
     finish_drain(w);
