@@ -162,7 +162,8 @@ static void page(const struct post_verb *v, const struct post_option *const *tab
         putchar(toupper((unsigned char)*c));
     printf(" 1\n.Os\n.Sh NAME\n.Nm post-%s\n.Nd %s\n.Sh SYNOPSIS\n.Nm post\n.Cm %s\n", v->name,
            v->line, v->name);
-    roff(ph_str_c(v->synopsis), false);
+    if (v->synopsis[0])
+        roff(ph_str_c(v->synopsis), false);
     puts(".Sh DESCRIPTION");
     printf("This verb of\n.Xr post 1\nis there to %s.\n", v->line);
     if (details)

@@ -99,6 +99,14 @@ static void option(struct ph_buf *out, const char *name, const char *value)
     shell_word(out, ph_str_c(value));
 }
 
+void post_drop_draft(const char *path)
+{
+    char dir[4096];
+    size_t n = strlen(drafts_dir(dir));
+    if (strncmp(path, dir, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/'))
+        unlink(path);
+}
+
 void post_keep_draft(struct post_letter *l, const struct post_login *login)
 {
     char dir[4096], path[4200], random[9];

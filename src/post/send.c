@@ -20,7 +20,8 @@ static const char details[] =
     "More letters may follow the one of --raw, and a folder stands for the letters in it: all go "
     "over one session, a line of "
     "result each; one that fails stops no other.\n\n"
-    "A letter that could not be sent is kept, and the command that sends it again is printed.\n\n"
+    "A letter that could not be sent is kept, and the command that sends it again is printed; "
+    "it is removed when all recipients have it.\n\n"
     "Exit codes: 0 all recipients have it, 67 some were refused, 64 wrong usage, 65 the letter "
     "cannot be sent as it is,\n"
     "68 no such host, 69 refused, 75 try again later, 76 TLS or protocol, 77 the login failed "
@@ -133,6 +134,8 @@ static int one(struct sending *s, struct post_handover *h)
         /* A letter that is a file already is there to be sent again. */
         if (rc && rc != EX_NOUSER && (!l->raw || strcmp(l->raw, "-") == 0))
             post_keep_draft(l, &s->login);
+        else if (rc == 0 && l->raw)
+            post_drop_draft(l->raw);
     }
     post_compose_done(l);
     return rc;

@@ -12,7 +12,8 @@ void post_source_options(struct post_source_args *a, struct post_option *rows)
     const struct post_option all[POST_SOURCE_ROWS] = {
         {"--imap", NULL, .flag = &a->imap, .help = "read by IMAP"},
         {"--pop3", NULL, .flag = &a->pop3, .help = "read by POP3"},
-        {"--mailbox", "NAME", .value = &a->mailbox, .help = "the mailbox, with IMAP (INBOX)"},
+        {"--mailbox", "NAME", .value = &a->mailbox,
+         .help = "the mailbox, with IMAP (INBOX); or trash, sent, drafts, archive, junk"},
         {0}};
     memcpy(rows, all, sizeof all);
 }

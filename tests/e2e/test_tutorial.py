@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 import house
 from house import PORTS
@@ -69,6 +70,18 @@ class Tutorial(unittest.TestCase):
         self.assertEqual(self.types(letter), ["text/plain"])
         self.assertEqual(letter.get_content().strip(), "Grüße, Bob!")
         self.assertEqual(letter["From"], "Alice <alice@a.test>")
+
+    def test_kept_and_sent_again(self):
+        """Nobody listens at port 1: the letter is kept; the command that is printed sends it and takes it away."""
+        told = self.post("send --port 1 --to bob@a.test --subject 'kept' --text 'x' --attach plan.txt", code=69).stderr
+        again = [line.split(None, 1)[1] for line in told.splitlines() if line.startswith("  post send")][0]
+        draft = Path(shlex.split(again)[-1])
+        self.assertEqual(draft.stat().st_mode & 0o777, 0o600)
+        self.post(again, code=69)
+        self.assertTrue(draft.exists())
+        self.post(again.replace("--port 1 ", f"--port {PORTS['submission']} "))
+        self.assertFalse(draft.exists())
+        self.assertEqual(self.arrived("kept")[1].get_payload(1).get_content(), "the plan\n")
 
     def test_html(self):
         self.post("send --to bob@a.test --subject 'html' --html '<h1>Hello</h1><p>from <b>Alice</b></p>'")
