@@ -89,6 +89,29 @@ class Tutorial(unittest.TestCase):
         self.assertIn("text/html", self.types(letter))
         self.assertIn("Alice", self.post(f"read --account bob {number}").stdout)
 
+    def peak(self, line):
+        """KiB of memory at most, and how many bytes came out."""
+        child = subprocess.Popen([house.POST, *shlex.split(line)], cwd=self.where, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        count = sum(len(block) for block in iter(lambda: child.stdout.read(1 << 20), b""))
+        _, child.returncode, used = os.wait4(child.pid, 0)
+        self.assertEqual(child.returncode, 0, line)
+        return used.ru_maxrss, count
+
+    def test_large_letter_in_constant_memory(self):
+        peaks = {}
+        for mib in (1, 64):
+            file = self.where / "sparse"
+            with open(file, "wb") as f:
+                f.truncate(mib << 20)
+            built, count = self.peak(f"send --to bob@a.test --subject large --text x --attach {file} --output -")
+            self.assertGreater(count, (mib << 20) // 57 * 78)
+            self.post(f"send --to bob@a.test --subject large --text x --attach {file} --output large.eml")
+            raw, again = self.peak("send --raw large.eml --output -")
+            self.assertEqual(again, (self.where / "large.eml").stat().st_size)
+            peaks[mib] = (built, raw)
+        for small, large in zip(peaks[1], peaks[64]):
+            self.assertLess(large, small + 16 * 1024, peaks)
+
     def test_attachment(self):
         self.post("send --to bob@a.test --subject 'attachment' --text 'see there' --attach plan.txt")
         number, letter = self.arrived("attachment")
