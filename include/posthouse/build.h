@@ -283,6 +283,10 @@ PH_EXPORT PH_MUST_CHECK int ph_email_stream(struct ph_email *e, unsigned flags,
                                             struct ph_stream **ret_stream, struct ph_error *reterr);
 PH_EXPORT PH_MUST_CHECK int ph_stream_next(struct ph_stream *s, ph_str *ret_bytes,
                                            struct ph_error *reterr);
+/* The same into memory of the caller's: at most `max` bytes; 0 at the end. Not to be mixed with
+ * ph_stream_next. */
+PH_EXPORT PH_MUST_CHECK int64_t ph_stream_read(struct ph_stream *s, char *to, size_t max,
+                                               struct ph_error *reterr);
 PH_EXPORT struct ph_stream *ph_stream_free(struct ph_stream *s); /* returns NULL; takes NULL */
 
 /* ---- the common letter ----------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct ph_stream {
     int err;
     struct ph_buf *out; /* `own`, or that of the caller */
     struct ph_buf own;
+    ph_str rest; /* of it, for ph_stream_read */
     struct ph__reader reader; /* of the leaf under way */
     struct ph_b64_encoder b64;
     struct ph_qp_encoder qp;
@@ -372,6 +373,19 @@ int ph_stream_next(struct ph_stream *s, ph_str *ret_bytes, struct ph_error *rete
         return s->err;
     *ret_bytes = ph_buf_str(&s->own);
     return s->own.n > 0;
+}
+
+int64_t ph_stream_read(struct ph_stream *s, char *to, size_t max, struct ph_error *reterr)
+{
+    if (s->rest.n == 0) {
+        int rc = ph_stream_next(s, &s->rest, reterr);
+        if (rc <= 0)
+            return rc;
+    }
+    size_t n = s->rest.n < max ? s->rest.n : max;
+    memcpy(to, s->rest.p, n);
+    s->rest = ph_str_skip(s->rest, n);
+    return (int64_t)n;
 }
 
 struct ph_stream *ph_stream_free(struct ph_stream *s)

@@ -3,7 +3,6 @@
 #include <posthouse/mime.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -142,22 +141,13 @@ int ph_smtp_send_message(struct ph_smtp_session *s, ph_str message, struct ph_bu
 
 struct outgoing {
     struct ph_stream *stream;
-    ph_str piece;
     struct ph_error why;
 };
 
 static int64_t read_stream(void *ctx, char *to, size_t max)
 {
     struct outgoing *o = ctx;
-    while (o->piece.n == 0) {
-        int rc = ph_stream_next(o->stream, &o->piece, &o->why);
-        if (rc <= 0)
-            return rc;
-    }
-    size_t n = o->piece.n < max ? o->piece.n : max;
-    memcpy(to, o->piece.p, n);
-    o->piece = ph_str_skip(o->piece, n);
-    return (int64_t)n;
+    return ph_stream_read(o->stream, to, max, &o->why);
 }
 
 /* The size is needed before the first byte goes (RFC 1870), so it is written twice, once to nowhere. */

@@ -30,7 +30,6 @@ void post_body_done(struct post_body *b)
 void post_body_rewind(struct post_body *b)
 {
     b->stream = ph_stream_free(b->stream);
-    b->piece = (ph_str){0};
     b->at = 0;
     b->why = (struct ph_error){0};
 }
@@ -41,15 +40,7 @@ static int64_t read_email(struct post_body *b, char *to, size_t max)
 {
     if (!b->stream && ph_email_stream(b->email, b->flags, &b->stream, &b->why) < 0)
         return -PH_EIO;
-    while (b->piece.n == 0) {
-        int rc = ph_stream_next(b->stream, &b->piece, &b->why);
-        if (rc <= 0)
-            return rc;
-    }
-    size_t n = b->piece.n < max ? b->piece.n : max;
-    memcpy(to, b->piece.p, n);
-    b->piece = ph_str_skip(b->piece, n);
-    return (int64_t)n;
+    return ph_stream_read(b->stream, to, max, &b->why);
 }
 
 int post_body_email(struct post_body *b, struct ph_email *email)

@@ -15,7 +15,6 @@ struct post_body {
     uint64_t from;      /* instead of so many of its first bytes */
     uint64_t size;
     struct ph_stream *stream; /* where the reading is */
-    ph_str piece;
     uint64_t at;
     struct ph_error why;
 };

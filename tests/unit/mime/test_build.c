@@ -277,6 +277,24 @@ static int64_t letters(void *ctx, uint64_t at, char *to, size_t n)
 }
 
 /* What a stream gives in pieces is what is written at once; its memory does not grow. */
+/* ph_stream_read gives the same, whatever it is asked for. */
+static void read_piecemeal(ph_str whole)
+{
+    static const size_t sizes[] = {1, 7, 4096, 1 << 20};
+    static char to[1 << 20];
+    struct ph_stream *s;
+    int64_t n;
+    size_t at = 0, turn = 0;
+    assert_int_equal(ph_email_stream(b, 0, &s, NULL), 0);
+    while ((n = ph_stream_read(s, to, sizes[turn++ % 4], NULL)) > 0) {
+        assert_true(ph_str_eq((ph_str){to, (size_t)n}, ph_str_sub(whole, at, (size_t)n)));
+        at += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(at, whole.n);
+    ph_stream_free(s);
+}
+
 static void streamed(void **state)
 {
     (void)state;
@@ -303,6 +321,7 @@ static void streamed(void **state)
     assert_true(pieces > 60);
     assert_int_equal(ph_arena_used(arena), used);
     assert_true(ph_str_eq(ph_buf_str(&all), built()));
+    read_piecemeal(ph_buf_str(&all));
     size = UINT64_MAX;
     assert_int_equal(ph_email_stream(b, 0, &s, NULL), 0);
     while ((rc = ph_stream_next(s, &piece, NULL)) > 0)
