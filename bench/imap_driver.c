@@ -33,7 +33,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 256 * 1024, LETTER = 4096, WINDOW = 100, MULTI = 100, PAUSE_US = 10000, TIMES_MAX = 1 << 20 };
+enum {
+    BUFFER = 256 * 1024,
+    LETTER = 4096,
+    WINDOW = 100,
+    MULTI = 100,
+    PAUSE_US = 10000,
+    TIMES_MAX = 1 << 20
+};
 
 struct link {
     int fd;
@@ -107,8 +114,8 @@ static void more(struct link *l)
     if (l->n == BUFFER)
         l->n = 0; /* a line longer than the buffer: its begin is of no interest */
     size_t room = BUFFER - l->n;
-    ssize_t n = l->ssl ? SSL_read(l->ssl, l->buf + l->n, (int)room)
-                       : recv(l->fd, l->buf + l->n, room, 0);
+    ssize_t n =
+        l->ssl ? SSL_read(l->ssl, l->buf + l->n, (int)room) : recv(l->fd, l->buf + l->n, room, 0);
     if (n <= 0) {
         errno = n < 0 ? errno : 0;
         die("the server closed the connection");
@@ -243,13 +250,16 @@ static struct link *new_link(void)
 
 static size_t letter(char *to, unsigned i)
 {
-    int n = snprintf(to, LETTER,
-                     "From: Sender %u <s%u@example.org>\r\nTo: reader@example.org\r\nSubject: letter %u of many\r\n"
-                     "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\nMessage-ID: <%u@bench>\r\nMIME-Version: 1.0\r\n"
-                     "Content-Type: text/plain; charset=utf-8\r\n\r\n",
-                     i % 100, i % 100, i, i);
+    int n = snprintf(
+        to, LETTER,
+        "From: Sender %u <s%u@example.org>\r\nTo: reader@example.org\r\nSubject: letter %u of "
+        "many\r\n"
+        "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\nMessage-ID: <%u@bench>\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n\r\n",
+        i % 100, i % 100, i, i);
     while (n < 2000)
-        n += snprintf(to + n, LETTER - (size_t)n, "Line %d of letter %u, which is as long as lines are.\r\n", n, i);
+        n += snprintf(to + n, LETTER - (size_t)n,
+                      "Line %d of letter %u, which is as long as lines are.\r\n", n, i);
     return (size_t)n;
 }
 
@@ -366,7 +376,8 @@ static void pop3(struct worker *w, double *ret_begin)
 static void flush_file(struct worker *w)
 {
     char block[8192] = {0};
-    if (pwrite(w->file, block, sizeof block, (off_t)(w->letters++ % 128) * 8192) < 0 || fdatasync(w->file) < 0)
+    if (pwrite(w->file, block, sizeof block, (off_t)(w->letters++ % 128) * 8192) < 0 ||
+        fdatasync(w->file) < 0)
         die("fdatasync");
 }
 
@@ -382,7 +393,8 @@ static void one(struct worker *w, double *ret_begin)
         select_new(l, ret_begin);
         hang_up(l);
     } else if (!strcmp(o.what, "body")) {
-        snprintf(line, sizeof line, "UID FETCH %d BODY.PEEK[]", 1 + rand_r(&w->seed) % atoi(o.argument));
+        snprintf(line, sizeof line, "UID FETCH %d BODY.PEEK[]",
+                 1 + rand_r(&w->seed) % atoi(o.argument));
         command(l, line);
     } else if (!strcmp(o.what, "store")) {
         snprintf(line, sizeof line, "UID STORE %d %cFLAGS (\\Flagged)",
@@ -439,7 +451,8 @@ static void echo_server(void)
     pthread_t t;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     inet_pton(AF_INET, o.address, &at.sin_addr);
-    if (bind(fd, (struct sockaddr *)&at, n) < 0 || listen(fd, 100) < 0 || getsockname(fd, (struct sockaddr *)&at, &n) < 0 ||
+    if (bind(fd, (struct sockaddr *)&at, n) < 0 || listen(fd, 100) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &n) < 0 ||
         pthread_create(&t, NULL, echo_accept, (void *)(size_t)fd) != 0)
         die("listen");
     o.port = ntohs(at.sin_port);
@@ -482,7 +495,8 @@ static void prepare(struct worker *w)
     } else if (!strcmp(o.what, "body") || !strcmp(o.what, "store") || !strcmp(o.what, "repeat")) {
         login(l);
         bool other = o.argument[0] == '@';
-        snprintf(line, sizeof line, "SELECT %.*s", other ? (int)strcspn(o.argument + 1, " ") : 5, other ? o.argument + 1 : "INBOX");
+        snprintf(line, sizeof line, "SELECT %.*s", other ? (int)strcspn(o.argument + 1, " ") : 5,
+                 other ? o.argument + 1 : "INBOX");
         command(l, line);
         if (!strcmp(o.what, "repeat")) /* what is made once, the first time, is not the row's */
             command(l, strchr(line, ' ') && other ? strchr(o.argument, ' ') + 1 : o.argument);
@@ -546,8 +560,8 @@ static void measure(void)
     if (!strncmp(o.what, "pop3", 4))
         per = w[0].letters;
     qsort(times, n, sizeof *times, by_time);
-    printf("%.3f %.4f %.4f %.0f\n", (double)n * per / (own_time() ? sum : end - begin), times[n / 2] * 1e3,
-           times[n - 1 - n / 100] * 1e3, (double)n * per);
+    printf("%.3f %.4f %.4f %.0f\n", (double)n * per / (own_time() ? sum : end - begin),
+           times[n / 2] * 1e3, times[n - 1 - n / 100] * 1e3, (double)n * per);
 }
 
 static void idle(void)
@@ -567,7 +581,8 @@ static void idle(void)
 int main(int argc, char **argv)
 {
     if (argc < 9) {
-        fprintf(stderr, "usage: imap_driver ADDRESS PORT USER PASSWORD TLS CONNECTIONS SECONDS WHAT [ARGUMENT [PORT2]]\n");
+        fprintf(stderr, "usage: imap_driver ADDRESS PORT USER PASSWORD TLS CONNECTIONS SECONDS "
+                        "WHAT [ARGUMENT [PORT2]]\n");
         return 64;
     }
     o.address = argv[1];

@@ -22,7 +22,10 @@ static void *send_all(void *ctx)
     const ph_str to = PH_STR("b@a.test");
     struct ph_smtp_letter *all = calloc(w->letters, sizeof *all);
     for (size_t i = 0; all && i < w->letters; i++)
-        all[i] = (struct ph_smtp_letter){.struct_size = sizeof *all, .sender = PH_STR_INIT("a@a.test"), .recipients = &to, .count = 1,
+        all[i] = (struct ph_smtp_letter){.struct_size = sizeof *all,
+                                         .sender = PH_STR_INIT("a@a.test"),
+                                         .recipients = &to,
+                                         .count = 1,
                                          .message = letter};
     int rc = all ? ph_smtp_open(&account, &s, &t) : -1;
     if (rc == 0) {
@@ -40,7 +43,8 @@ int main(int argc, char **argv)
 {
     if (argc != 6)
         return 2;
-    size_t letters = strtoul(argv[3], NULL, 10), connections = strtoul(argv[4], NULL, 10), octets = strtoul(argv[5], NULL, 10);
+    size_t letters = strtoul(argv[3], NULL, 10), connections = strtoul(argv[4], NULL, 10),
+           octets = strtoul(argv[5], NULL, 10);
     static const char head[] = "From: <a@a.test>\r\nTo: <b@a.test>\r\nSubject: bench\r\n\r\n";
     struct work *w = calloc(connections, sizeof *w);
     char *text = malloc(octets + sizeof head);
@@ -50,7 +54,10 @@ int main(int argc, char **argv)
     for (size_t i = sizeof head - 1; i < octets; i++)
         text[i] = i % 80 == 78 ? '\r' : i % 80 == 79 ? '\n' : 'x';
     letter = (ph_str){text, octets};
-    account = (struct ph_account){.struct_size = sizeof account, .host = ph_str_c(argv[1]), .port = (unsigned)atoi(argv[2]), .tls = PH_TLS_OFF};
+    account = (struct ph_account){.struct_size = sizeof account,
+                                  .host = ph_str_c(argv[1]),
+                                  .port = (unsigned)atoi(argv[2]),
+                                  .tls = PH_TLS_OFF};
     int failed = 0;
     for (size_t i = 0; i < connections; i++) {
         w[i].letters = letters / connections + (i < letters % connections);

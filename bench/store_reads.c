@@ -54,13 +54,16 @@ static void fill(struct bench *b)
     for (size_t i = 0; i < sizeof body; i++)
         body[i] = (char)('a' + i * 7 % 26);
     memset(summary, 's', sizeof summary);
-    check(ops->new(&(struct store_options){.root = b->root}, &b->s, &b->e), &b->e, "new");
+    check(ops->new (&(struct store_options){.root = b->root}, &b->s, &b->e), &b->e, "new");
     check(ops->account(b->s, 1, PH_STR("one"), STORE_OPEN_CREATE, &b->a, &b->e), &b->e, "account");
     double t = now();
     for (uint32_t i = 0; i < b->n; i++) {
         if (i % 256 == 0)
             check(ops->txn(b->a, STORE_BEGIN, &b->e), &b->e, "begin");
-        struct store_letter l = {.mailbox = PH_STR("INBOX"), .flags = i % 32, .summary = {summary, sizeof summary}, .body = {body, 1500 + i % 2000}};
+        struct store_letter l = {.mailbox = PH_STR("INBOX"),
+                                 .flags = i % 32,
+                                 .summary = {summary, sizeof summary},
+                                 .body = {body, 1500 + i % 2000}};
         check(ops->put(b->a, &l, &p, &b->e), &b->e, "put");
         if (i % 256 == 255 || i + 1 == b->n)
             check(ops->txn(b->a, STORE_COMMIT, &b->e), &b->e, "commit");
@@ -81,14 +84,17 @@ static void select_all(struct bench *b)
 
 static void list_flags(struct bench *b)
 {
-    check(ops->list(b->a, b->box.mailbox.id, &b->all, STORE_F_FLAGS, 0, count, NULL, &b->e), &b->e, "list");
+    check(ops->list(b->a, b->box.mailbox.id, &b->all, STORE_F_FLAGS, 0, count, NULL, &b->e), &b->e,
+          "list");
 }
 
 static void list_summary(struct bench *b)
 {
     struct uidset ten = {0};
     check(uidset_add(&ten, 1, 10000), &b->e, "set");
-    check(ops->list(b->a, b->box.mailbox.id, &ten, STORE_F_SUMMARY | STORE_F_DATES | STORE_F_SIZE, 0, count, NULL, &b->e), &b->e, "list");
+    check(ops->list(b->a, b->box.mailbox.id, &ten, STORE_F_SUMMARY | STORE_F_DATES | STORE_F_SIZE,
+                    0, count, NULL, &b->e),
+          &b->e, "list");
     uidset_done(&ten);
 }
 
@@ -96,7 +102,8 @@ static void bodies(struct bench *b)
 {
     struct store_body body;
     for (uint32_t i = 0; i < 10000; i++)
-        check(ops->body(b->a, b->box.mailbox.id, 1 + (i * 7919u) % b->n, true, &body, &b->e), &b->e, "body");
+        check(ops->body(b->a, b->box.mailbox.id, 1 + (i * 7919u) % b->n, true, &body, &b->e), &b->e,
+              "body");
 }
 
 static void one_flag(struct bench *b)
@@ -104,11 +111,13 @@ static void one_flag(struct bench *b)
     for (uint32_t i = 0; i < 10000; i++) {
         struct uidset one = {0}, mod = {0};
         uint64_t modseq;
-        struct store_flagging f = {i % 2 ? STORE_FLAGS_ADD : STORE_FLAGS_DEL, STORE_FLAGGED, {0}, UINT64_MAX};
+        struct store_flagging f = {
+            i % 2 ? STORE_FLAGS_ADD : STORE_FLAGS_DEL, STORE_FLAGGED, {0}, UINT64_MAX};
         if (i % 32 == 0)
             check(ops->txn(b->a, STORE_BEGIN, &b->e), &b->e, "begin");
         check(uidset_add(&one, 1 + (i * 7919u) % b->n, 1 + (i * 7919u) % b->n), &b->e, "set");
-        check(ops->flags(b->a, b->box.mailbox.id, &one, &f, count, NULL, &mod, &modseq, &b->e), &b->e, "flags");
+        check(ops->flags(b->a, b->box.mailbox.id, &one, &f, count, NULL, &mod, &modseq, &b->e),
+              &b->e, "flags");
         uidset_done(&one), uidset_done(&mod);
         if (i % 32 == 31 || i == 9999)
             check(ops->txn(b->a, STORE_COMMIT, &b->e), &b->e, "commit");
@@ -121,7 +130,9 @@ static void new_accounts(struct bench *b)
         char folder[32];
         struct store_account *a;
         snprintf(folder, sizeof folder, "new%u", (unsigned)(i + (uint64_t)rows % 1000 * 100));
-        check(ops->account(b->s, 1000 + i + rows % 1000 * 100, ph_str_c(folder), STORE_OPEN_CREATE, &a, &b->e), &b->e, "new account");
+        check(ops->account(b->s, 1000 + i + rows % 1000 * 100, ph_str_c(folder), STORE_OPEN_CREATE,
+                           &a, &b->e),
+              &b->e, "new account");
     }
     rows += 1;
 }
@@ -160,11 +171,13 @@ int main(int argc, char **argv)
             jobs[i].run(&b);
             t = now() - t;
             clock_gettime(CLOCK_MONOTONIC, &w1);
-            double w = (double)(w1.tv_sec - w0.tv_sec) * 1e3 + (double)(w1.tv_nsec - w0.tv_nsec) / 1e6;
+            double w =
+                (double)(w1.tv_sec - w0.tv_sec) * 1e3 + (double)(w1.tv_nsec - w0.tv_nsec) / 1e6;
             least = t < least ? t : least;
             wall = w < wall ? w : wall;
         }
-        printf("%-34s %9.2f %s (%.2f on the clock)\n", jobs[i].name, least / jobs[i].per, jobs[i].unit, wall / jobs[i].per);
+        printf("%-34s %9.2f %s (%.2f on the clock)\n", jobs[i].name, least / jobs[i].per,
+               jobs[i].unit, wall / jobs[i].per);
     }
     uidset_done(&b.all);
     ops->free(b.s);

@@ -41,26 +41,26 @@ extern "C" {
  * Columns: symbol, class, SMTP reply code, enhanced code (RFC 3463), IMAP response code
  * (RFC 5530), text.
  */
-#define PH_ERRORS(X)                                                                              \
-    X(PH_ENOMEM, SELF, 451, "4.3.0", "UNAVAILABLE", "out of memory")                              \
-    X(PH_EIO, SELF, 451, "4.3.0", "UNAVAILABLE", "input or output failed")                        \
-    X(PH_EFULL, SELF, 452, "4.3.1", "UNAVAILABLE", "the disk is full")                            \
-    X(PH_EAGAIN, SELF, 451, "4.3.2", "UNAVAILABLE", "not ready, try again later")                 \
-    X(PH_ECORRUPT, SELF, 451, "4.3.0", "SERVERBUG", "stored data is damaged")                     \
-    X(PH_ETLS, SELF, 454, "4.7.0", "PRIVACYREQUIRED", "TLS failed")                               \
-    X(PH_ETIMEOUT, PEER, 421, "4.4.2", "UNAVAILABLE", "timed out")                                \
-    X(PH_ECLOSED, PEER, 421, "4.4.2", "UNAVAILABLE", "the connection was closed")                 \
-    X(PH_ELIMIT, LIMIT, 552, "5.3.4", "LIMIT", "a limit was reached")                             \
-    X(PH_ESYNTAX, PEER, 501, "5.5.4", "CLIENTBUG", "not allowed by the grammar")                  \
-    X(PH_EORDER, PEER, 503, "5.5.1", "CLIENTBUG", "not allowed in this state")                    \
-    X(PH_EINVAL, ANSWER, 501, "5.5.4", "CLIENTBUG", "a value is not acceptable")                  \
-    X(PH_ENOENT, ANSWER, 550, "5.1.1", "NONEXISTENT", "no such object")                           \
-    X(PH_EEXIST, ANSWER, 550, "5.1.1", "ALREADYEXISTS", "exists already")                         \
-    X(PH_EDENIED, ANSWER, 550, "5.7.1", "NOPERM", "not permitted")                                \
-    X(PH_EAUTH, ANSWER, 535, "5.7.8", "AUTHENTICATIONFAILED", "authentication failed")            \
-    X(PH_EQUOTA, ANSWER, 452, "4.2.2", "OVERQUOTA", "the mailbox is full")                        \
-    X(PH_EINUSE, ANSWER, 450, "4.2.0", "INUSE", "in use by another session")                      \
-    X(PH_EREFUSED, ANSWER, 554, "5.0.0", "CANNOT", "refused by the other side")                   \
+#define PH_ERRORS(X)                                                                               \
+    X(PH_ENOMEM, SELF, 451, "4.3.0", "UNAVAILABLE", "out of memory")                               \
+    X(PH_EIO, SELF, 451, "4.3.0", "UNAVAILABLE", "input or output failed")                         \
+    X(PH_EFULL, SELF, 452, "4.3.1", "UNAVAILABLE", "the disk is full")                             \
+    X(PH_EAGAIN, SELF, 451, "4.3.2", "UNAVAILABLE", "not ready, try again later")                  \
+    X(PH_ECORRUPT, SELF, 451, "4.3.0", "SERVERBUG", "stored data is damaged")                      \
+    X(PH_ETLS, SELF, 454, "4.7.0", "PRIVACYREQUIRED", "TLS failed")                                \
+    X(PH_ETIMEOUT, PEER, 421, "4.4.2", "UNAVAILABLE", "timed out")                                 \
+    X(PH_ECLOSED, PEER, 421, "4.4.2", "UNAVAILABLE", "the connection was closed")                  \
+    X(PH_ELIMIT, LIMIT, 552, "5.3.4", "LIMIT", "a limit was reached")                              \
+    X(PH_ESYNTAX, PEER, 501, "5.5.4", "CLIENTBUG", "not allowed by the grammar")                   \
+    X(PH_EORDER, PEER, 503, "5.5.1", "CLIENTBUG", "not allowed in this state")                     \
+    X(PH_EINVAL, ANSWER, 501, "5.5.4", "CLIENTBUG", "a value is not acceptable")                   \
+    X(PH_ENOENT, ANSWER, 550, "5.1.1", "NONEXISTENT", "no such object")                            \
+    X(PH_EEXIST, ANSWER, 550, "5.1.1", "ALREADYEXISTS", "exists already")                          \
+    X(PH_EDENIED, ANSWER, 550, "5.7.1", "NOPERM", "not permitted")                                 \
+    X(PH_EAUTH, ANSWER, 535, "5.7.8", "AUTHENTICATIONFAILED", "authentication failed")             \
+    X(PH_EQUOTA, ANSWER, 452, "4.2.2", "OVERQUOTA", "the mailbox is full")                         \
+    X(PH_EINUSE, ANSWER, 450, "4.2.0", "INUSE", "in use by another session")                       \
+    X(PH_EREFUSED, ANSWER, 554, "5.0.0", "CANNOT", "refused by the other side")                    \
     X(PH_ENOTIMPL, ANSWER, 502, "5.5.1", "CANNOT", "not implemented")
 
 enum ph_errno {
@@ -109,7 +109,10 @@ typedef struct ph_str {
 } ph_str;
 
 #define PH_STR(lit) ((ph_str){"" lit, sizeof(lit) - 1})
-#define PH_STR_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define PH_STR_INIT(lit)                                                                           \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 #define PH_FMT(s) (int)(s).n, (s).n ? (s).p : "" /* printf("%.*s", PH_FMT(s)) */
 #define PH_NPOS SIZE_MAX
 
@@ -183,8 +186,8 @@ PH_EXPORT char *ph_buf_reserve(struct ph_buf *b, size_t n);
 PH_EXPORT void ph_buf_commit(struct ph_buf *b, size_t n);
 PH_EXPORT void ph_buf_drop(struct ph_buf *b, size_t n); /* removes n bytes from the front */
 PH_EXPORT int ph_buf_err(const struct ph_buf *b);
-PH_EXPORT ph_str ph_buf_str(const struct ph_buf *b);   /* borrowed from b until it changes */
-PH_EXPORT const char *ph_buf_cstr(struct ph_buf *b);   /* NUL-terminated; "" on failure */
+PH_EXPORT ph_str ph_buf_str(const struct ph_buf *b); /* borrowed from b until it changes */
+PH_EXPORT const char *ph_buf_cstr(struct ph_buf *b); /* NUL-terminated; "" on failure */
 
 /* ---- arenas ------------------------------------------------------------------------------ */
 

@@ -23,9 +23,10 @@ struct ph_provider {
     enum { PH_USER_ADDRESS, PH_USER_LOCAL } user; /* what is logged in with */
     const char *hint; /* what the provider wants, and where it is made; "" when nothing */
 };
-PH_EXPORT const struct ph_provider *ph_provider_at(size_t index);       /* NULL behind the last */
+PH_EXPORT const struct ph_provider *ph_provider_at(size_t index);         /* NULL behind the last */
 PH_EXPORT const struct ph_provider *ph_provider_of_domain(ph_str domain); /* NULL: none of them */
-PH_EXPORT const struct ph_provider *ph_provider_of_host(ph_str host);     /* by server name or MX; of 127.0.0.1: NULL */
+PH_EXPORT const struct ph_provider *
+ph_provider_of_host(ph_str host); /* by server name or MX; of 127.0.0.1: NULL */
 
 struct ph_server {
     bool known;
@@ -36,7 +37,13 @@ struct ph_server {
 };
 struct ph_discovered {
     struct ph_server service[PH_SERVICE_COUNT];
-    enum { PH_BY_NOTHING, PH_BY_PRESET, PH_BY_SRV, PH_BY_AUTOCONFIG, PH_BY_MX } by[PH_SERVICE_COUNT];
+    enum {
+        PH_BY_NOTHING,
+        PH_BY_PRESET,
+        PH_BY_SRV,
+        PH_BY_AUTOCONFIG,
+        PH_BY_MX
+    } by[PH_SERVICE_COUNT];
     const struct ph_provider *provider; /* NULL: nobody known */
 };
 
@@ -62,10 +69,11 @@ PH_EXPORT void ph_lookup_init(struct ph_lookup *l, struct ph_lookup_system *stor
 
 /* address: "local@domain". lookup NULL: the providers of the table alone. 0 when at least one service was found; -PH_ENOENT:
  * none, reterr tells what was tried; -PH_EINVAL: not an address; -PH_ENOMEM. Nothing is connected to: try the login. */
-PH_EXPORT PH_MUST_CHECK int ph_discover(ph_str address, const struct ph_lookup *lookup, struct ph_discovered *ret_found,
-                                        struct ph_error *reterr);
+PH_EXPORT PH_MUST_CHECK int ph_discover(ph_str address, const struct ph_lookup *lookup,
+                                        struct ph_discovered *ret_found, struct ph_error *reterr);
 /* One service of what was found, for connecting: host, port, tls and user point into `found`. */
-PH_EXPORT void ph_discovered_account(const struct ph_discovered *found, enum ph_service service, struct ph_account *account);
+PH_EXPORT void ph_discovered_account(const struct ph_discovered *found, enum ph_service service,
+                                     struct ph_account *account);
 
 #ifdef __cplusplus
 }

@@ -109,30 +109,30 @@ PH_EXPORT int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str mo
 PH_EXPORT int ph_imap_client_idle_done(struct ph_imap_client *c);
 
 enum ph_imap_client_ev {
-    PH_IMAP_NEED,      /* nothing more until there is more input */
-    PH_IMAP_GREETING,  /* cond OK, PREAUTH or BYE */
-    PH_IMAP_RESULT,    /* a command ended: id, verb, cond OK/NO/BAD, code, text */
-    PH_IMAP_CONTINUE,  /* IDLE has begun, or APPEND may send: id */
-    PH_IMAP_CONDITION, /* untagged OK, NO, BAD, BYE: code, text */
-    PH_IMAP_CAPS_EV,   /* new capabilities: caps, text */
-    PH_IMAP_LIST_EV,   /* list (also LSUB) */
-    PH_IMAP_STATUS_EV, /* status */
-    PH_IMAP_FLAGS_EV,  /* flags of the mailbox */
-    PH_IMAP_EXISTS,    /* n */
-    PH_IMAP_RECENT_EV, /* n */
-    PH_IMAP_EXPUNGED,  /* n: sequence number */
-    PH_IMAP_CHALLENGE, /* of ph_imap_client_auth: text, decoded */
-    PH_IMAP_FOUND,     /* SEARCH, SORT: numbers, count */
+    PH_IMAP_NEED,       /* nothing more until there is more input */
+    PH_IMAP_GREETING,   /* cond OK, PREAUTH or BYE */
+    PH_IMAP_RESULT,     /* a command ended: id, verb, cond OK/NO/BAD, code, text */
+    PH_IMAP_CONTINUE,   /* IDLE has begun, or APPEND may send: id */
+    PH_IMAP_CONDITION,  /* untagged OK, NO, BAD, BYE: code, text */
+    PH_IMAP_CAPS_EV,    /* new capabilities: caps, text */
+    PH_IMAP_LIST_EV,    /* list (also LSUB) */
+    PH_IMAP_STATUS_EV,  /* status */
+    PH_IMAP_FLAGS_EV,   /* flags of the mailbox */
+    PH_IMAP_EXISTS,     /* n */
+    PH_IMAP_RECENT_EV,  /* n */
+    PH_IMAP_EXPUNGED,   /* n: sequence number */
+    PH_IMAP_CHALLENGE,  /* of ph_imap_client_auth: text, decoded */
+    PH_IMAP_FOUND,      /* SEARCH, SORT: numbers, count */
     PH_IMAP_ESEARCH_EV, /* esearch (RFC 4731) */
-    PH_IMAP_VANISHED,  /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
-    PH_IMAP_CHUNK,     /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
-    PH_IMAP_FETCHED,   /* fetch: all attributes of one message */
-    PH_IMAP_THREADED,  /* threads, count */
+    PH_IMAP_VANISHED, /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
+    PH_IMAP_CHUNK,      /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
+    PH_IMAP_FETCHED,    /* fetch: all attributes of one message */
+    PH_IMAP_THREADED,   /* threads, count */
     PH_IMAP_NAMESPACES, /* namespaces, count (RFC 2342 5) */
-    PH_IMAP_OTHER,     /* any other untagged response (ID, ENABLED, QUOTA...): text is the line
+    PH_IMAP_OTHER,      /* any other untagged response (ID, ENABLED, QUOTA...): text is the line
                           without "* " */
-    PH_IMAP_CLOSED,    /* the server closed after BYE */
-    PH_IMAP_BROKEN     /* protocol error or connection lost: ph_imap_client_error */
+    PH_IMAP_CLOSED,     /* the server closed after BYE */
+    PH_IMAP_BROKEN      /* protocol error or connection lost: ph_imap_client_error */
 };
 
 /* One message of a conversation, in the order of reading: an answer stands behind what it answers, one deeper. number 0: a

@@ -217,8 +217,8 @@ enum { /* what FETCH asks for beside sections */
        PH_IMAP_F_BODY = 32,
        PH_IMAP_F_BODYSTRUCTURE = 64,
        PH_IMAP_F_MODSEQ = 128,
-       PH_IMAP_F_PREVIEW = 256,  /* RFC 8970 */
-       PH_IMAP_F_EMAILID = 512,  /* RFC 8474 */
+       PH_IMAP_F_PREVIEW = 256, /* RFC 8970 */
+       PH_IMAP_F_EMAILID = 512, /* RFC 8474 */
        PH_IMAP_F_THREADID = 1024,
        PH_IMAP_F_SAVEDATE = 2048 /* RFC 8514 */
 };
@@ -237,14 +237,15 @@ enum { /* STATUS items */
        PH_IMAP_ST_DELETED = 32,
        PH_IMAP_ST_SIZE = 64,
        PH_IMAP_ST_HIGHESTMODSEQ = 128,
-       PH_IMAP_ST_APPENDLIMIT = 256,      /* RFC 7889 */
-       PH_IMAP_ST_DELETED_STORAGE = 512,  /* RFC 9208 4.1.4 */
-       PH_IMAP_ST_MAILBOXID = 1024        /* RFC 8474 4.3 */
+       PH_IMAP_ST_APPENDLIMIT = 256,     /* RFC 7889 */
+       PH_IMAP_ST_DELETED_STORAGE = 512, /* RFC 9208 4.1.4 */
+       PH_IMAP_ST_MAILBOXID = 1024       /* RFC 8474 4.3 */
 };
 struct ph_imap_status {
     ph_str name;
     unsigned mask;
-    uint64_t messages, recent, uidnext, uidvalidity, unseen, deleted, size, highestmodseq, appendlimit, deleted_storage;
+    uint64_t messages, recent, uidnext, uidvalidity, unseen, deleted, size, highestmodseq,
+        appendlimit, deleted_storage;
     ph_str mailboxid;
 };
 
@@ -272,7 +273,8 @@ struct ph_imap_list {
     char separator; /* 0: flat */
     bool lsub;
     bool child_info; /* CHILDINFO ("SUBSCRIBED"): a child of it matches (RFC 5258 3.5) */
-    ph_str old_name; /* OLDNAME of a mailbox just renamed or found by another spelling (RFC 9051 6.3.9.7); empty: none */
+    ph_str
+        old_name; /* OLDNAME of a mailbox just renamed or found by another spelling (RFC 9051 6.3.9.7); empty: none */
 };
 /* The bit of "\Sent" and so on, 0 when it is none; and the name of one bit. */
 PH_EXPORT unsigned ph_imap_mailbox_bit(ph_str attribute);

@@ -40,19 +40,22 @@ struct ph_account {
     ph_str host;        /* name or address; all its addresses are tried, see ph_conn_open */
     unsigned port;
     enum ph_tls_mode tls;
-    bool insecure;             /* do not check the certificate */
-    const char *ca_file;       /* certificates to trust instead of the system's, PEM; NULL: the system's */
-    ph_str cert_pem, key_pem;  /* a client certificate; with it EXTERNAL is possible. Empty: none */
-    ph_str user, password;     /* empty user: no login */
-    ph_str token;              /* OAuth 2.0 bearer token: goes before the password */
-    ph_str authzid;            /* whom to act for; empty: the user */
-    ph_str mechanisms;         /* the only ones to use, "SCRAM-SHA-256 PLAIN"; empty: the strongest offered */
-    bool plaintext;            /* a password may go without TLS, even to other machines */
-    ph_str proxy;              /* "socks5://[user:password@]host:port", "http://..." (CONNECT); empty: none */
-    ph_str hello;              /* our name in EHLO; empty: the machine's, or its address */
-    bool lmtp;                 /* send.h: LMTP instead of SMTP (RFC 2033) */
-    int64_t connect_ms;        /* for finding and reaching the host, and again for the TLS handshake; 0: 30 s */
-    int64_t timeout_ms;        /* for each reply; 0: what the protocol's RFC asks for */
+    bool insecure; /* do not check the certificate */
+    const char
+        *ca_file; /* certificates to trust instead of the system's, PEM; NULL: the system's */
+    ph_str cert_pem, key_pem; /* a client certificate; with it EXTERNAL is possible. Empty: none */
+    ph_str user, password;    /* empty user: no login */
+    ph_str token;             /* OAuth 2.0 bearer token: goes before the password */
+    ph_str authzid;           /* whom to act for; empty: the user */
+    ph_str
+        mechanisms; /* the only ones to use, "SCRAM-SHA-256 PLAIN"; empty: the strongest offered */
+    bool plaintext; /* a password may go without TLS, even to other machines */
+    ph_str proxy;   /* "socks5://[user:password@]host:port", "http://..." (CONNECT); empty: none */
+    ph_str hello;   /* our name in EHLO; empty: the machine's, or its address */
+    bool lmtp;      /* send.h: LMTP instead of SMTP (RFC 2033) */
+    int64_t
+        connect_ms; /* for finding and reaching the host, and again for the TLS handshake; 0: 30 s */
+    int64_t timeout_ms; /* for each reply; 0: what the protocol's RFC asks for */
     struct ph_transcript transcript;
 };
 
@@ -62,21 +65,21 @@ struct ph_account {
 /* ---- what went wrong ----------------------------------------------------------------------- */
 
 /* How far it came. */
-#define PH_STAGES(X)                                                                                                    \
-    X(NONE, "")                                                                                                         \
-    X(FIND, "finding the host")                                                                                         \
-    X(REACH, "connecting")                                                                                              \
-    X(PROXY, "connecting through the proxy")                                                                            \
-    X(TLS, "the TLS handshake")                                                                                         \
-    X(GREETING, "the greeting")                                                                                         \
-    X(HELLO, "EHLO")                                                                                                    \
-    X(STARTTLS, "STARTTLS")                                                                                             \
-    X(LOGIN, "the login")                                                                                               \
-    X(SENDER, "the sender")                                                                                             \
-    X(RECIPIENT, "a recipient")                                                                                         \
-    X(LETTER, "the letter")                                                                                             \
-    X(MAILBOX, "opening the mailbox")                                                                                   \
-    X(FETCH, "fetching")                                                                                                \
+#define PH_STAGES(X)                                                                               \
+    X(NONE, "")                                                                                    \
+    X(FIND, "finding the host")                                                                    \
+    X(REACH, "connecting")                                                                         \
+    X(PROXY, "connecting through the proxy")                                                       \
+    X(TLS, "the TLS handshake")                                                                    \
+    X(GREETING, "the greeting")                                                                    \
+    X(HELLO, "EHLO")                                                                               \
+    X(STARTTLS, "STARTTLS")                                                                        \
+    X(LOGIN, "the login")                                                                          \
+    X(SENDER, "the sender")                                                                        \
+    X(RECIPIENT, "a recipient")                                                                    \
+    X(LETTER, "the letter")                                                                        \
+    X(MAILBOX, "opening the mailbox")                                                              \
+    X(FETCH, "fetching")                                                                           \
     X(COMMAND, "a command")
 
 enum ph_stage {
@@ -127,7 +130,8 @@ struct ph_conn;
  * account->tls is PH_TLS_ON. The engine is borrowed until ph_conn_close, the account only until this returns, but for its
  * transcript's ctx. Errors: PH_ENOENT (no such host), PH_EREFUSED, PH_ETIMEOUT, PH_ETLS, PH_EIO, PH_EINVAL, PH_ENOMEM.
  */
-PH_EXPORT PH_MUST_CHECK int ph_conn_open(const struct ph_account *account, const struct ph_proto_ops *ops, void *engine,
+PH_EXPORT PH_MUST_CHECK int ph_conn_open(const struct ph_account *account,
+                                         const struct ph_proto_ops *ops, void *engine,
                                          struct ph_conn **ret_conn, struct ph_trouble *rett);
 
 enum { PH_CONN_MOVED = 0, PH_CONN_SECURED = 1, PH_CONN_DONE = 2 };
@@ -138,20 +142,21 @@ enum { PH_CONN_MOVED = 0, PH_CONN_SECURED = 1, PH_CONN_DONE = 2 };
  */
 PH_EXPORT PH_MUST_CHECK int ph_conn_step(struct ph_conn *c, struct ph_error *reterr);
 /* The same, but MOVED also when `until` (milliseconds of ph_conn_now) has come, or fd (-1: none) can be read. */
-PH_EXPORT PH_MUST_CHECK int ph_conn_step_until(struct ph_conn *c, int64_t until, int fd, struct ph_error *reterr);
+PH_EXPORT PH_MUST_CHECK int ph_conn_step_until(struct ph_conn *c, int64_t until, int fd,
+                                               struct ph_error *reterr);
 PH_EXPORT int64_t ph_conn_now(void); /* milliseconds of the monotonic clock */
 /* From now on all bytes are deflated and inflated (RFC 4978). unread: what the engine was fed too much. -PH_ENOMEM, -PH_EORDER. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_compress(struct ph_conn *c, ph_str unread);
 PH_EXPORT struct ph_conn *ph_conn_close(struct ph_conn *c); /* NULL allowed; returns NULL */
 
 struct ph_conn_info {
-    char peer[352];  /* "mail.a.test [192.0.2.1]:587" */
-    char local[64];  /* our address, without port */
-    bool loopback;   /* the peer is on this machine */
-    char tls[80];    /* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS */
+    char peer[352]; /* "mail.a.test [192.0.2.1]:587" */
+    char local[64]; /* our address, without port */
+    bool loopback;  /* the peer is on this machine */
+    char tls[80];   /* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS */
     bool verified;
-    char why[128];   /* when TLS is there and not verified */
-    char subject[128]; /* of the peer's certificate */
+    char why[128];             /* when TLS is there and not verified */
+    char subject[128];         /* of the peer's certificate */
     unsigned char binding[64]; /* for SCRAM-PLUS, binding_n octets: ph_sasl_channel */
     size_t binding_n;
     enum ph_sasl_binding binding_type;
@@ -163,7 +168,8 @@ PH_EXPORT const struct ph_conn_info *ph_conn_info(const struct ph_conn *c);
 /* May a password be sent in the open? Under TLS, to this machine, or when the account allows it: else -PH_EDENIED with the advice. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_may_login(const struct ph_conn *c, struct ph_error *reterr);
 /* Who logs in, from the account and this connection: for ph_sasl_client_new. Borrowed from both. */
-PH_EXPORT void ph_conn_sasl(const struct ph_conn *c, const struct ph_account *account, struct ph_sasl_login *ret_login);
+PH_EXPORT void ph_conn_sasl(const struct ph_conn *c, const struct ph_account *account,
+                            struct ph_sasl_login *ret_login);
 
 #ifdef __cplusplus
 }

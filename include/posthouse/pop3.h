@@ -82,11 +82,11 @@ struct ph_pop3_server_options {
 };
 
 enum ph_pop3_server_ev {
-    PH_POP3_S_NEED,   /* nothing now: more input, more room in out, or an answer is needed */
-    PH_POP3_S_LOGIN,  /* user, password */
-    PH_POP3_S_AUTH,   /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
+    PH_POP3_S_NEED,  /* nothing now: more input, more room in out, or an answer is needed */
+    PH_POP3_S_LOGIN, /* user, password */
+    PH_POP3_S_AUTH, /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
     PH_POP3_S_AUTHDATA, /* data: the answer to a challenge, decoded */
-    PH_POP3_S_MAIL,   /* number (0 is the first), lines (TOP), or PH_POP3_WHOLE */
+    PH_POP3_S_MAIL,     /* number (0 is the first), lines (TOP), or PH_POP3_WHOLE */
     PH_POP3_S_MORE,   /* the slice given to ph_pop3_server_body is not needed any more; see there */
     PH_POP3_S_UPDATE, /* QUIT after a login: remove what is marked */
     PH_POP3_S_BROKEN  /* the session is over; error says why, code 0 after an orderly QUIT. Given

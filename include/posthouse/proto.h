@@ -12,7 +12,13 @@ extern "C" {
 
 /* What an engine can do now. CLOSE: after `out` is empty, close. TLS: after `out` is empty, hand
  * the socket to TLS, then tell the engine. DEFLATE: the same with compression of both directions (RFC 4978). */
-enum { PH_WANT_READ = 1, PH_WANT_WRITE = 2, PH_WANT_TLS = 4, PH_WANT_CLOSE = 8, PH_WANT_DEFLATE = 16 };
+enum {
+    PH_WANT_READ = 1,
+    PH_WANT_WRITE = 2,
+    PH_WANT_TLS = 4,
+    PH_WANT_CLOSE = 8,
+    PH_WANT_DEFLATE = 16
+};
 
 #define PH_NEVER INT64_MAX /* a deadline that does not come */
 

@@ -30,33 +30,47 @@ struct ph_smtp_session;
 /* ---- the session, as a whole and step by step ------------------------------------------------ */
 
 /* Connects, says EHLO, brings up TLS and logs in as the account says. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_open(const struct ph_account *account, struct ph_smtp_session **ret_session, struct ph_trouble *rett);
-PH_EXPORT struct ph_smtp_session *ph_smtp_close(struct ph_smtp_session *s); /* QUIT, when there still is somebody; returns NULL */
+PH_EXPORT PH_MUST_CHECK int ph_smtp_open(const struct ph_account *account,
+                                         struct ph_smtp_session **ret_session,
+                                         struct ph_trouble *rett);
+PH_EXPORT struct ph_smtp_session *
+ph_smtp_close(struct ph_smtp_session *s); /* QUIT, when there still is somebody; returns NULL */
 
 /* The steps of ph_smtp_open. connect: to the greeting, with TLS when it is on from the first byte. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_connect(const struct ph_account *account, struct ph_smtp_session **ret_session,
+PH_EXPORT PH_MUST_CHECK int ph_smtp_connect(const struct ph_account *account,
+                                            struct ph_smtp_session **ret_session,
                                             struct ph_trouble *rett);
 /* name: empty is the account's or the machine's. EHLO falls back to HELO when it is refused; LMTP says LHLO. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_ehlo(struct ph_smtp_session *s, ph_str name, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_smtp_helo(struct ph_smtp_session *s, ph_str name, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_ehlo(struct ph_smtp_session *s, ph_str name,
+                                         struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_helo(struct ph_smtp_session *s, ph_str name,
+                                         struct ph_trouble *rett);
 /* Did EHLO announce it (any case)? ret_params (may be NULL) is borrowed until the next EHLO. */
-PH_EXPORT bool ph_smtp_has_extn(const struct ph_smtp_session *s, ph_str keyword, ph_str *ret_params);
+PH_EXPORT bool ph_smtp_has_extn(const struct ph_smtp_session *s, ph_str keyword,
+                                ph_str *ret_params);
 /* STARTTLS, the handshake, and EHLO again. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_starttls(struct ph_smtp_session *s, struct ph_trouble *rett);
 /* account: whose user, password, token, mechanisms count; it may be another than the one that was connected with. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_login(struct ph_smtp_session *s, const struct ph_account *account, struct ph_trouble *rett);
-PH_EXPORT ph_str ph_smtp_mechanism(const struct ph_smtp_session *s); /* that it logged in with; empty: none */
+PH_EXPORT PH_MUST_CHECK int
+ph_smtp_login(struct ph_smtp_session *s, const struct ph_account *account, struct ph_trouble *rett);
+PH_EXPORT ph_str
+ph_smtp_mechanism(const struct ph_smtp_session *s); /* that it logged in with; empty: none */
 
 /* One command and its reply: the code; the text's lines joined by '\n' are added to `text` (may be NULL). A refusal by the
  * server is not an error here. docmd: any line that is answered by one reply. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_docmd(struct ph_smtp_session *s, ph_str line, struct ph_buf *text, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_smtp_verify(struct ph_smtp_session *s, ph_str address, struct ph_buf *text, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_smtp_expn(struct ph_smtp_session *s, ph_str list, struct ph_buf *text, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_docmd(struct ph_smtp_session *s, ph_str line,
+                                          struct ph_buf *text, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_verify(struct ph_smtp_session *s, ph_str address,
+                                           struct ph_buf *text, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_expn(struct ph_smtp_session *s, ph_str list,
+                                         struct ph_buf *text, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_rset(struct ph_smtp_session *s, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_noop(struct ph_smtp_session *s, struct ph_trouble *rett);
 /* The steps of a transaction, for who looks at a server one command at a time (`post send --stop-after`). */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_mail(struct ph_smtp_session *s, ph_str sender, struct ph_buf *text, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_smtp_rcpt(struct ph_smtp_session *s, ph_str address, struct ph_buf *text, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_mail(struct ph_smtp_session *s, ph_str sender,
+                                         struct ph_buf *text, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_rcpt(struct ph_smtp_session *s, ph_str address,
+                                         struct ph_buf *text, struct ph_trouble *rett);
 
 PH_EXPORT const struct ph_conn_info *ph_smtp_session_info(const struct ph_smtp_session *s);
 
@@ -78,12 +92,14 @@ struct ph_smtp_letter {
      * letter must not arrive cut off). */
     int64_t (*read)(void *ctx, char *to, size_t max);
     uint64_t size; /* of what `read` will give, as far as it is known; 0: unknown */
-    void (*progress)(void *ctx, uint64_t done, uint64_t size); /* octets taken into sending; may be NULL */
+    void (*progress)(void *ctx, uint64_t done,
+                     uint64_t size); /* octets taken into sending; may be NULL */
     void *ctx;
     /* What it is made of. Without a word it is looked at (what is read: 8BITMIME where that is offered). PH_SMTP_BINARYMIME: any
      * octets and line ends, sent as they are in chunks; PH_ENOTIMPL when the server does not offer it (RFC 3030). */
     enum ph_smtp_body body;
-    bool chunks;     /* by BDAT instead of DATA, where CHUNKING is offered: a refusal does not have to wait for the end */
+    bool
+        chunks; /* by BDAT instead of DATA, where CHUNKING is offered: a refusal does not have to wait for the end */
     /* Said behind our own parameters as they stand here: "BODY=8BITMIME X-A=1", "NOTIFY=NEVER" (of every recipient). */
     ph_str mail_options, rcpt_options;
     bool smtputf8;   /* also set by itself when an address needs it (RFC 6531) */
@@ -100,29 +116,37 @@ struct ph_smtp_letter {
 /* Hands one letter over. The number of recipients that were refused while others have it (0: all have it; above: rett holds the
  * first refusal); negative: nobody
  * has it, and the session can go on unless the error is one of the connection (PH_ECLOSED, PH_ETIMEOUT, PH_EIO, PH_ESYNTAX). */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_sendmail(struct ph_smtp_session *s, const struct ph_smtp_letter *letter, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_sendmail(struct ph_smtp_session *s,
+                                             const struct ph_smtp_letter *letter,
+                                             struct ph_trouble *rett);
 /* Many letters, the commands of the next behind the body of the one before where the server offers PIPELINING: one round trip
  * a letter. each (may be NULL) is told in order; result: as of sendmail; trouble: NULL when the letter was taken. The number of
  * letters taken; negative: the connection was lost (each was told of those that were answered before). */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_sendmany(struct ph_smtp_session *s, const struct ph_smtp_letter *letters, size_t count,
-                                             void (*each)(void *ctx, size_t index, int result, const struct ph_trouble *trouble),
+PH_EXPORT PH_MUST_CHECK int ph_smtp_sendmany(struct ph_smtp_session *s,
+                                             const struct ph_smtp_letter *letters, size_t count,
+                                             void (*each)(void *ctx, size_t index, int result,
+                                                          const struct ph_trouble *trouble),
                                              void *ctx, struct ph_trouble *rett);
 /* Envelope from the header (RFC 5322): sender from Sender or From, recipients from To, Cc and Bcc; those of Resent- fields when
  * there are any. Bcc is taken out of what is sent. ret_refused (may be NULL): "address: reply" lines. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_send_message(struct ph_smtp_session *s, ph_str message, struct ph_buf *ret_refused,
+PH_EXPORT PH_MUST_CHECK int ph_smtp_send_message(struct ph_smtp_session *s, ph_str message,
+                                                 struct ph_buf *ret_refused,
                                                  struct ph_trouble *rett);
 
 /* A message as it was built (build.h): its sender, its recipients, in constant memory however large its files are; with raw
  * UTF-8 in its header, and SMTPUTF8, where an address needs it. The same results; also PH_EIO when a file cannot be read to its end,
  * which ends the session. */
-PH_EXPORT PH_MUST_CHECK int ph_smtp_send_email(struct ph_smtp_session *s, struct ph_email *email, struct ph_buf *ret_refused,
-                                               struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_smtp_send_email(struct ph_smtp_session *s, struct ph_email *email,
+                                               struct ph_buf *ret_refused, struct ph_trouble *rett);
 
 /* All of it at once: connect, log in, send, quit. */
-PH_EXPORT PH_MUST_CHECK int ph_send_letter(const struct ph_account *account, ph_str sender, const ph_str *recipients,
-                                           size_t count, ph_str message, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_send_message(const struct ph_account *account, ph_str message, struct ph_trouble *rett);
-PH_EXPORT PH_MUST_CHECK int ph_send_email(const struct ph_account *account, struct ph_email *email, struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_send_letter(const struct ph_account *account, ph_str sender,
+                                           const ph_str *recipients, size_t count, ph_str message,
+                                           struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_send_message(const struct ph_account *account, ph_str message,
+                                            struct ph_trouble *rett);
+PH_EXPORT PH_MUST_CHECK int ph_send_email(const struct ph_account *account, struct ph_email *email,
+                                          struct ph_trouble *rett);
 
 #ifdef __cplusplus
 }

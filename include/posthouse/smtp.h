@@ -73,7 +73,7 @@ struct ph_smtp_params {
     enum ph_smtp_ret ret;   /* MAIL */
     ph_str envid;           /* MAIL, RFC 3461 4.4; at most 100 octets; empty: not said */
     unsigned notify;        /* RCPT: PH_SMTP_NOTIFY_ bits; 0: not said */
-    ph_str more;  /* both, client only: further parameters as on the wire, "X-A=1 X-B" */
+    ph_str more;            /* both, client only: further parameters as on the wire, "X-A=1 X-B" */
     ph_str orcpt; /* RCPT: "rfc822;Bob@b.test", RFC 3461 4.2 (type utf-8: as on the wire, RFC 6533
                      3); at most 500 octets; empty: not said */
 };
@@ -107,13 +107,15 @@ struct ph_smtp_limits {
 
 struct ph_smtp_server_options {
     size_t struct_size;
-    ph_str hostname;    /* copied */
-    ph_str auth;        /* mechanisms announced, "PLAIN LOGIN" (copied), until ph_smtp_server_mechanisms says others.
+    ph_str hostname; /* copied */
+    ph_str
+        auth; /* mechanisms announced, "PLAIN LOGIN" (copied), until ph_smtp_server_mechanisms says others.
                            Empty: no AUTH */
     bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
-    bool lmtp_alike;    /* the caller gives one reply to EOM, and the engine gives it to each recipient */
+    bool
+        lmtp_alike; /* the caller gives one reply to EOM, and the engine gives it to each recipient */
     bool tls_available; /* STARTTLS is announced */
     bool tls_active;    /* implicit TLS */
     bool smtputf8;      /* announce it: the whole path behind can carry such letters */

@@ -56,7 +56,8 @@ PH_EXPORT bool ph_charset_known(ph_str charset);
  * closes its file system to itself. They stay loaded until ph_charset_unload. NULL: out of memory. */
 struct ph_charsets;
 PH_EXPORT struct ph_charsets *ph_charset_preload(void);
-PH_EXPORT struct ph_charsets *ph_charset_unload(struct ph_charsets *c); /* returns NULL; takes NULL */
+PH_EXPORT struct ph_charsets *
+ph_charset_unload(struct ph_charsets *c); /* returns NULL; takes NULL */
 
 /* HTML (UTF-8) as readable text, appended: links, lists, tables and quotes kept. */
 PH_EXPORT PH_MUST_CHECK int ph_html_text(ph_str html, struct ph_buf *out);

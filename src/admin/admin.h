@@ -27,27 +27,28 @@ int admin_main(int argc, char **argv);
 
 /* An option of a verb's own, beside the common ones. Exactly one of the targets is set. */
 struct admin_option {
-    const char *name;      /* "--since" */
-    bool *flag;            /* set to true when present */
-    const char **value;    /* takes "--since VALUE" and "--since=VALUE"; borrowed from argv */
+    const char *name;   /* "--since" */
+    bool *flag;         /* set to true when present */
+    const char **value; /* takes "--since VALUE" and "--since=VALUE"; borrowed from argv */
     void (*each)(void *ctx, const char *value); /* may be given many times */
     void *ctx;
-    const char *help;      /* "--since DATE  only newer ones" */
+    const char *help; /* "--since DATE  only newer ones" */
 };
 
 struct admin_args {
-    const char *data;      /* the data folder: --data, else $POSTHOUSE_DATA, else "posthouse-data" */
+    const char *data; /* the data folder: --data, else $POSTHOUSE_DATA, else "posthouse-data" */
     bool data_given;
     bool json;
-    char **args;           /* what is not an option, in order; NULL-terminated; borrowed from argv */
+    char **args; /* what is not an option, in order; NULL-terminated; borrowed from argv */
     int count;
 };
 
 /* Sorts argv into options and arguments ("--" ends the options). verb: its row's name, for the usage text.
  * details: paragraphs for --help, may be NULL. opts: ends with a row whose name is NULL; may be NULL.
  * Returns -1 to go on; otherwise the exit code to leave with (help was printed: 0, misuse: EX_USAGE). */
-PH_MUST_CHECK int admin_options(int argc, char **argv, const struct admin_option *opts, const char *details,
-                                int least, int most, struct admin_args *ret_args);
+PH_MUST_CHECK int admin_options(int argc, char **argv, const struct admin_option *opts,
+                                const char *details, int least, int most,
+                                struct admin_args *ret_args);
 
 /* Writes what came from outside to stdout: control characters (also U+0080 to U+009F) become spaces, so that a letter
  * cannot speak to the terminal. `before` goes in front, and nothing at all when s is empty. */

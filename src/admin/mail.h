@@ -13,7 +13,8 @@ struct mail {
 };
 
 /* The account of an address of the house; made when it has had no letter yet. */
-PH_MUST_CHECK int mail_open(struct mail *m, const char *data, struct ph_house *h, const char *address, struct ph_error *reterr);
+PH_MUST_CHECK int mail_open(struct mail *m, const char *data, struct ph_house *h,
+                            const char *address, struct ph_error *reterr);
 /* Closes; what root made belongs to the owner of DATA/mail afterwards. */
 void mail_close(struct mail *m);
 #endif

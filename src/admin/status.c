@@ -63,11 +63,10 @@ static void print_process(const json_t *p)
     if (number(p, "pid"))
         snprintf(pid, sizeof pid, "%" JSON_INTEGER_FORMAT, number(p, "pid"));
     print_duration(number(p, "uptime_ms"), uptime, sizeof uptime);
-    printf("%-10s %8s  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT
-           " ms %3" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " ",
-           name, pid, text(p, "state"), uptime,
-           (double)number(counters, "memory_kib") / 1024, number(counters, "cpu_ms"),
-           number(p, "restarts"), number(counters, "messages_in"),
+    printf("%-10s %8s  %-8s %8s %7.1f MB %8" JSON_INTEGER_FORMAT " ms %3" JSON_INTEGER_FORMAT
+           " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " ",
+           name, pid, text(p, "state"), uptime, (double)number(counters, "memory_kib") / 1024,
+           number(counters, "cpu_ms"), number(p, "restarts"), number(counters, "messages_in"),
            number(counters, "messages_out"));
     print_counters(counters);
     putchar('\n');

@@ -1,10 +1,10 @@
 /* posthouse trace: the journey of a letter as a time line, out of the journals of one house or
  * several. */
+#include "trace.h"
 #include "admin.h"
 #include "id.h"
 #include "ipc.h"
 #include "queue.h"
-#include "trace.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -14,13 +14,7 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum {
-    HOUSES = 64,
-    TRIPS = 64,
-    ARENA = 64 * 1024 * 1024,
-    PATH = 4096,
-    PICTURE = 64 * 1024 * 1024
-};
+enum { HOUSES = 64, TRIPS = 64, ARENA = 64 * 1024 * 1024, PATH = 4096, PICTURE = 64 * 1024 * 1024 };
 
 struct journey {
     const char *folders[HOUSES];
@@ -144,8 +138,7 @@ static void print_event(const struct ph_spool_event *e, int64_t start)
     char after[32];
     *after = '+';
     trace_span(e->time > start ? e->time - start : 0, after + 1, sizeof after - 1);
-    printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host),
-           ipc_step_name(e->kind));
+    printf("  %11s  %-16.*s  %-13s", after, PH_FMT(e->host), ipc_step_name(e->kind));
     admin_print(" ", e->rcpt);
     admin_print(e->kind == EV_RELAYED || e->kind == EV_TRIED ? " at " : " from ", e->peer);
     admin_print(", ", e->tls);

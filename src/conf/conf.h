@@ -31,10 +31,13 @@ struct ph_conf *ph_conf_free(struct ph_conf *c);
 
 /* Reads a file over the defaults. Every mistake is one call of complain("posthouse.conf:12", "unknown setting
  * \"hostnam\", did you mean \"hostname\"?"); the result is then -PH_ESYNTAX, and -PH_EIO when it cannot be read. */
-PH_MUST_CHECK int ph_conf_read(struct ph_conf *c, const char *path, void (*complain)(void *ctx, const char *where, const char *what), void *ctx);
+PH_MUST_CHECK int ph_conf_read(struct ph_conf *c, const char *path,
+                               void (*complain)(void *ctx, const char *where, const char *what),
+                               void *ctx);
 
 /* Sets one by name, as the command line does (--set name=value). */
-PH_MUST_CHECK int ph_conf_set(struct ph_conf *c, ph_str name, ph_str value, struct ph_error *reterr);
+PH_MUST_CHECK int ph_conf_set(struct ph_conf *c, ph_str name, ph_str value,
+                              struct ph_error *reterr);
 
 /* The rows (ipc.h: setting) that a role may see, and back. */
 void ph_conf_pack(const struct ph_conf *c, int role, struct ph_buf *rows);

@@ -94,20 +94,21 @@ struct ph_house_account {
     ph_str folder; /* below data/mail; one path component */
     ph_str hash;
     ph_str scram1, scram256; /* ph_sasl_keys_write; empty: none were kept */
-    bool disabled; /* may not log in; its mail is kept and accepted */
+    bool disabled;           /* may not log in; its mail is kept and accepted */
     int64_t created;
 };
 
 /* What is kept of a password. */
 struct ph_house_secret {
-    ph_str hash;             /* ph_password_hash */
-    ph_str scram1, scram256; /* SCRAM keys, ph_sasl_keys_write; empty: this password is none for SCRAM */
+    ph_str hash; /* ph_password_hash */
+    ph_str scram1,
+        scram256; /* SCRAM keys, ph_sasl_keys_write; empty: this password is none for SCRAM */
 };
 
 /* The domain must exist (-PH_ENOENT). -PH_EEXIST: an account or alias of that address. */
 PH_MUST_CHECK int ph_house_account_add(struct ph_house *h, ph_str address,
-                                       const struct ph_house_secret *secret,
-                                       uint64_t *ret_id, struct ph_error *reterr);
+                                       const struct ph_house_secret *secret, uint64_t *ret_id,
+                                       struct ph_error *reterr);
 PH_MUST_CHECK int ph_house_account_passwd(struct ph_house *h, ph_str address,
                                           const struct ph_house_secret *secret,
                                           struct ph_error *reterr);
@@ -142,8 +143,10 @@ struct ph_house_app {
     int64_t created, expires, used; /* seconds since 1970; 0: never */
 };
 /* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL: no name. */
-PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account, const struct ph_house_app *app,
-                                   const unsigned char digest[PH_APP_DIGEST], struct ph_error *reterr);
+PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account,
+                                   const struct ph_house_app *app,
+                                   const unsigned char digest[PH_APP_DIGEST],
+                                   struct ph_error *reterr);
 PH_MUST_CHECK int ph_house_app_remove(struct ph_house *h, uint64_t account, ph_str name,
                                       struct ph_error *reterr); /* -PH_ENOENT */
 PH_MUST_CHECK int ph_house_apps(struct ph_house *h, uint64_t account,
@@ -151,12 +154,14 @@ PH_MUST_CHECK int ph_house_apps(struct ph_house *h, uint64_t account,
                                 struct ph_error *reterr);
 /* 1 and the one with this digest (its name in the arena), expired or not; 0: there is none. */
 PH_MUST_CHECK int ph_house_app_find(struct ph_house *h, uint64_t account,
-                                    const unsigned char digest[PH_APP_DIGEST], struct ph_arena *arena,
-                                    struct ph_house_app *ret_app, struct ph_error *reterr);
+                                    const unsigned char digest[PH_APP_DIGEST],
+                                    struct ph_arena *arena, struct ph_house_app *ret_app,
+                                    struct ph_error *reterr);
 PH_MUST_CHECK int ph_house_app_used(struct ph_house *h, uint64_t account, ph_str name, int64_t when,
                                     struct ph_error *reterr);
 /* SHA-256 of account and password; dashes and spaces in it are a reader's help and do not count. */
-PH_MUST_CHECK int ph_app_digest(uint64_t account, ph_str password, unsigned char ret_digest[PH_APP_DIGEST]);
+PH_MUST_CHECK int ph_app_digest(uint64_t account, ph_str password,
+                                unsigned char ret_digest[PH_APP_DIGEST]);
 
 /* What an account may hold: PH_HOUSE_QUOTA_DEFAULT: what the settings say; 0: no limit. */
 enum { PH_HOUSE_QUOTA_DEFAULT = -1 };

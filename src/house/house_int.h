@@ -21,22 +21,22 @@
     S(DOMAINS, "SELECT name, created, (SELECT count(*) FROM account WHERE domain = d.name), "      \
                "(SELECT count(DISTINCT address) FROM alias WHERE domain = d.name) "                \
                "FROM domain d ORDER BY name")                                                      \
-    S(ACCOUNT_ADD, "INSERT INTO account(address, domain, folder, hash, disabled, created, "          \
-                   "scram1, scram256) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)")                                                \
-    S(ACCOUNT_PASSWD, "UPDATE account SET hash = ?2, scram1 = ?3, scram256 = ?4 "                   \
-                      "WHERE address = ?1")                           \
+    S(ACCOUNT_ADD, "INSERT INTO account(address, domain, folder, hash, disabled, created, "        \
+                   "scram1, scram256) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)")                      \
+    S(ACCOUNT_PASSWD, "UPDATE account SET hash = ?2, scram1 = ?3, scram256 = ?4 "                  \
+                      "WHERE address = ?1")                                                        \
     S(ACCOUNT_REMOVE, "DELETE FROM account WHERE address = ?1")                                    \
     S(ACCOUNT_BURY, "INSERT INTO removed(id, folder, erase, time) "                                \
                     "SELECT id, folder, ?2, ?3 FROM account WHERE address = ?1")                   \
-    S(ACCOUNT_GET, PH_HOUSE_ACCOUNT " "             \
-                   "WHERE address = ?1")                                                           \
-    S(ACCOUNT_BY_ID, PH_HOUSE_ACCOUNT " "           \
-                     "WHERE id = ?1")                                                              \
-    S(ACCOUNT_FIRST, PH_HOUSE_ACCOUNT " "           \
-                     "ORDER BY id LIMIT 1")                                                        \
-    S(ACCOUNTS, PH_HOUSE_ACCOUNT " "                \
-                "ORDER BY address")                                                                \
-    S(SAMPLE, "SELECT value, (SELECT scram256 FROM account WHERE scram256 != '' "                   \
+    S(ACCOUNT_GET, PH_HOUSE_ACCOUNT " "                                                            \
+                                    "WHERE address = ?1")                                          \
+    S(ACCOUNT_BY_ID, PH_HOUSE_ACCOUNT " "                                                          \
+                                      "WHERE id = ?1")                                             \
+    S(ACCOUNT_FIRST, PH_HOUSE_ACCOUNT " "                                                          \
+                                      "ORDER BY id LIMIT 1")                                       \
+    S(ACCOUNTS, PH_HOUSE_ACCOUNT " "                                                               \
+                                 "ORDER BY address")                                               \
+    S(SAMPLE, "SELECT value, (SELECT scram256 FROM account WHERE scram256 != '' "                  \
               "ORDER BY id DESC LIMIT 1) FROM seed")                                               \
     S(APP_ADD, "INSERT INTO app_password(account, name, digest, scope, created, expires, used) "   \
                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)")                                                \

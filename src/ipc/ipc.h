@@ -19,7 +19,8 @@ enum {
     IPC_FRAME_MAX = 1024 * 1024, /* one frame, head included */
     IPC_INLINE = 64 * 1024,      /* a body up to this travels inside a frame */
     IPC_REPLY = 256 * 1024,      /* where a list answer is cut */
-    IPC_BACKLOG = 64 * 1024 * 1024 /* unsent bytes a channel may hold before ipc_send says PH_EAGAIN */
+    IPC_BACKLOG =
+        64 * 1024 * 1024 /* unsent bytes a channel may hold before ipc_send says PH_EAGAIN */
 };
 
 /* Roles, as bits for the masks of messages.def. */
@@ -41,26 +42,86 @@ const char *ipc_role_name(int role); /* "mx"; "?" when out of range */
 const char *ipc_step_name(int step); /* enum ipc_step: "submitted"; "?" when out of range */
 
 enum ipc_verdict {
-    IPC_OK, IPC_TEMP, IPC_DENIED, IPC_NOUSER, IPC_NOENT, IPC_NODATA, IPC_EXISTS, IPC_QUOTA, IPC_INUSE, IPC_LIMIT,
-    IPC_FULL, IPC_INVALID, IPC_MORE
+    IPC_OK,
+    IPC_TEMP,
+    IPC_DENIED,
+    IPC_NOUSER,
+    IPC_NOENT,
+    IPC_NODATA,
+    IPC_EXISTS,
+    IPC_QUOTA,
+    IPC_INUSE,
+    IPC_LIMIT,
+    IPC_FULL,
+    IPC_INVALID,
+    IPC_MORE
 };
 enum ipc_target { IPC_LOCAL, IPC_REMOTE, IPC_DISCARD };
 enum ipc_fate { IPC_SENT, IPC_DEFERRED, IPC_REFUSED };
-enum ipc_service { IPC_SMTP, IPC_SUBMISSION, IPC_SUBMISSIONS, IPC_POP3, IPC_POP3S, IPC_IMAP, IPC_IMAPS, IPC_LMTP };
+enum ipc_service {
+    IPC_SMTP,
+    IPC_SUBMISSION,
+    IPC_SUBMISSIONS,
+    IPC_POP3,
+    IPC_POP3S,
+    IPC_IMAP,
+    IPC_IMAPS,
+    IPC_LMTP
+};
 enum ipc_dns { IPC_DNS_MX, IPC_DNS_A, IPC_DNS_AAAA, IPC_DNS_TXT, IPC_DNS_PTR, IPC_DNS_TLSA };
 /* REQUIRETLS, TLS_OPTIONAL (the field "TLS-Required: No"): RFC 8689 2, 5; never both. RET_: RFC 3461 4.3. */
-enum ipc_flag { IPC_8BITMIME = 1, IPC_SMTPUTF8 = 2, IPC_REQUIRETLS = 8, IPC_RET_FULL = 16, IPC_RET_HDRS = 32, IPC_TLS_OPTIONAL = 64 };
-enum ipc_notify { IPC_NEVER = 1, IPC_SUCCESS = 2, IPC_FAILURE = 4, IPC_DELAY = 8 }; /* RFC 3461 4.1; 0: not given */
+enum ipc_flag {
+    IPC_8BITMIME = 1,
+    IPC_SMTPUTF8 = 2,
+    IPC_REQUIRETLS = 8,
+    IPC_RET_FULL = 16,
+    IPC_RET_HDRS = 32,
+    IPC_TLS_OPTIONAL = 64
+};
+enum ipc_notify {
+    IPC_NEVER = 1,
+    IPC_SUCCESS = 2,
+    IPC_FAILURE = 4,
+    IPC_DELAY = 8
+};              /* RFC 3461 4.1; 0: not given */
 enum ipc_step { /* the steps of a journey */
-    EV_SUBMITTED, EV_RECEIVED, EV_AUTHENTICATED, EV_QUEUED, EV_TRIED, EV_DEFERRED, EV_RELAYED, EV_DELIVERED, EV_BOUNCED,
-    EV_FETCHED, EV_EXPIRED, EV_REFUSED, EV_REPORTED, EV_COUNT
+                EV_SUBMITTED,
+                EV_RECEIVED,
+                EV_AUTHENTICATED,
+                EV_QUEUED,
+                EV_TRIED,
+                EV_DEFERRED,
+                EV_RELAYED,
+                EV_DELIVERED,
+                EV_BOUNCED,
+                EV_FETCHED,
+                EV_EXPIRED,
+                EV_REFUSED,
+                EV_REPORTED,
+                EV_COUNT
 };
 enum ipc_act { IPC_ACT_RETRY, IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_REMOVE, IPC_ACT_BOUNCE };
 enum ipc_mailbox_op { IPC_CREATE, IPC_DELETE, IPC_RENAME, IPC_SUBSCRIBE, IPC_UNSUBSCRIBE };
-enum ipc_mailbox_bit { IPC_MB_SUBSCRIBED = 1, IPC_MB_NOSELECT = 2, IPC_MB_CHILDREN = 4, IPC_MB_NONEXISTENT = 8 }; /* NONEXISTENT: only its subscription is left */
-enum ipc_open_mode { IPC_OPEN_RW, IPC_OPEN_RO, IPC_OPEN_POP3 }; /* POP3: exclusive among POP3 sessions */
+enum ipc_mailbox_bit {
+    IPC_MB_SUBSCRIBED = 1,
+    IPC_MB_NOSELECT = 2,
+    IPC_MB_CHILDREN = 4,
+    IPC_MB_NONEXISTENT = 8
+}; /* NONEXISTENT: only its subscription is left */
+enum ipc_open_mode {
+    IPC_OPEN_RW,
+    IPC_OPEN_RO,
+    IPC_OPEN_POP3
+}; /* POP3: exclusive among POP3 sessions */
 /* FRESH: in pages with bodies, when asked (IPC_F_FRESH): its owner never read it; reading it goes by MSG_BODY, which notes that. */
-enum ipc_msg_flag { IPC_SEEN = 1, IPC_ANSWERED = 2, IPC_FLAGGED = 4, IPC_DELETED = 8, IPC_DRAFT = 16, IPC_FRESH = 128 };
+enum ipc_msg_flag {
+    IPC_SEEN = 1,
+    IPC_ANSWERED = 2,
+    IPC_FLAGGED = 4,
+    IPC_DELETED = 8,
+    IPC_DRAFT = 16,
+    IPC_FRESH = 128
+};
 enum ipc_flag_op { IPC_FLAGS_SET, IPC_FLAGS_ADD, IPC_FLAGS_DEL };
 enum ipc_fetch {
     IPC_F_FLAGS = 1,
@@ -108,8 +169,14 @@ typedef ph_str ipc_rows;
 
 /* struct ipc_QUEUE_PUT {...}; struct ipc_rcpt {...}; ... */
 #define F(kind, name, max) ipc_##kind name;
-#define R(name, fields) struct ipc_##name { fields };
-#define M(name, from, to, fields) struct ipc_##name { fields };
+#define R(name, fields)                                                                            \
+    struct ipc_##name {                                                                            \
+        fields                                                                                     \
+    };
+#define M(name, from, to, fields)                                                                  \
+    struct ipc_##name {                                                                            \
+        fields                                                                                     \
+    };
 #include "messages.def"
 #undef M
 #undef R
@@ -145,8 +212,10 @@ void ipc_row_add(struct ph_buf *rows, enum ipc_row kind, const void *row);
  * from *rows. */
 PH_MUST_CHECK int ipc_row_next(ph_str *rows, enum ipc_row kind, void *ret_row);
 /* The typed form: ipc_each(rcpt, rows, &r) */
-#define ipc_add(kind, rows, row) ipc_row_add((rows), IPC_ROW_##kind, (1 ? (row) : (const struct ipc_##kind *)0))
-#define ipc_each(kind, rows, row) (ipc_row_next((rows), IPC_ROW_##kind, (1 ? (row) : (struct ipc_##kind *)0)) > 0)
+#define ipc_add(kind, rows, row)                                                                   \
+    ipc_row_add((rows), IPC_ROW_##kind, (1 ? (row) : (const struct ipc_##kind *)0))
+#define ipc_each(kind, rows, row)                                                                  \
+    (ipc_row_next((rows), IPC_ROW_##kind, (1 ? (row) : (struct ipc_##kind *)0)) > 0)
 
 /* ---- channels ---------------------------------------------------------------------------- */
 
@@ -172,7 +241,8 @@ struct ipc_callbacks {
 
 /* Takes over fd (a SOCK_STREAM unix socket, made non-blocking) and says HELLO. NULL: out of memory, and
  * fd is closed. */
-struct ipc_chan *ipc_chan_new(struct ph_loop *loop, int fd, const struct ipc_ends *ends, const struct ipc_callbacks *cb);
+struct ipc_chan *ipc_chan_new(struct ph_loop *loop, int fd, const struct ipc_ends *ends,
+                              const struct ipc_callbacks *cb);
 struct ipc_chan *ipc_chan_free(struct ipc_chan *c); /* closes; NULL allowed */
 const struct ipc_ends *ipc_chan_ends(const struct ipc_chan *c);
 /* What is queued leaves now, instead of at the end of the turn: before long work, when others wait for it. */
@@ -186,12 +256,14 @@ void ipc_chan_counts(const struct ipc_chan *c, uint64_t *ret_in, uint64_t *ret_o
  * `fields` is a struct ipc_<NAME>; fd is -1 or is duplicated. Asserts that the matrix allows it.
  * -PH_EAGAIN: backlog full; -PH_ELIMIT: a field is above its maximum; -PH_ECLOSED: the peer is gone. */
 int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, int fd);
-#define ipc_send(chan, NAME, fd, ...) ipc_chan_send((chan), IPC_##NAME, &(struct ipc_##NAME){__VA_ARGS__}, (fd))
+#define ipc_send(chan, NAME, fd, ...)                                                              \
+    ipc_chan_send((chan), IPC_##NAME, &(struct ipc_##NAME){__VA_ARGS__}, (fd))
 
 /* For the signer channel and the control socket only: blocking, no loop. Sends one frame and waits for
  * one back, whose bytes live in *buf. -PH_ETIMEOUT, -PH_ECLOSED, -PH_ESYNTAX (the peer broke the protocol), -PH_ELIMIT,
  * -PH_ENOMEM: after any of them the descriptor is of no more use, close it. */
-PH_MUST_CHECK int ipc_call(int fd, const struct ipc_ends *ends, enum ipc_type type, const void *fields, struct ph_buf *buf,
-                           struct ipc_msg *ret_msg, int timeout_ms);
+PH_MUST_CHECK int ipc_call(int fd, const struct ipc_ends *ends, enum ipc_type type,
+                           const void *fields, struct ph_buf *buf, struct ipc_msg *ret_msg,
+                           int timeout_ms);
 
 #endif

@@ -89,10 +89,18 @@ const char *ipc_role_name(int role)
 const char *ipc_step_name(int step)
 {
     static const char *const names[EV_COUNT] = {
-        [EV_SUBMITTED] = "submitted", [EV_RECEIVED] = "received",   [EV_AUTHENTICATED] = "authenticated",
-        [EV_QUEUED] = "queued",       [EV_TRIED] = "tried",         [EV_DEFERRED] = "deferred",
-        [EV_RELAYED] = "relayed",     [EV_DELIVERED] = "delivered", [EV_BOUNCED] = "bounced",
-        [EV_FETCHED] = "fetched",     [EV_EXPIRED] = "expired",     [EV_REFUSED] = "refused",
+        [EV_SUBMITTED] = "submitted",
+        [EV_RECEIVED] = "received",
+        [EV_AUTHENTICATED] = "authenticated",
+        [EV_QUEUED] = "queued",
+        [EV_TRIED] = "tried",
+        [EV_DEFERRED] = "deferred",
+        [EV_RELAYED] = "relayed",
+        [EV_DELIVERED] = "delivered",
+        [EV_BOUNCED] = "bounced",
+        [EV_FETCHED] = "fetched",
+        [EV_EXPIRED] = "expired",
+        [EV_REFUSED] = "refused",
         [EV_REPORTED] = "reported",
     };
     return step >= 0 && step < EV_COUNT ? names[step] : "?";

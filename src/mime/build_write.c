@@ -22,7 +22,7 @@ struct ph_stream {
     int err;
     struct ph_buf *out; /* `own`, or that of the caller */
     struct ph_buf own;
-    ph_str rest; /* of it, for ph_stream_read */
+    ph_str rest;              /* of it, for ph_stream_read */
     struct ph__reader reader; /* of the leaf under way */
     struct ph_b64_encoder b64;
     struct ph_qp_encoder qp;

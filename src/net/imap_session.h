@@ -20,14 +20,17 @@ struct ph_imap_session {
 };
 
 /* The next event: its kind; NEED only when `until` has come or fd can be read; negative when the session is over. */
-int ph__imap_next(struct ph_imap_session *s, struct ph_imap_client_event *ret_ev, struct ph_trouble *rett);
+int ph__imap_next(struct ph_imap_session *s, struct ph_imap_client_event *ret_ev,
+                  struct ph_trouble *rett);
 /* Tells box, each and the listener of an event. The first result other than 0. */
-int ph__imap_tell(struct ph_imap_session *s, const struct ph_imap_client_event *ev, ph_imap_each *each, void *ctx);
-int ph__imap_refused(struct ph_imap_session *s, const struct ph_imap_client_event *ev, struct ph_trouble *rett);
+int ph__imap_tell(struct ph_imap_session *s, const struct ph_imap_client_event *ev,
+                  ph_imap_each *each, void *ctx);
+int ph__imap_refused(struct ph_imap_session *s, const struct ph_imap_client_event *ev,
+                     struct ph_trouble *rett);
 int ph__imap_misuse(struct ph_imap_session *s, int rc, struct ph_trouble *rett);
 int ph__imap_fail(struct ph_imap_session *s, struct ph_trouble *rett, const struct ph_error *e);
 /* Await with a stage and a name for errors. */
-int ph__imap_ask(struct ph_imap_session *s, int id, enum ph_stage stage, const char *what, ph_imap_each *each, void *ctx,
-                 struct ph_trouble *rett);
+int ph__imap_ask(struct ph_imap_session *s, int id, enum ph_stage stage, const char *what,
+                 ph_imap_each *each, void *ctx, struct ph_trouble *rett);
 
 #endif

@@ -7,7 +7,8 @@
 /* ---- trouble.c ------------------------------------------------------------------------------- */
 
 /* The same as ph_fail, with the stage; explains what is filled. Returns -code. rett may be NULL. */
-int ph__trouble(struct ph_trouble *rett, ph_str host, enum ph_stage stage, const struct ph_error *e);
+int ph__trouble(struct ph_trouble *rett, ph_str host, enum ph_stage stage,
+                const struct ph_error *e);
 /* A refusal: "PEER refused WHAT: CODE ESC TEXT", with code chosen from reply and stage. reply 0: POP3 or IMAP. */
 struct ph__refusal {
     ph_str host;
@@ -47,7 +48,8 @@ struct ph__proxy {
     unsigned port;
 };
 int ph__proxy_parse(ph_str url, struct ph__proxy *ret_proxy, struct ph_error *reterr);
-int ph__proxy_connect(const struct ph__proxy *p, int fd, const char *host, unsigned port, int64_t until, struct ph_error *reterr);
+int ph__proxy_connect(const struct ph__proxy *p, int fd, const char *host, unsigned port,
+                      int64_t until, struct ph_error *reterr);
 
 /* ---- conn.c ---------------------------------------------------------------------------------- */
 

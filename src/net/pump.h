@@ -18,10 +18,12 @@ struct ph_tls_info;
 struct ph_pump;
 
 enum {
-    PH_PUMP_READ = 64 * 1024,   /* one read */
-    PH_PUMP_ROUNDS = 16,        /* reads of one connection in one turn of the loop; then others come first */
-    PH_PUMP_CLOSE_MS = 10000,   /* for the last bytes after the engine wanted to close */
-    PH_PUMP_LINGER_MS = 2000,   /* for a peer that still sends when we close: a reset would destroy our last words */
+    PH_PUMP_READ = 64 * 1024, /* one read */
+    PH_PUMP_ROUNDS =
+        16, /* reads of one connection in one turn of the loop; then others come first */
+    PH_PUMP_CLOSE_MS = 10000, /* for the last bytes after the engine wanted to close */
+    PH_PUMP_LINGER_MS =
+        2000, /* for a peer that still sends when we close: a reset would destroy our last words */
     PH_PUMP_LINGER = 256 * 1024 /* bytes of it that are thrown away */
 };
 

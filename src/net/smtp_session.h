@@ -15,9 +15,11 @@ struct ph_smtp_session {
 };
 
 /* The next event that is not NEED; NEED itself when TLS came up. Negative: the session is over, rett is filled. */
-int ph__smtp_await(struct ph_smtp_session *s, struct ph_smtp_client_event *ret_ev, struct ph_trouble *rett);
+int ph__smtp_await(struct ph_smtp_session *s, struct ph_smtp_client_event *ret_ev,
+                   struct ph_trouble *rett);
 int ph__smtp_fail(struct ph_smtp_session *s, struct ph_trouble *rett, const struct ph_error *e);
 int ph__smtp_misuse(struct ph_smtp_session *s, int rc, const char *what, struct ph_trouble *rett);
-int ph__smtp_refused(struct ph_smtp_session *s, const struct ph_smtp_reply *reply, const char *what, struct ph_trouble *rett);
+int ph__smtp_refused(struct ph_smtp_session *s, const struct ph_smtp_reply *reply, const char *what,
+                     struct ph_trouble *rett);
 
 #endif

@@ -9,7 +9,8 @@ int ph_sys_code(int sys);
 /* Appends a whole file, up to the buffer's maximum. Errors name the path. */
 PH_MUST_CHECK int ph_file_read(const char *path, struct ph_buf *out, struct ph_error *reterr);
 /* Writes beside, fsyncs, renames over, fsyncs the folder. */
-PH_MUST_CHECK int ph_file_write(const char *path, ph_str content, unsigned mode, struct ph_error *reterr);
+PH_MUST_CHECK int ph_file_write(const char *path, ph_str content, unsigned mode,
+                                struct ph_error *reterr);
 /* A rename or a new name in the folder of `path` is on disk. 0, or negative with errno. */
 int ph_folder_sync(const char *path);
 /* Removes what writes of this path left beside it when their process was killed. Only while nobody else writes it. */

@@ -24,7 +24,8 @@ int64_t ph_mono_us(void);
 
 /* Watches fd for PH_READ | PH_WRITE, level-triggered; the fd stays the caller's. ph_io_want changes what is
  * watched (0 is allowed). */
-struct ph_io *ph_io_new(struct ph_loop *l, int fd, unsigned want, void (*fn)(void *ctx, unsigned ready), void *ctx);
+struct ph_io *ph_io_new(struct ph_loop *l, int fd, unsigned want,
+                        void (*fn)(void *ctx, unsigned ready), void *ctx);
 void ph_io_want(struct ph_io *io, unsigned want);
 struct ph_io *ph_io_free(struct ph_io *io); /* safe inside its own callback */
 

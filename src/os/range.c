@@ -57,7 +57,8 @@ bool ph_ip_range_has(const struct ph_ip_range *r, const struct ph_addr *a)
     return true;
 }
 
-const char *ph_ip_range_around(const struct ph_addr *a, unsigned v4, unsigned v6, char *buf, size_t n)
+const char *ph_ip_range_around(const struct ph_addr *a, unsigned v4, unsigned v6, char *buf,
+                               size_t n)
 {
     unsigned char ip[16];
     char text[INET6_ADDRSTRLEN];

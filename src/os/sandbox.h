@@ -22,14 +22,16 @@ enum ph_sandbox_may {
 
 struct ph_sandbox {
     unsigned may;
-    const char *dir;           /* the only folder it can reach, read and write; NULL: none */
-    const char *const *read;   /* NULL-terminated paths to read only; NULL: none. Left out where chroot hides them */
-    const char *user;          /* when root: setuid to this user, a name or a number; NULL: stay */
-    bool chroot;               /* when root: chroot to dir, or to an empty folder when dir is NULL */
+    const char *dir; /* the only folder it can reach, read and write; NULL: none */
+    const char *const *
+        read; /* NULL-terminated paths to read only; NULL: none. Left out where chroot hides them */
+    const char *user; /* when root: setuid to this user, a name or a number; NULL: stay */
+    bool chroot;      /* when root: chroot to dir, or to an empty folder when dir is NULL */
 };
 
 /* 0 or a negative error; text says which layer failed. A kernel without Landlock: *ret_missing (may be NULL) gets
  * true and the rest is applied. -PH_EORDER: threads run already. After chroot, paths below dir are reached as "/...". */
-PH_MUST_CHECK int ph_sandbox_enter(const struct ph_sandbox *s, bool *ret_missing, struct ph_error *reterr);
+PH_MUST_CHECK int ph_sandbox_enter(const struct ph_sandbox *s, bool *ret_missing,
+                                   struct ph_error *reterr);
 
 #endif

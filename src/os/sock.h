@@ -25,10 +25,12 @@ struct ph_ip_range {
     unsigned char ip[16]; /* IPv4 as ::ffff:... */
     unsigned bits;        /* that count, of 128 */
 };
-PH_MUST_CHECK int ph_ip_range_parse(ph_str text, struct ph_ip_range *ret_range); /* 0 or -PH_EINVAL */
+PH_MUST_CHECK int ph_ip_range_parse(ph_str text,
+                                    struct ph_ip_range *ret_range); /* 0 or -PH_EINVAL */
 bool ph_ip_range_has(const struct ph_ip_range *r, const struct ph_addr *a);
 /* The range of that many bits (v4 of IPv4, v6 of IPv6) around an address, as text. */
-const char *ph_ip_range_around(const struct ph_addr *a, unsigned v4, unsigned v6, char *buf, size_t n);
+const char *ph_ip_range_around(const struct ph_addr *a, unsigned v4, unsigned v6, char *buf,
+                               size_t n);
 bool ph_addr_is_loopback(const struct ph_addr *a);
 /* Both ends of a connected socket are loopback addresses; false when that cannot be told. */
 bool ph_sock_is_loopback(int fd);
@@ -38,7 +40,8 @@ PH_MUST_CHECK int ph_listen(const struct ph_addr *a, int backlog, struct ph_erro
 /* >= 0 a connected socket; -PH_EAGAIN nothing to accept; -PH_ELIMIT out of descriptors. */
 int ph_accept(int fd, struct ph_addr *ret_peer);
 /* Starts connecting (from: source address or NULL); the fd becomes writable when done, then ph_connect_result. */
-PH_MUST_CHECK int ph_connect(const struct ph_addr *to, const struct ph_addr *from, struct ph_error *reterr);
+PH_MUST_CHECK int ph_connect(const struct ph_addr *to, const struct ph_addr *from,
+                             struct ph_error *reterr);
 PH_MUST_CHECK int ph_connect_result(int fd, const struct ph_addr *to, struct ph_error *reterr);
 int ph_socketpair(int ret_fds[2]);
 

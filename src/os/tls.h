@@ -14,13 +14,16 @@ struct evp_pkey_st;
 
 /* Signs a digest with the key named `key`; scheme as in keeper.h. >= 0: bytes written to sig (cap `max`). */
 struct ph_tls_signer {
-    int (*sign)(void *ctx, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
+    int (*sign)(void *ctx, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig,
+                size_t max);
     void *ctx;
     /* ph_tls_remote_key: named here so that only a program that has signers links it. */
-    int (*remote)(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer, struct evp_pkey_st **ret_key);
+    int (*remote)(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer,
+                  struct evp_pkey_st **ret_key);
 };
 /* A key (OpenSSL's EVP_PKEY) whose private half is elsewhere. pub is the certificate's. 0, -PH_ENOMEM, -PH_ENOTIMPL (kind of key). */
-int ph_tls_remote_key(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer, struct evp_pkey_st **ret_key);
+int ph_tls_remote_key(struct evp_pkey_st *pub, ph_str name, const struct ph_tls_signer *signer,
+                      struct evp_pkey_st **ret_key);
 
 /* Schemes of a signer: what is done to `digest` (which for ED25519 is the whole text). */
 enum ph_sign_scheme {
@@ -31,7 +34,8 @@ enum ph_sign_scheme {
 };
 /* The keeper's half: does what a scheme says with a private key in PEM. */
 struct ph_sign_key;
-PH_MUST_CHECK int ph_sign_key_load(ph_str pem, struct ph_sign_key **ret_key, struct ph_error *reterr);
+PH_MUST_CHECK int ph_sign_key_load(ph_str pem, struct ph_sign_key **ret_key,
+                                   struct ph_error *reterr);
 struct ph_sign_key *ph_sign_key_free(struct ph_sign_key *k);
 int ph_sign(struct ph_sign_key *k, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
 
@@ -45,17 +49,23 @@ PH_MUST_CHECK int ph_tls_ticket_key(struct ph_tls_ctx *c, ph_str secret);
  * first. key: PEM private key, or empty when signer does it. Replacing takes effect for new handshakes. Errors say
  * what is wrong with the certificate. 0, or 1 when it is in use but expired or not yet valid: then, as an exception,
  * reterr holds that warning. With a signer: ECDSA and RSA keys; others are -PH_ENOTIMPL. The signer must outlive c. */
-PH_MUST_CHECK int ph_tls_add_cert(struct ph_tls_ctx *c, ph_str name, ph_str chain_pem, ph_str key_pem,
-                                  const struct ph_tls_signer *signer, struct ph_error *reterr);
+PH_MUST_CHECK int ph_tls_add_cert(struct ph_tls_ctx *c, ph_str name, ph_str chain_pem,
+                                  ph_str key_pem, const struct ph_tls_signer *signer,
+                                  struct ph_error *reterr);
 
-enum ph_tls_verify { PH_TLS_VERIFY_NONE, PH_TLS_VERIFY_FULL }; /* NONE: opportunistic encryption only */
+enum ph_tls_verify {
+    PH_TLS_VERIFY_NONE,
+    PH_TLS_VERIFY_FULL
+}; /* NONE: opportunistic encryption only */
 /* Client context. ca_file: PEM bundle or directory-less default (NULL: the system's). Keeps sessions per name for
  * resumption. */
-struct ph_tls_ctx *ph_tls_client_ctx(enum ph_tls_verify verify, const char *ca_file, struct ph_error *reterr);
+struct ph_tls_ctx *ph_tls_client_ctx(enum ph_tls_verify verify, const char *ca_file,
+                                     struct ph_error *reterr);
 /* Reads the system's authorities now: for a process that cannot open files later. None found: no certificate is verified. */
 void ph_tls_load_authorities(struct ph_tls_ctx *c);
 /* A client certificate for EXTERNAL. */
-PH_MUST_CHECK int ph_tls_client_cert(struct ph_tls_ctx *c, ph_str chain_pem, ph_str key_pem, struct ph_error *reterr);
+PH_MUST_CHECK int ph_tls_client_cert(struct ph_tls_ctx *c, ph_str chain_pem, ph_str key_pem,
+                                     struct ph_error *reterr);
 struct ph_tls_ctx *ph_tls_ctx_free(struct ph_tls_ctx *c);
 
 /* A connection on fd (stays the caller's). host: SNI and name to verify, client only. */
@@ -65,19 +75,22 @@ struct ph_tls *ph_tls_free(struct ph_tls *t);
 /* All four: >= 0 success (bytes; read 0 = closed by the peer), or -PH_EAGAIN with *ret_want = PH_READ or PH_WRITE of
  * loop.h, or -PH_ETLS / -PH_ECLOSED with reterr filled. */
 int ph_tls_handshake(struct ph_tls *t, unsigned *ret_want, struct ph_error *reterr);
-int64_t ph_tls_read(struct ph_tls *t, char *p, size_t n, unsigned *ret_want, struct ph_error *reterr);
-int64_t ph_tls_write(struct ph_tls *t, const char *p, size_t n, unsigned *ret_want, struct ph_error *reterr);
+int64_t ph_tls_read(struct ph_tls *t, char *p, size_t n, unsigned *ret_want,
+                    struct ph_error *reterr);
+int64_t ph_tls_write(struct ph_tls *t, const char *p, size_t n, unsigned *ret_want,
+                     struct ph_error *reterr);
 /* Bytes wait inside: read without waiting for the descriptor. */
 bool ph_tls_pending(const struct ph_tls *t);
 int ph_tls_shutdown(struct ph_tls *t, unsigned *ret_want);
 
 struct ph_tls_info {
-    char version[16];  /* "TLSv1.3" */
+    char version[16]; /* "TLSv1.3" */
     char cipher[48];
-    char peer[128];    /* subject of the peer's certificate, empty when none */
+    char peer[128]; /* subject of the peer's certificate, empty when none */
     bool resumed, verified;
-    char why[128];     /* when not verified: why */
-    unsigned char binding[64]; /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
+    char why[128]; /* when not verified: why */
+    unsigned char binding
+        [64]; /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
     size_t binding_n;
     bool binding_unique;
 };

@@ -7,7 +7,7 @@
 struct ph__tls_cert {
     struct ph__tls_cert *next;
     X509 *leaf;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     EVP_PKEY *key;
     size_t name_n;
     char name[256]; /* lower case; "" is the default */
@@ -36,7 +36,7 @@ struct ph_tls {
     struct ph_tls_ctx *ctx;
     int fd;
     X509 *refused; /* the peer's, when it did not verify */
-    bool broken; /* after a fatal error nothing more may be written, not even close_notify */
+    bool broken;   /* after a fatal error nothing more may be written, not even close_notify */
     char host[PH__TLS_HOST_MAX + 1];
 };
 

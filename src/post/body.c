@@ -51,8 +51,8 @@ int post_body_email(struct post_body *b, struct ph_email *email)
     b->flags = ph_email_needs_utf8(email) ? PH_EMAIL_UTF8 : 0;
     while ((n = read_email(b, piece, sizeof piece)) > 0)
         b->size += (uint64_t)n;
-    int rc = n < 0 ? post_fail(b->why.code == PH_EIO ? EX_NOINPUT : EX_DATAERR, "%s", b->why.text)
-                   : 0;
+    int rc =
+        n < 0 ? post_fail(b->why.code == PH_EIO ? EX_NOINPUT : EX_DATAERR, "%s", b->why.text) : 0;
     post_body_rewind(b);
     return rc;
 }

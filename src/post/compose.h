@@ -15,7 +15,11 @@ struct post_letter {
     size_t field_n;
     struct {
         const char *path;
-        enum { POST_FILE, POST_PICTURE, POST_ENCLOSED } kind; /* ENCLOSED: a letter, as message/rfc822 */
+        enum {
+            POST_FILE,
+            POST_PICTURE,
+            POST_ENCLOSED
+        } kind; /* ENCLOSED: a letter, as message/rfc822 */
     } files[POST_FILES];
     size_t file_n;
     bool too_many;

@@ -14,6 +14,6 @@ extern const size_t post_verb_count;
 /* What a verb is asked by this word as its only argument, followed by a format: it prints itself so and ends. */
 #define POST_DESCRIBE "--describe="
 /* Prints one verb in the format, "bash", "zsh", "fish" or "man". */
-void post_describe(const char *format, const struct post_verb *v, const struct post_option *const *tables,
-                   const char *details);
+void post_describe(const char *format, const struct post_verb *v,
+                   const struct post_option *const *tables, const char *details);
 #endif

@@ -29,14 +29,16 @@ struct post_state {
 };
 
 /* Tag, path, and the mailbox's UIDVALIDITY; dir: the folder; name: of the mbox, NULL for a Maildir. 0, or an exit code. */
-int post_state_name(struct post_state *st, const struct post_source *s, const char *dir, const char *name);
+int post_state_name(struct post_state *st, const struct post_source *s, const char *dir,
+                    const char *name);
 /* Reads the file, if it is there. */
 int post_state_load(struct post_state *st);
 /* One more id that is here, for post_state_has. */
 int post_state_add(struct post_state *st, ph_str id);
 bool post_state_has(struct post_state *st, const struct post_item *item);
 /* The line that tells of one letter, or of all up to a UID, appended to `lines`. */
-void post_state_line(const struct post_state *st, const struct post_item *item, struct ph_buf *lines);
+void post_state_line(const struct post_state *st, const struct post_item *item,
+                     struct ph_buf *lines);
 void post_state_upto(const struct post_state *st, uint32_t uid, struct ph_buf *lines);
 /* Appends lines to the file and makes them durable. */
 int post_state_append(const char *path, ph_str lines);

@@ -20,8 +20,8 @@ int post_main(int argc, char **argv); /* the exit code of the program */
 
 /* One option; exactly one of the targets is set. Tables end with a row without a name. */
 struct post_option {
-    const char *name;                           /* "--to" */
-    const char *value_name;                     /* "ADDRESS"; NULL for a flag */
+    const char *name;       /* "--to" */
+    const char *value_name; /* "ADDRESS"; NULL for a flag */
     bool *flag;
     const char **value;                         /* borrowed from argv */
     void (*each)(void *ctx, const char *value); /* may be given many times */
@@ -31,7 +31,8 @@ struct post_option {
 
 /* Sorts argv into options of the tables (NULL-terminated list) and arguments; "--" ends the options. Returns the number of
  * arguments, which are argv[1]... then; or -1 - exit code: leave with it (help was printed, or the mistake told). */
-int post_options(int argc, char **argv, const struct post_option *const *tables, const char *details, int least, int most);
+int post_options(int argc, char **argv, const struct post_option *const *tables,
+                 const char *details, int least, int most);
 
 /* ---- accounts ---------------------------------------------------------------------------- */
 
@@ -43,7 +44,8 @@ struct post_login {
     bool debug;
     const char *from; /* NULL: not said */
     /* As given; for post_login_options. */
-    const char *account_name, *server, *port, *tls, *ca, *user, *password, *password_file, *password_env, *password_command;
+    const char *account_name, *server, *port, *tls, *ca, *user, *password, *password_file,
+        *password_env, *password_command;
     const char *auth, *cert, *key, *proxy, *timeout;
     bool insecure, plaintext, oauth, completed;
     struct cfg_t *cfg; /* the account's file */
@@ -64,14 +66,15 @@ int post_login_sender(struct post_login *l);
 int post_tls_mode(const char *word);
 const char *post_tls_word(int mode);
 int post_login_password(struct post_login *l); /* the part of it that finds the password */
-void post_login_done(struct post_login *l); /* wipes the password */
+void post_login_done(struct post_login *l);    /* wipes the password */
 
 /* --debug: the dialogue on stderr. Nothing without --debug. */
 struct ph_transcript post_transcript(struct post_login *l);
 
 /* ---- output ------------------------------------------------------------------------------ */
 
-int post_fail(int exit_code, const char *fmt, ...) PH_PRINTF(2, 3); /* "post: ..." on stderr; returns exit_code */
+int post_fail(int exit_code, const char *fmt, ...)
+    PH_PRINTF(2, 3); /* "post: ..." on stderr; returns exit_code */
 int post_exit_code(int ph_error_code);
 /* post_fail with the text of an error, advice added where there is some. */
 int post_fail_error(const struct ph_error *e);

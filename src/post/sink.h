@@ -25,7 +25,8 @@ struct post_sink_ops {
     /* The next piece of a letter, the last one may be empty. One that broke off leaves nothing; after it only sync and close. */
     int (*put)(struct post_sink *k, const struct post_item *item, ph_str piece, bool last);
     /* What was put whole is visible to readers and safe on disk, then `lines` are in the state. shown: told of each letter's place. */
-    int (*sync)(struct post_sink *k, ph_str lines, void (*shown)(void *ctx, const char *path), void *ctx);
+    int (*sync)(struct post_sink *k, ph_str lines, void (*shown)(void *ctx, const char *path),
+                void *ctx);
     void (*close)(struct post_sink *k);
 };
 

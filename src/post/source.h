@@ -23,10 +23,10 @@ struct post_item {
 struct post_source {
     const struct post_source_ops *ops;
     struct post_login *login;
-    const char *mailbox; /* IMAP */
-    uint64_t validity;   /* IMAP: UIDVALIDITY */
-    void *engine;              /* of IMAP */
-    struct post_item *items;  /* in the order of their numbers */
+    const char *mailbox;     /* IMAP */
+    uint64_t validity;       /* IMAP: UIDVALIDITY */
+    void *engine;            /* of IMAP */
+    struct post_item *items; /* in the order of their numbers */
     size_t item_n, item_cap;
     struct ph_trouble trouble; /* of the call that failed */
     void *state;
@@ -44,7 +44,8 @@ struct post_source_ops {
     /* The items picked, in their order as a rule. head_only: the header alone. */
     int (*get)(struct post_source *s, bool head_only, post_take_piece *take, void *ctx);
     int (*remove)(struct post_source *s); /* the items picked */
-    int (*close)(struct post_source *s, bool commit); /* removals take effect with commit; frees in any case */
+    int (*close)(struct post_source *s,
+                 bool commit); /* removals take effect with commit; frees in any case */
 };
 
 extern const struct post_source_ops post_source_pop3, post_source_imap;
@@ -59,7 +60,8 @@ enum { POST_SOURCE_ROWS = 4 };
 void post_source_options(struct post_source_args *a, struct post_option *rows);
 
 /* Connects, logs in, opens the mailbox. 0, or an exit code with the mistake told. */
-int post_source_open(struct post_source *s, const struct post_source_args *a, struct post_login *login);
+int post_source_open(struct post_source *s, const struct post_source_args *a,
+                     struct post_login *login);
 /* Fills items with all letters, or with those that the arguments name ("7", "7:9", "all"), which are then picked; none: all are
  * picked. It is a mistake when one is not there. 0, or an exit code with the mistake told. */
 int post_source_pick(struct post_source *s, int argc, char **argv);
@@ -73,8 +75,9 @@ int post_source_close(struct post_source *s, bool commit);
 int post_source_fail(const struct post_source *s); /* tells s->trouble */
 
 /* For the sources. */
-struct post_item *post_source_add(struct post_source *s); /* a zeroed item; NULL: out of memory or more than the limit */
-void post_source_sort(struct post_source *s);             /* by number; of doubles the last stays */
+struct post_item *post_source_add(
+    struct post_source *s); /* a zeroed item; NULL: out of memory or more than the limit */
+void post_source_sort(struct post_source *s); /* by number; of doubles the last stays */
 /* The place of a number in items; NULL: not there. */
 struct post_item *post_source_find(const struct post_source *s, uint32_t number);
 #endif

@@ -17,7 +17,8 @@ int post_imap_mailbox(struct post_source *s, const char *asked, bool make, struc
 
 /* Runs a command that takes a set of UIDs over all letters picked: `command` queues it and gives its id, as the functions of
  * imap.h do. 0, or negative with s->trouble. */
-int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set), post_imap_other *other, void *ctx);
+int post_imap_each_set(struct post_source *s, int (*command)(void *ctx, ph_str set),
+                       post_imap_other *other, void *ctx);
 
 /* Waits until there is more in the mailbox than at the last scan, or the time is over: by IDLE, else by NOOP. 0, or negative with
  * s->trouble. */

@@ -21,8 +21,8 @@ struct ph_pick {
     bool all; /* said so */
     uint64_t qid;
     ph_str rcpt, domain, sender, sender_domain, reason, state; /* borrowed from the text */
-    bool any_sender;    /* no condition on it */
-    int64_t older, newer; /* microseconds; 0: no condition */
+    bool any_sender;                                           /* no condition on it */
+    int64_t older, newer;                                      /* microseconds; 0: no condition */
 };
 
 /* -PH_EINVAL: a word that is none of these; reterr says which. An empty text has no condition. */

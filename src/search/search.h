@@ -13,7 +13,8 @@
 void ph_search_fold(ph_str utf8, struct ph_buf *out);
 
 /* Addresses as people write them, decoded and folded: "NAME <LOCAL@HOST>, ". 0 or -PH_ENOMEM. */
-PH_MUST_CHECK int ph_search_addresses(struct ph_arena *arena, const struct ph_address *list, struct ph_buf *out);
+PH_MUST_CHECK int ph_search_addresses(struct ph_arena *arena, const struct ph_address *list,
+                                      struct ph_buf *out);
 
 /*
  * The text of a message, folded: `head` gets every field of its header as "NAME: VALUE" with encoded words decoded, and the
@@ -23,7 +24,8 @@ PH_MUST_CHECK int ph_search_addresses(struct ph_arena *arena, const struct ph_ad
  *
  * 0; -PH_ENOMEM; -PH_ELIMIT when a buffer was full.
  */
-PH_MUST_CHECK int ph_search_text(struct ph_arena *arena, ph_str message, struct ph_buf *head, struct ph_buf *body);
+PH_MUST_CHECK int ph_search_text(struct ph_arena *arena, ph_str message, struct ph_buf *head,
+                                 struct ph_buf *body);
 
 /* Is the folded `what` in the folded `text`? The empty one is in every text. */
 bool ph_search_holds(ph_str text, ph_str what);

@@ -54,7 +54,8 @@ enum store_flag {
     STORE_DELETED = 8,
     STORE_DRAFT = 16,
     STORE_FLAGS = 31,
-    STORE_FRESH = 128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` notes that */
+    STORE_FRESH =
+        128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` notes that */
 };
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 enum store_fetch {
@@ -72,7 +73,12 @@ enum store_fetch {
 enum store_open { STORE_OPEN, STORE_OPEN_CREATE, STORE_ERASE };
 enum store_txn { STORE_BEGIN, STORE_COMMIT, STORE_ABORT };
 enum store_change { STORE_CREATE, STORE_DELETE, STORE_RENAME, STORE_SUBSCRIBE, STORE_UNSUBSCRIBE };
-enum store_mailbox_bit { STORE_MB_SUBSCRIBED = 1, STORE_MB_NOSELECT = 2, STORE_MB_CHILDREN = 4, STORE_MB_NONEXISTENT = 8 };
+enum store_mailbox_bit {
+    STORE_MB_SUBSCRIBED = 1,
+    STORE_MB_NOSELECT = 2,
+    STORE_MB_CHILDREN = 4,
+    STORE_MB_NONEXISTENT = 8
+};
 
 struct store;
 struct store_account;
@@ -85,16 +91,16 @@ struct store_limits {
 };
 
 struct store_options {
-    const char *root;      /* the folder of the accounts' folders; borrowed for the store's life */
-    const char *vfs;       /* SQLite VFS, NULL: the default (tests inject faults here) */
-    unsigned max_open;     /* accounts kept open when idle; 0: 128 */
-    uint64_t max_message;  /* bytes; 0: 1 GiB. Above: -PH_ELIMIT */
-    int (*flush)(int fd);  /* NULL: fdatasync (tests inject faults here) */
+    const char *root;     /* the folder of the accounts' folders; borrowed for the store's life */
+    const char *vfs;      /* SQLite VFS, NULL: the default (tests inject faults here) */
+    unsigned max_open;    /* accounts kept open when idle; 0: 128 */
+    uint64_t max_message; /* bytes; 0: 1 GiB. Above: -PH_ELIMIT */
+    int (*flush)(int fd); /* NULL: fdatasync (tests inject faults here) */
     /* The limits of an account (NULL: none has any), asked for before something is added; in the
      * store's thread. */
     void (*limits)(void *ctx, uint64_t account, struct store_limits *ret);
     void *ctx;
-    bool no_index; /* searches begin none */
+    bool no_index;             /* searches begin none */
     int64_t trash_us, junk_us; /* how long letters stay in \Trash and \Junk after they were put
                                   there; 0: for ever */
 };
@@ -123,7 +129,7 @@ struct store_message {
     uint64_t modseq;
     int64_t date, saved;
     uint64_t size, emailid;
-    uint64_t thread; /* the email id of the first letter of its thread; STORE_F_THREAD */
+    uint64_t thread;      /* the email id of the first letter of its thread; STORE_F_THREAD */
     ph_str summary, body; /* body: empty when it is larger than STORE_INLINE_MAX */
     ph_str uidl;          /* what the server it was imported from called it, else empty */
 };
@@ -149,8 +155,9 @@ struct store_letter {
 };
 struct store_put {
     uint64_t mailbox;
-    uint32_t uidvalidity, uid; /* of the first delivery when `again`; uid 0: it is not known any more */
-    uint64_t modseq;           /* the mailbox's, now */
+    uint32_t uidvalidity,
+        uid;         /* of the first delivery when `again`; uid 0: it is not known any more */
+    uint64_t modseq; /* the mailbox's, now */
     bool again;
 };
 
@@ -213,7 +220,8 @@ struct store_ops {
     const char *name;
     /* -PH_ENOENT when root is not there. */
     int (*new)(const struct store_options *opt, struct store **ret_store, struct ph_error *reterr);
-    struct store *(*free)(struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
+    struct store *(*free)(
+        struct store *s); /* rolls back what is open; returns NULL; NULL allowed */
 
     /* The account, opened when it was not. Valid until the next `account` or `tend` call. folder:
      * one path component. An older schema is brought up to date. id 0: whatever the folder holds
@@ -232,37 +240,41 @@ struct store_ops {
     int (*sync)(struct store_sync *y, bool flush);
 
     /* name: one, or empty for all, in name order. */
-    int (*mailboxes)(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx, struct ph_error *reterr);
+    int (*mailboxes)(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx,
+                     struct ph_error *reterr);
     /* ret_id (may be NULL): the mailbox made or changed. Names: "/" is the hierarchy; INBOX in any case is INBOX. CREATE makes missing
      * superiors. DELETE of one with inferiors leaves a NOSELECT name; INBOX: -PH_EDENIED. RENAME takes the inferiors along and keeps ids;
      * RENAME of INBOX moves its messages to a new mailbox (RFC 9051 6.3.6). */
-    int (*change)(struct store_account *a, enum store_change op, ph_str name, ph_str to, ph_str special, uint64_t *ret_id,
-                  struct ph_error *reterr);
+    int (*change)(struct store_account *a, enum store_change op, ph_str name, ph_str to,
+                  ph_str special, uint64_t *ret_id, struct ph_error *reterr);
     /* claim: \Recent messages are claimed by the caller. uids (initialised by the caller) gets all uids. */
-    int (*select)(struct store_account *a, ph_str name, bool claim, struct store_selected *ret, struct uidset *uids, struct ph_error *reterr);
+    int (*select)(struct store_account *a, ph_str name, bool claim, struct store_selected *ret,
+                  struct uidset *uids, struct ph_error *reterr);
 
-    int (*put)(struct store_account *a, const struct store_letter *l, struct store_put *ret, struct ph_error *reterr);
+    int (*put)(struct store_account *a, const struct store_letter *l, struct store_put *ret,
+               struct ph_error *reterr);
     /* Rows in uid order of those of `uids` with modseq > since; mask: enum store_fetch; uid and modseq always. */
-    int (*list)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask, uint64_t since, store_message_fn *row,
-                void *ctx, struct ph_error *reterr);
+    int (*list)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
+                uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr);
     /* peek: this does not count as the first reading. */
     int (*body)(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
                 struct store_body *ret, struct ph_error *reterr);
     /* row: every message of `uids` that is not in `modified`, as it is now (flags, keywords, modseq); all of them are
      * changed even when row stops. ret_modseq: the mailbox's, now. */
-    int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, const struct store_flagging *f, store_message_fn *row,
-                 void *ctx, struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
+    int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+                 const struct store_flagging *f, store_message_fn *row, void *ctx,
+                 struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
     /* to: a mailbox name; -PH_EINVAL when there is no such mailbox (so that -PH_ENOENT is the source). */
-    int (*copy)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to, bool move, struct store_copied *ret,
-                struct ph_error *reterr);
+    int (*copy)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to,
+                bool move, struct store_copied *ret, struct ph_error *reterr);
     /* Removes those of `uids` (NULL: all) that are \Deleted; `gone` (initialised) gets them. */
-    int (*expunge)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, struct uidset *gone, uint64_t *ret_modseq,
-                   struct ph_error *reterr);
+    int (*expunge)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+                   struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
     /* What happened after `since`, in modseq order: rows changed or new (flags, keywords, modseq), and the uids gone. 0: that was all, and
      * *ret_modseq is the mailbox's; 1: row stopped it, or a very long `gone` did: ask again from *ret_modseq. Every change has a
      * modseq of its own, so nothing is lost between. */
-    int (*changes)(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row, void *ctx, struct uidset *gone,
-                   uint64_t *ret_modseq, struct ph_error *reterr);
+    int (*changes)(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row,
+                   void *ctx, struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
 
     /* Which of `uids` hold the needles. The index is begun by the first search of an account that
      * is not of header fields alone; without it all of them are `maybe`. Stops after a while: *ret_next is the first uid not looked at, else 0. */
@@ -276,7 +288,8 @@ struct store_ops {
                  struct store_todo *todo, struct ph_error *reterr);
 
     /* Checks every invariant of docs/store.md; repairs what is certain when `repair`. Returns the number of findings. */
-    int (*check)(struct store_account *a, bool repair, store_finding_fn *found, void *ctx, struct ph_error *reterr);
+    int (*check)(struct store_account *a, bool repair, store_finding_fn *found, void *ctx,
+                 struct ph_error *reterr);
 };
 
 extern const struct store_ops store_sqlite;
@@ -290,7 +303,8 @@ PH_MUST_CHECK int store_name_norm(ph_str name, char *out, struct ph_error *reter
 bool store_folder_ok(ph_str folder);
 /* Keywords `now` changed by `op` with `arg`: into out (cleared first), without doubles (ASCII case is not told apart).
  * -PH_ELIMIT above STORE_KEYWORDS_MAX or STORE_KEYWORDS_EACH. */
-PH_MUST_CHECK int store_keywords_apply(ph_str now, enum store_flag_op op, ph_str arg, struct ph_buf *out);
+PH_MUST_CHECK int store_keywords_apply(ph_str now, enum store_flag_op op, ph_str arg,
+                                       struct ph_buf *out);
 bool store_keyword_in(ph_str list, ph_str word);
 
 /* The default mailboxes of a new account, all subscribed; name NULL ends. */

@@ -20,8 +20,8 @@ static void fetch(struct ph_imap_server *s, const struct ph_imap_command *k)
 static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *ev, uint8_t how)
 {
     const struct ph_imap_command *k = ev->command;
-    bool goes_on = k->verb == PH_IMAP_APPEND || k->verb == PH_IMAP_REPLACE ||
-                   k->verb == PH_IMAP_IDLE;
+    bool goes_on =
+        k->verb == PH_IMAP_APPEND || k->verb == PH_IMAP_REPLACE || k->verb == PH_IMAP_IDLE;
     switch (ev->kind) {
     case PH_IMAP_SRV_COMMAND:
         if (k->verb == PH_IMAP_FETCH)
@@ -31,7 +31,8 @@ static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *
                 ph_imap_server_list(
                     s, &(struct ph_imap_list){.name = k->list.patterns[i], .separator = '/'});
         if (k->verb == PH_IMAP_SEARCH && k->search.ret)
-            ph_imap_server_esearch(s, &(struct ph_imap_esearch){.has = k->search.ret, .uid = k->uid});
+            ph_imap_server_esearch(s,
+                                   &(struct ph_imap_esearch){.has = k->search.ret, .uid = k->uid});
         if (goes_on && how & 128)
             ph_imap_server_accept(s);
         else if (k->verb == PH_IMAP_AUTHENTICATE && how & 64)

@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5"};
+static const char *const names[] = {"PLAIN",    "LOGIN",       "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS",
+                                    "EXTERNAL", "OAUTHBEARER", "XOAUTH2",       "CRAM-MD5"};
 enum { NAMES = sizeof names / sizeof names[0] };
 static const struct ph_sasl_channel channel = {PH_SASL_TLS_EXPORTER, PH_STR_INIT("binding")};
 
@@ -19,7 +20,8 @@ static void server(ph_str name, ph_str in)
     int r = PH_SASL_MORE;
     while (r == PH_SASL_MORE && ph_str_token(&in, '\xff', &one)) {
         r = ph_sasl_server_step(&s, one, one.n > 0);
-        if (r == PH_SASL_KEYS_NEEDED && ph_sasl_keys_fake(s.hash, s.user, PH_STR("seed"), 1, &k) == 0)
+        if (r == PH_SASL_KEYS_NEEDED &&
+            ph_sasl_keys_fake(s.hash, s.user, PH_STR("seed"), 1, &k) == 0)
             r = ph_sasl_server_keys(&s, &k);
         if (r == PH_SASL_DONE)
             r = ph_sasl_server_refuse(&s);
@@ -29,14 +31,20 @@ static void server(ph_str name, ph_str in)
 
 static void client(ph_str name, ph_str in)
 {
-    const struct ph_sasl_login l = {.user = PH_STR_INIT("u"), .password = PH_STR_INIT("p"), .certificate = true, .secure = true, .channel = channel};
-    const struct ph_sasl_login t = {.user = PH_STR_INIT("u"), .token = PH_STR_INIT("t"), .secure = true};
+    const struct ph_sasl_login l = {.user = PH_STR_INIT("u"),
+                                    .password = PH_STR_INIT("p"),
+                                    .certificate = true,
+                                    .secure = true,
+                                    .channel = channel};
+    const struct ph_sasl_login t = {
+        .user = PH_STR_INIT("u"), .token = PH_STR_INIT("t"), .secure = true};
     struct ph_sasl_client *c;
     ph_str one, answer;
     if (ph_sasl_client_new(&l, name, &c, NULL) < 0 && ph_sasl_client_new(&t, name, &c, NULL) < 0)
         return;
     int r = ph_sasl_client_is_first(c) ? ph_sasl_client_step(c, (ph_str){0}, &answer, NULL) : 0;
-    while (r >= 0 && ph_str_token(&in, '\xff', &one) && one.n < 4096 && ph_str_find(one, PH_STR("i=")) == PH_NPOS)
+    while (r >= 0 && ph_str_token(&in, '\xff', &one) && one.n < 4096 &&
+           ph_str_find(one, PH_STR("i=")) == PH_NPOS)
         r = ph_sasl_client_step(c, one, &answer, NULL);
     ph_sasl_client_free(c);
 }

@@ -9,7 +9,9 @@ static int ignored;
 static void letter(struct ph_smtp_client *c)
 {
     ignored += ph_smtp_client_mail(c, PH_STR("a@b.test"), NULL);
-    ignored += ph_smtp_client_rcpt(c, PH_STR("c@d.test"), &(struct ph_smtp_params){.notify = PH_SMTP_NOTIFY_SUCCESS, .orcpt = PH_STR("rfc822;C@d.test")});
+    ignored += ph_smtp_client_rcpt(c, PH_STR("c@d.test"),
+                                   &(struct ph_smtp_params){.notify = PH_SMTP_NOTIFY_SUCCESS,
+                                                            .orcpt = PH_STR("rfc822;C@d.test")});
     ignored += ph_smtp_client_rcpt(c, PH_STR("e@d.test"), NULL);
     ignored += ph_smtp_client_data(c);
 }

@@ -75,13 +75,18 @@ static void tour_smtp(void)
     ph_str to[2] = {account.user, PH_STR("nobody-here@a.test")};
     size_t lines = 3000;
     ph_buf_init(&text, NULL, 65536);
-    ph_buf_addf(&text, "From: <%.*s>\r\nTo: <%.*s>\r\nSubject: tour\r\n\r\n.dot\r\nend\r\n", PH_FMT(to[0]), PH_FMT(to[0]));
+    ph_buf_addf(&text, "From: <%.*s>\r\nTo: <%.*s>\r\nSubject: tour\r\n\r\n.dot\r\nend\r\n",
+                PH_FMT(to[0]), PH_FMT(to[0]));
     must(ph_smtp_open(&account, &s, &trouble), "open");
     describe(ph_smtp_session_info(s));
     printf("mechanism %.*s\n", PH_FMT(ph_smtp_mechanism(s)));
     printf("pipelining %d\n", ph_smtp_has_extn(s, PH_STR("pipelining"), NULL));
     must(ph_smtp_noop(s, &trouble), "noop");
-    struct ph_smtp_letter l[3] = {{.struct_size = sizeof l[0], .sender = to[0], .recipients = to, .count = 1, .message = ph_buf_str(&text)}};
+    struct ph_smtp_letter l[3] = {{.struct_size = sizeof l[0],
+                                   .sender = to[0],
+                                   .recipients = to,
+                                   .count = 1,
+                                   .message = ph_buf_str(&text)}};
     l[1] = l[2] = l[0];
     l[1].recipients = to + 1;
     must(ph_smtp_sendmail(s, l, &trouble), "sendmail");
@@ -150,7 +155,8 @@ static void tour_pop3(void)
     printf("count %u\n", count);
     must(ph_pop3_fetch_new(s, is_known, &b, &sink, &trouble), "new");
     must(ph_pop3_fetch_new(s, is_known, &b, &sink, &trouble), "new again");
-    printf("letters %zu %s\n", b.letters, b.octets == size ? "of the size told" : "of another size");
+    printf("letters %zu %s\n", b.letters,
+           b.octets == size ? "of the size told" : "of another size");
     must(ph_pop3_items(s, &items, &n, &trouble), "items");
     must(ph_pop3_retrieve(s, items, n ? 1 : 0, 0, &sink, &trouble), "top");
     must(ph_pop3_delete(s, items, n ? 1 : 0, &trouble), "delete");
@@ -208,13 +214,21 @@ static void tour_extensions(struct ph_imap_session *s)
     if (offers(s, PH_IMAP_CAP(NAMESPACE)))
         must(ph_imap_await(s, ph_imap_client_namespace(c), on_more, NULL, &trouble), "namespace");
     if (offers(s, PH_IMAP_CAP(SORT)))
-        must(ph_imap_await(s, ph_imap_client_sort(c, true, PH_STR("REVERSE SIZE"), (ph_str){0}, PH_STR("ALL")), on_found, &sorted, &trouble),
+        must(ph_imap_await(
+                 s,
+                 ph_imap_client_sort(c, true, PH_STR("REVERSE SIZE"), (ph_str){0}, PH_STR("ALL")),
+                 on_found, &sorted, &trouble),
              "sort");
     if (offers(s, PH_IMAP_CAP(THREAD_REFERENCES)))
-        must(ph_imap_await(s, ph_imap_client_thread(c, true, PH_STR("REFERENCES"), (ph_str){0}, PH_STR("ALL")), on_more, NULL, &trouble),
+        must(ph_imap_await(
+                 s,
+                 ph_imap_client_thread(c, true, PH_STR("REFERENCES"), (ph_str){0}, PH_STR("ALL")),
+                 on_more, NULL, &trouble),
              "thread");
-    printf("namespaces %d sorted %d threaded %d\n", named > 0, sorted == ph_imap_box(s)->exists, threaded >= sorted);
-    if (ph_imap_client_thread(c, true, PH_STR("NO-SUCH"), (ph_str){0}, PH_STR("ALL")) != -PH_ENOTIMPL)
+    printf("namespaces %d sorted %d threaded %d\n", named > 0, sorted == ph_imap_box(s)->exists,
+           threaded >= sorted);
+    if (ph_imap_client_thread(c, true, PH_STR("NO-SUCH"), (ph_str){0}, PH_STR("ALL")) !=
+        -PH_ENOTIMPL)
         give_up("an algorithm that nobody has");
     renewed = 0;
     ph_imap_renew_after(s, 20);
@@ -233,20 +247,28 @@ static void tour_resync(struct ph_imap_session *s)
         must(ph_imap_append(s, PH_STR("INBOX"), NULL, message, &uids[i], &trouble), "append");
     must(ph_imap_select(s, PH_STR("INBOX"), false, &trouble), "select");
     snprintf(set, sizeof set, "%u,%u", uids[0], uids[1]);
-    struct ph_imap_known known = {ph_imap_box(s)->uidvalidity, ph_imap_box(s)->highestmodseq, ph_str_c(set)};
-    must(ph_imap_await(s, ph_imap_client_simple(ph_imap_engine(s), PH_IMAP_CLOSE), NULL, NULL, &trouble), "leave");
+    struct ph_imap_known known = {ph_imap_box(s)->uidvalidity, ph_imap_box(s)->highestmodseq,
+                                  ph_str_c(set)};
+    must(ph_imap_await(s, ph_imap_client_simple(ph_imap_engine(s), PH_IMAP_CLOSE), NULL, NULL,
+                       &trouble),
+         "leave");
     must(ph_imap_open(&account, &other, &trouble), "other");
     must(ph_imap_select(other, PH_STR("INBOX"), false, &trouble), "select");
     snprintf(one, sizeof one, "%u", uids[0]);
     must(ph_imap_remove(other, ph_str_c(one), &trouble), "remove");
     snprintf(one, sizeof one, "%u", uids[1]);
-    must(ph_imap_await(other, ph_imap_client_store(ph_imap_engine(other), true, ph_str_c(one), '+', false, &flagged), NULL, NULL, &trouble),
+    must(ph_imap_await(
+             other,
+             ph_imap_client_store(ph_imap_engine(other), true, ph_str_c(one), '+', false, &flagged),
+             NULL, NULL, &trouble),
          "store");
     ph_imap_close(other);
     gone = changed = renewed = 0;
     int rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
     must(rc, "resync");
-    printf("resync %s\n", rc == 1 && gone == 1 && changed == 1 ? "told" : rc == 0 && !offers(s, PH_IMAP_CAP(QRESYNC)) ? "not offered" : "wrong");
+    printf("resync %s\n", rc == 1 && gone == 1 && changed == 1          ? "told"
+                          : rc == 0 && !offers(s, PH_IMAP_CAP(QRESYNC)) ? "not offered"
+                                                                        : "wrong");
     known.uidvalidity++;
     rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
     must(rc, "resync of another mailbox");
@@ -280,8 +302,10 @@ static void watch_and_move(struct ph_imap_session *s, ph_str uid)
     int rc = ph_imap_find_special(s, PH_IMAP_MB_TRASH, &trash, &trouble);
     if (rc == 0) {
         ph_buf_add(&trash, PH_STR("Trash"));
-        must(ph_imap_await(s, ph_imap_client_mailbox(ph_imap_engine(s), PH_IMAP_CREATE, ph_buf_str(&trash), (ph_str){0}), NULL, NULL,
-                           &trouble),
+        must(ph_imap_await(s,
+                           ph_imap_client_mailbox(ph_imap_engine(s), PH_IMAP_CREATE,
+                                                  ph_buf_str(&trash), (ph_str){0}),
+                           NULL, NULL, &trouble),
              "create");
     }
     printf("trash %s\n", ph_buf_cstr(&trash));
@@ -309,9 +333,12 @@ static void tour_imap(void)
     must(ph_imap_append(s, PH_STR("INBOX"), NULL, message, &uid, &trouble), "append");
     must(ph_imap_await(s, ph_imap_client_noop(ph_imap_engine(s)), NULL, NULL, &trouble), "noop");
     snprintf(text, sizeof text, "%u", uid);
-    must(ph_imap_fetch(s, ph_str_c(text), PH_STR("(UID BODY.PEEK[])"), on_fetch, &got, &trouble), "fetch");
+    must(ph_imap_fetch(s, ph_str_c(text), PH_STR("(UID BODY.PEEK[])"), on_fetch, &got, &trouble),
+         "fetch");
     printf("%s\n", ph_str_eq(ph_buf_str(&got), message) ? "the same letter" : "another letter");
-    must(ph_imap_await(s, ph_imap_client_search(ph_imap_engine(s), true, (ph_str){0}, PH_STR("SUBJECT hand")), on_found, &found, &trouble),
+    must(ph_imap_await(
+             s, ph_imap_client_search(ph_imap_engine(s), true, (ph_str){0}, PH_STR("SUBJECT hand")),
+             on_found, &found, &trouble),
          "search");
     printf("found %d\n", found > 0);
     tour_extensions(s);
@@ -341,7 +368,9 @@ int main(int argc, char **argv)
     account = (struct ph_account){.struct_size = sizeof account,
                                   .host = ph_str_c(argv[2]),
                                   .port = (unsigned)atoi(argv[3]),
-                                  .tls = strcmp(argv[4], "tls") == 0 ? PH_TLS_ON : strcmp(argv[4], "none") == 0 ? PH_TLS_OFF : PH_TLS_STARTTLS,
+                                  .tls = strcmp(argv[4], "tls") == 0    ? PH_TLS_ON
+                                         : strcmp(argv[4], "none") == 0 ? PH_TLS_OFF
+                                                                        : PH_TLS_STARTTLS,
                                   .ca_file = argv[5][0] ? argv[5] : NULL,
                                   .insecure = !argv[5][0],
                                   .user = ph_str_c(argv[6]),

@@ -30,7 +30,9 @@ static void put_addresses(InternetAddressList *list)
         printf(i ? ", [" : "[");
         put(internet_address_get_name(a));
         printf(", ");
-        put(INTERNET_ADDRESS_IS_MAILBOX(a) ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(a)) : "");
+        put(INTERNET_ADDRESS_IS_MAILBOX(a)
+                ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(a))
+                : "");
         printf("]");
     }
 }

@@ -25,15 +25,16 @@ struct ph__imap_cur {
     struct ph_arena *arena;
     const char *why; /* the first complaint, a sentence's tail: "expected a number" */
     bool nomem;
-    bool utf8;    /* mailbox names are UTF-8 */
-    bool lenient; /* client: take what servers really send */
-    bool cut;     /* a literal reached past the end: its bytes are still to come */
+    bool utf8;      /* mailbox names are UTF-8 */
+    bool lenient;   /* client: take what servers really send */
+    bool cut;       /* a literal reached past the end: its bytes are still to come */
     uint64_t needs; /* capabilities that what was read makes use of */
 };
 
 bool ph__imap_bad(struct ph__imap_cur *c, const char *why);
 bool ph__imap_too_large(struct ph__imap_cur *c); /* the arena is used up: bad, with nomem */
-bool ph__imap_keyword(struct ph__imap_cur *c, ph_str word); /* takes this word if it is next; no complaint */
+bool ph__imap_keyword(struct ph__imap_cur *c,
+                      ph_str word); /* takes this word if it is next; no complaint */
 bool ph__imap_at_end(const struct ph__imap_cur *c);
 bool ph__imap_end(struct ph__imap_cur *c);           /* nothing may follow */
 bool ph__imap_take(struct ph__imap_cur *c, char ch); /* takes it if it is next; no complaint */
@@ -183,7 +184,8 @@ void ph__imap_put_body(struct ph_buf *out, const struct ph_imap_body *b, bool ex
 
 struct ph_buf *ph__imap_server_out(struct ph_imap_server *s);
 bool ph__imap_server_utf8(const struct ph_imap_server *s);
-enum ph_imap_verb ph__imap_server_verb(const struct ph_imap_server *s); /* of the command under way */
+enum ph_imap_verb
+ph__imap_server_verb(const struct ph_imap_server *s); /* of the command under way */
 bool *
 ph__imap_server_first(struct ph_imap_server *s); /* next FETCH attribute is the first of its list */
 

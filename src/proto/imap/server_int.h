@@ -4,8 +4,8 @@
 #include "imap_int.h"
 
 enum {
-    IN_SOFT = 32 * 1024,         /* above it no more is asked for */
-    IN_MAX = 256 * 1024,         /* and above this nothing more is taken */
+    IN_SOFT = 32 * 1024,          /* above it no more is asked for */
+    IN_MAX = 256 * 1024,          /* and above this nothing more is taken */
     SKIP_MAX = 256 * 1024 * 1024, /* of one command that is thrown away, after login */
     APPENDS_MAX = 1000            /* messages of one APPEND */
 };
@@ -15,8 +15,8 @@ struct ph_imap_server {
     const struct ph_alloc *al;
     struct ph_imap_server_options opt;
     struct ph_buf greeting_id; /* product, then version */
-    struct ph_buf mechanisms; /* of SASL, offered */
-    bool fresh;               /* of the greeting nothing has left */
+    struct ph_buf mechanisms;  /* of SASL, offered */
+    bool fresh;                /* of the greeting nothing has left */
     enum ph_imap_state state;
     enum phase phase;
     struct ph_buf in, text, out, sink; /* sink: holds nothing */
@@ -26,7 +26,7 @@ struct ph_imap_server {
     struct ph_imap_command command;
     char tag[IMAP_TAG_MAX + 1];
     unsigned bad;
-    uint64_t enabled; /* RFC 5161 */
+    uint64_t enabled;  /* RFC 5161 */
     unsigned appended; /* messages of the APPEND under way that are complete */
     bool compressed;
     bool secure, discard, first, told_closed, timed;
@@ -38,7 +38,7 @@ struct ph_imap_server {
 
 /* server.c */
 uint64_t ph__imap_server_caps(const struct ph_imap_server *s); /* what is offered in this state */
-void ph__imap_server_put_caps(struct ph_imap_server *s);              /* the untagged response */
+void ph__imap_server_put_caps(struct ph_imap_server *s);       /* the untagged response */
 void ph__imap_server_close(struct ph_imap_server *s);
 void ph__imap_server_next_command(
     struct ph_imap_server *s); /* everything of the command under way is given back */

@@ -39,7 +39,8 @@ struct ph_pop3_client {
     bool tls, tls_due, quit, over, told, eof, user_refused;
     struct ph_error error;
     struct ph_pop3_caps caps;
-    struct ph_buf mechanisms, stamp, decoded; /* of CAPA; of the greeting (RFC 1939 7); a challenge */
+    struct ph_buf mechanisms, stamp,
+        decoded; /* of CAPA; of the greeting (RFC 1939 7); a challenge */
     struct ph_undot undot;
     uint64_t items, octets;
     int64_t now, active; /* active < 0: the time is not known yet */

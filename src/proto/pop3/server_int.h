@@ -49,8 +49,8 @@ struct ph_pop3_server {
     enum ph_pop3_server_ev pending; /* to be given by next; NEED: none */
     struct ph_pop3_server_event event;
     struct ph_buf mechanisms; /* of SASL, offered */
-    struct ph_buf user;   /* of USER */
-    struct ph_buf secret; /* what event's slices point to; wiped behind the answer */
+    struct ph_buf user;       /* of USER */
+    struct ph_buf secret;     /* what event's slices point to; wiped behind the answer */
 
     struct pop3_message *messages;
     struct ph_buf names; /* unique-ids that came from elsewhere, NUL behind each */

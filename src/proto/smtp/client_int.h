@@ -12,7 +12,7 @@ enum {
     CLIENT_OUT_HIGH = 64 * 1024,       /* above this neither commands nor body are put into out */
     CLIENT_BODY_STEP = 32 * 1024,      /* body encoded at once: twice this fits above HIGH */
     CLIENT_TEXT_MAX = 8 * 1024 * 1024, /* lines of the requests that wait */
-    CLIENT_COMPACT = 256               /* answered requests that are kept before they are forgotten */
+    CLIENT_COMPACT = 256 /* answered requests that are kept before they are forgotten */
 };
 
 /* One request. Its line, CRLF included, is text[off, off + n). */
@@ -46,7 +46,6 @@ enum wait {
     WAIT_RESETTING
 };
 
-
 struct ph_smtp_client {
     const struct ph_alloc *al;
     struct ph_smtp_client_options o;
@@ -73,10 +72,10 @@ struct ph_smtp_client {
     ph_str piece; /* body not yet encoded */
     bool last;
     uint64_t octets;
-    bool chunked, binary;  /* this letter goes by BDAT; as it is */
-    size_t owed;           /* chunks that are not answered, and RSET behind them */
-    struct ph_buf chunk;   /* the one that is made */
-    int refused;           /* code of the chunk that was; its text is in refusal */
+    bool chunked, binary; /* this letter goes by BDAT; as it is */
+    size_t owed;          /* chunks that are not answered, and RSET behind them */
+    struct ph_buf chunk;  /* the one that is made */
+    int refused;          /* code of the chunk that was; its text is in refusal */
     struct ph_buf refusal;
     struct ph_dot dot;
     int64_t now, since;

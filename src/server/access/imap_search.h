@@ -42,7 +42,8 @@ enum imap_match { IMAP_NO_MATCH, IMAP_MATCH, IMAP_UNSURE };
 enum imap_match imap_search_match(const struct imap_key *k, struct imap_candidate *m);
 unsigned imap_search_needs(const struct imap_key *k); /* IPC_F_ mask, without bodies */
 bool imap_key_is_text(enum ph_imap_key key);          /* looked for in bodies or any header */
-bool imap_key_is_indexed(enum ph_imap_key key); /* the store's index can rule messages out (search.h) */
+bool imap_key_is_indexed(
+    enum ph_imap_key key); /* the store's index can rule messages out (search.h) */
 
 /* What is kept of a message that was found. Strings live in the arena of the search. */
 struct imap_found {

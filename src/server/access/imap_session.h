@@ -48,7 +48,7 @@ struct imap_run {
 struct imap_view {
     bool open, read_only;
     struct ph_buf fresh; /* new uids of news whose rest is still to come, in the order they came */
-    bool dirty; /* the store has news: MB_CHANGES is to be asked */
+    bool dirty;          /* the store has news: MB_CHANGES is to be asked */
     uint64_t mailbox, modseq;
     uint32_t uidvalidity, recent_from;
     struct imap_run *runs; /* ascending; the place of a uid + 1 is its sequence number */
@@ -125,9 +125,9 @@ struct imap {
     uint32_t *saved;            /* "$": uids, ascending (RFC 5182) */
     uint32_t saved_n;
     uint64_t early_mailbox, early_modseq; /* of an MB_EVENT that came while no view was open */
-    uint64_t deleted_storage; /* of STATUS */
-    bool staged;              /* the store keeps messages of an APPEND aside that is not complete */
-    bool counts;              /* CONDSTORE is enabled, and the selected mailbox's modseq was told */
+    uint64_t deleted_storage;             /* of STATUS */
+    bool staged;   /* the store keeps messages of an APPEND aside that is not complete */
+    bool counts;   /* CONDSTORE is enabled, and the selected mailbox's modseq was told */
     bool expunged; /* by the command under way: its answer has HIGHESTMODSEQ (RFC 7162 3.2.7) */
     bool deferred; /* a command came while an answer of the last IDLE was awaited */
     bool idling, idle_over;

@@ -69,7 +69,8 @@ int imap_view_add(struct imap_view *v, uint32_t uid)
 
 uint32_t imap_view_uid(const struct imap_view *v, uint32_t place)
 {
-    uint32_t lo = 0, hi = v->run_n; /* the last run that begins at or before the place is in lo..hi */
+    uint32_t lo = 0,
+             hi = v->run_n; /* the last run that begins at or before the place is in lo..hi */
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
         if (v->runs[mid].place <= place)

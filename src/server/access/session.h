@@ -33,10 +33,10 @@ struct session {
                        the store names it */
     char user[513]; /* account address, after the login */
     char auth[400]; /* "alice@a.test PLAIN", after the login: for journeys */
-    const char *login_mechanism; /* of the login under way; NULL: none is */
-    uint64_t login_req;          /* while keeper is asked */
-    uint64_t exchange;           /* while the client is */
-    struct ph_tls_info *tls_info; /* until the login */
+    const char *login_mechanism;            /* of the login under way; NULL: none is */
+    uint64_t login_req;                     /* while keeper is asked */
+    uint64_t exchange;                      /* while the client is */
+    struct ph_tls_info *tls_info;           /* until the login */
     unsigned asked;                         /* requests under way */
     struct session *next, *prev, *by_grant; /* access.c's */
 };
@@ -100,7 +100,8 @@ void session_mechanisms(const struct session *s, struct ph_buf *out);
 /* Begins a login. The keeper's answer comes to kind->challenge or kind->login, neither of which is called when this returns an
  * error: -PH_ENOTIMPL (not among those mechanisms), -PH_EAGAIN (keeper is down), -PH_EORDER (logged in, or one is being
  * checked), -PH_EINVAL (too long, or what can be in no password), -PH_ENOMEM. One whose client is waited for is forgotten. */
-PH_MUST_CHECK int session_auth(struct session *s, ph_str mechanism, ph_str initial, bool has_initial);
+PH_MUST_CHECK int session_auth(struct session *s, ph_str mechanism, ph_str initial,
+                               bool has_initial);
 PH_MUST_CHECK int session_auth_more(struct session *s, ph_str data);
 void session_auth_cancel(struct session *s);
 /* A login by name and password alone; name: a literal, for logs and journeys. */

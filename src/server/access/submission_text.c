@@ -73,8 +73,7 @@ static char *event_text(const struct ipc_event *e)
     char qid[PH_ID_TEXT + 1];
     json_t *o = json_object();
     json_object_set_new(o, "time", json_integer(e->time));
-    json_object_set_new(o, "step",
-                        json_string(ipc_step_name(e->kind)));
+    json_object_set_new(o, "step", json_string(ipc_step_name(e->kind)));
     put_text(o, "host", e->host);
     put_text(o, "process", e->process);
     if (e->qid)

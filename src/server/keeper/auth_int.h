@@ -19,8 +19,8 @@ struct attempt {
     bool friend, barred;
     uint64_t address; /* digest of what counts as one; 0: no limit holds */
     const char *why;
-    struct ph_sasl_server *sasl; /* until the proof is here */
-    char *certificate;           /* whom the client's names; NULL: none */
+    struct ph_sasl_server *sasl;     /* until the proof is here */
+    char *certificate;               /* whom the client's names; NULL: none */
     char user[PH_HOUSE_ADDRESS + 1]; /* normalised; as given when it is no address */
     char folder[PH_HOUSE_FOLDER + 1];
     char peer[PEER_MAX + 1];
@@ -78,14 +78,15 @@ void auth_answer(struct keeper_auth *a, const struct attempt *t, const struct ip
 /* Each of these takes the attempt. */
 void auth_password(struct keeper_auth *a, struct attempt *t); /* job.password is to be checked */
 void auth_grant(struct keeper_auth *a, struct attempt *t);    /* it is who it says */
-void auth_fail_later(struct keeper_auth *a, struct attempt *t, const char *why); /* it is not: a literal */
+void auth_fail_later(struct keeper_auth *a, struct attempt *t,
+                     const char *why); /* it is not: a literal */
 void auth_fail_now(struct keeper_auth *a, struct attempt *t, int verdict, const char *why);
 void auth_end(struct keeper_auth *a, struct attempt *t);
 
 /* ---- exchange.c ---- */
 
 void auth_unhold(struct keeper_auth *a, struct attempt *t);
-void auth_exchange_late(void *a);                            /* a timer's */
+void auth_exchange_late(void *a);                                /* a timer's */
 void auth_forget_exchanges(struct keeper_auth *a, int instance); /* -1: of all */
 
 #endif

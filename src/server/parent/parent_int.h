@@ -28,13 +28,13 @@ struct child {
     int role;
     unsigned instance;
     enum child_state state;
-    pid_t pid;              /* 0: none; set until it was waited for */
-    struct ipc_chan *chan;  /* NULL: gone */
-    int64_t since;          /* ms: when it was started */
+    pid_t pid;                   /* 0: none; set until it was waited for */
+    struct ipc_chan *chan;       /* NULL: gone */
+    int64_t since;               /* ms: when it was started */
     unsigned restarts, failures; /* in all; without a stable minute between them */
-    unsigned lost;          /* roles (of one process each) to which it gets new channels */
-    int64_t joined;         /* ms: when it last got some */
-    unsigned rejoins;       /* in a row, without a stable minute between them */
+    unsigned lost;               /* roles (of one process each) to which it gets new channels */
+    int64_t joined;              /* ms: when it last got some */
+    unsigned rejoins;            /* in a row, without a stable minute between them */
     struct ph_timer *rejoin;
     struct ph_timer *again; /* when it is started anew */
     struct ph_buf counters; /* rows of its last STATS */
@@ -71,10 +71,10 @@ struct parent {
     size_t child_count;
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
-    struct ph_buf cert, key; /* PEM */
+    struct ph_buf cert, key;                     /* PEM */
     char tickets[ROLE_COUNT][PH_TLS_TICKET_KEY]; /* the secret of each role that has tickets */
     struct ph_timer *ticket_timer;
-    struct ph_timer *limit;  /* of stopping, of one collection of counters */
+    struct ph_timer *limit; /* of stopping, of one collection of counters */
     struct ph_timer *stats_limit;
     uint64_t stats_req, act_req;
     int control_fd;
@@ -83,9 +83,10 @@ struct parent {
 };
 
 /* data.c: before anything is started */
-int data_open(struct parent *p);                /* folders, lock; 0 or a sysexits code, told on stderr */
-int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_error *reterr); /* fills cert and key */
-void data_ready(struct parent *p);              /* writes data/ready, tells ready_fd and stdout */
+int data_open(struct parent *p); /* folders, lock; 0 or a sysexits code, told on stderr */
+int data_certificate(struct parent *p, const struct ph_conf *conf,
+                     struct ph_error *reterr); /* fills cert and key */
+void data_ready(struct parent *p);             /* writes data/ready, tells ready_fd and stdout */
 void data_close(struct parent *p);
 
 /* user.c: what the processes run as. *ret_user: "" to stay, a name or a number. */
@@ -106,19 +107,20 @@ bool child_is_ready(const struct child *c);
 void child_kill(struct child *c);
 void child_drain(struct child *c);
 void child_waited(struct child *c, int status);
-void child_join(struct child *a, struct child *b); /* a new channel between them, where the matrix has one */
+void child_join(struct child *a,
+                struct child *b); /* a new channel between them, where the matrix has one */
 void child_send_conf(struct child *c);
 void child_send_certs(struct child *c);
 void child_send_tickets(struct child *c); /* after the certificates */
 
 /* house.c: all of them */
 void house_start(struct parent *p);
-void house_ready(struct parent *p);                       /* one more is ready */
+void house_ready(struct parent *p); /* one more is ready */
 void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text);
 void house_broken(struct parent *p, struct child *by, int role, unsigned instance, ph_str why);
-void house_ended(struct child *c);                        /* waited for, and its channel is gone */
+void house_ended(struct child *c); /* waited for, and its channel is gone */
 void house_stop(struct parent *p, int exit_code);
-int house_reload(struct parent *p);                       /* negative: mistakes, told; the old settings stay */
+int house_reload(struct parent *p); /* negative: mistakes, told; the old settings stay */
 struct child *house_find(struct parent *p, int role, unsigned instance);
 
 /* control.c */

@@ -19,7 +19,14 @@
 
 enum { GUARD_ROWS = 32768, GUARD_WAYS = 8 }; /* 24 octets a row: 768 KiB a process */
 
-enum guard_what { GUARD_CONNECTION, GUARD_LETTER, GUARD_RECIPIENT, GUARD_OCTETS, GUARD_ERROR, GUARD_LOGIN };
+enum guard_what {
+    GUARD_CONNECTION,
+    GUARD_LETTER,
+    GUARD_RECIPIENT,
+    GUARD_OCTETS,
+    GUARD_ERROR,
+    GUARD_LOGIN
+};
 enum guard_scope { GUARD_ADDRESS, GUARD_NETWORK, GUARD_SENDER, GUARD_ACCOUNT, GUARD_SCOPES };
 
 /* Who does it; scopes that are empty are not counted. */

@@ -33,15 +33,17 @@ struct proc_def {
     /* Takes over fd. Negative: this service cannot be served, and the process fails: its clients would wait for ever. */
     int (*listen)(struct proc *p, int service, ph_str address, int fd);
     void (*peer_up)(struct proc *p, int role, unsigned instance);
-    void (*peer_down)(struct proc *p, int role, unsigned instance);           /* its unanswered requests never will be */
-    void (*drained)(struct proc *p, struct ipc_chan *from);                   /* as in ipc.h; may be NULL */
-    void (*reload)(struct proc *p);                                           /* p->conf is new, the old one ends on return */
-    void (*certs)(struct proc *p);                                            /* p->tls_server has new certificates */
-    void (*drain)(struct proc *p);                                            /* call proc_done when ready to exit; NULL: at once */
-    void (*ended)(struct proc *p);                                            /* drained, loop left: close what is on disk */
-    void (*stats)(struct proc *p, struct ph_buf *rows);                       /* ipc_add(counter, rows, ...) */
-    void (*key)(struct proc *p, ph_str name, ph_str key_pem);                 /* keeper only */
-    void (*signer)(struct proc *p, int role, unsigned instance, int fd);      /* keeper only; takes over fd */
+    void (*peer_down)(struct proc *p, int role,
+                      unsigned instance); /* its unanswered requests never will be */
+    void (*drained)(struct proc *p, struct ipc_chan *from); /* as in ipc.h; may be NULL */
+    void (*reload)(struct proc *p); /* p->conf is new, the old one ends on return */
+    void (*certs)(struct proc *p);  /* p->tls_server has new certificates */
+    void (*drain)(struct proc *p);  /* call proc_done when ready to exit; NULL: at once */
+    void (*ended)(struct proc *p);  /* drained, loop left: close what is on disk */
+    void (*stats)(struct proc *p, struct ph_buf *rows);       /* ipc_add(counter, rows, ...) */
+    void (*key)(struct proc *p, ph_str name, ph_str key_pem); /* keeper only */
+    void (*signer)(struct proc *p, int role, unsigned instance,
+                   int fd); /* keeper only; takes over fd */
 };
 
 struct proc {
@@ -49,13 +51,13 @@ struct proc {
     unsigned instance;
     struct ph_loop *loop;
     struct ph_conf *conf;
-    struct ph_tls_ctx *tls_server;   /* mx, access: certificates in, key by signer */
+    struct ph_tls_ctx *tls_server; /* mx, access: certificates in, key by signer */
     /* This process's own folder as it reaches it: DATA/queue, DATA/mail, DATA/house; "/" after chroot (from `opened` on);
      * NULL for the roles without one. */
     const char *data;
-    struct ph_charsets *charsets;    /* what `setup` loads of them (text.h), for as long as it lives */
+    struct ph_charsets *charsets; /* what `setup` loads of them (text.h), for as long as it lives */
     bool draining;
-    void *state;                     /* the process's own */
+    void *state; /* the process's own */
     struct proc_private *priv;
 };
 
@@ -74,7 +76,8 @@ int proc_main(const struct proc_def *def, unsigned instance, int parent_fd);
 
 /* One private-key operation by keeper on a digest, waited for (5 s at most): bytes written to sig, or -PH_EAGAIN while keeper
  * is away or slow (the parent is then asked for a new channel to it), -PH_EDENIED when it refuses. For roles that have a signer channel. */
-int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig, size_t max);
+int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig,
+              size_t max);
 
 /*
  * Request ids and who waits for them: a table that every asking process uses. An entry names the role that was asked and
@@ -86,11 +89,13 @@ struct proc_waits *proc_waits_free(struct proc_waits *w);
 /* A new request id, never 0; 0: out of memory. */
 uint64_t proc_wait(struct proc_waits *w, int role, enum ipc_type answer, void *who);
 /* Who waits for this answer (type of the message, sender of the channel); forgets it. NULL when nobody does. */
-void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer, uint64_t req);
+void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer,
+                  uint64_t req);
 void proc_unwait(struct proc_waits *w, uint64_t req); /* it could not be sent; 0 is allowed */
 void proc_wait_cancel(struct proc_waits *w, const void *who); /* the asker is gone */
 /* Everyone who waits for that role, when it goes down; forgets them. fn may wait anew. */
-void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx), void *ctx);
+void proc_waits_fail(struct proc_waits *w, int role, void (*fn)(void *who, uint64_t req, void *ctx),
+                     void *ctx);
 size_t proc_waits_count(const struct proc_waits *w);
 
 extern const struct proc_def proc_mx, proc_access, proc_relay, proc_resolver, proc_queue,

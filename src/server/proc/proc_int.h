@@ -31,8 +31,9 @@ struct proc_private {
     int memory_fd; /* /proc/self/smaps_rollup, opened before the sandbox, or -1 */
     int64_t started_us;
     bool started, done;
-    struct ph_timer *end; /* after proc_done or a failure: how long what is queued may take to leave */
-    int end_left;         /* turns of it */
+    struct ph_timer
+        *end;     /* after proc_done or a failure: how long what is queued may take to leave */
+    int end_left; /* turns of it */
     int exit_code;
     char folder[4096];
 };
@@ -47,11 +48,13 @@ void proc__stats_answer(struct proc *p, uint64_t req);
 
 /* sign.c */
 void proc__signer_set(struct proc *p, int fd);
-void proc__cert_add(struct proc *p, ph_str name, ph_str chain, struct ph_error *reterr, int *ret_result);
+void proc__cert_add(struct proc *p, ph_str name, ph_str chain, struct ph_error *reterr,
+                    int *ret_result);
 
 /* start.c: from START to READY, and what may also come later. */
 void proc__start(struct proc *p, ph_str user);
-void proc__later(struct proc *p, struct ipc_msg *msg); /* PEER, SIGNER, LISTEN, KEY: now, or after START */
+void proc__later(struct proc *p,
+                 struct ipc_msg *msg); /* PEER, SIGNER, LISTEN, KEY: now, or after START */
 void proc__fail(struct proc *p, int exit_code, const char *text);
 
 #endif

@@ -36,8 +36,8 @@ static void our_name(struct intake *in, const struct ph_smtp_server_event *ev,
     struct ph_smtp_server_info info;
     (void)ev;
     ph_smtp_server_info(in->engine, &info);
-    if (!in->host->local_users && !in->peer->exempt && in->peer->service != IPC_LMTP && in->proc->conf->hostname.n &&
-        ph_str_ieq(info.helo, in->proc->conf->hostname))
+    if (!in->host->local_users && !in->peer->exempt && in->peer->service != IPC_LMTP &&
+        in->proc->conf->hostname.n && ph_str_ieq(info.helo, in->proc->conf->hostname))
         say(v, STAGE_REJECT, 550, "5.7.1", "You greet with the name of this server");
 }
 

@@ -20,16 +20,16 @@
 enum {
     WORKERS_MAX = 16,
     SYNCERS = 4,
-    BATCH_JOBS = 256,                  /* jobs of one transaction */
-    BATCH_BYTES = 8 * 1024 * 1024,     /* ... and bytes of their bodies, about */
-    SYNC_SOON_US = 30 * 1000,          /* from a commit to the sync round that makes it durable */
-    SYNC_LATE_US = 1000 * 1000,        /* ... at most, when the disk is slow */
-    SYNC_SHARE = 8,                    /* a round may take one of so many parts of the time */
-    TEND_EVERY_US = 2 * 1000 * 1000,   /* idle work */
-    IDLE_US = 120 * 1000 * 1000,       /* accounts unused for so long are closed */
+    BATCH_JOBS = 256,                /* jobs of one transaction */
+    BATCH_BYTES = 8 * 1024 * 1024,   /* ... and bytes of their bodies, about */
+    SYNC_SOON_US = 30 * 1000,        /* from a commit to the sync round that makes it durable */
+    SYNC_LATE_US = 1000 * 1000,      /* ... at most, when the disk is slow */
+    SYNC_SHARE = 8,                  /* a round may take one of so many parts of the time */
+    TEND_EVERY_US = 2 * 1000 * 1000, /* idle work */
+    IDLE_US = 120 * 1000 * 1000,     /* accounts unused for so long are closed */
     TOUCHED_MAX = 2,
-    STAGED_MAX = 1000,                 /* messages of one MULTIAPPEND */
-    STAGED_BYTES = 64 * 1024 * 1024    /* ... and bytes of them */
+    STAGED_MAX = 1000,              /* messages of one MULTIAPPEND */
+    STAGED_BYTES = 64 * 1024 * 1024 /* ... and bytes of them */
 };
 
 struct house_store;
@@ -47,12 +47,12 @@ struct job {
     struct ipc_msg ask;      /* its strings are in this allocation; ask.fd is -1 */
     ph_str body;             /* of DELIVER, MSG_APPEND: inside, or mapped */
     bool mapped;
-    int role;                /* who asked */
+    int role; /* who asked */
     unsigned instance, epoch;
     uint64_t session, account;
     ph_str folder;
     struct store_limits limits; /* of QUOTA_GET */
-    struct ipc_msg answer;   /* answer.fd is ours */
+    struct ipc_msg answer;      /* answer.fd is ours */
     struct ph_buf rows, text, text2;
     char why[256];
     struct touched touched[TOUCHED_MAX];
@@ -63,11 +63,11 @@ struct job {
 
 /* What the main thread does with a kind of request, and how to answer it. Indexed by enum ipc_type. */
 struct op {
-    int answer;                                 /* enum ipc_type; 0: not an operation */
+    int answer; /* enum ipc_type; 0: not an operation */
     int (*run)(struct job *j, struct store_account *a, struct ph_error *reterr);
-    size_t verdict_at, text_at;                 /* in the answer's struct; text_at 0: it has none */
-    bool durable;                               /* answered after a sync */
-    bool create;                                /* makes the account when it is not there */
+    size_t verdict_at, text_at; /* in the answer's struct; text_at 0: it has none */
+    bool durable;               /* answered after a sync */
+    bool create;                /* makes the account when it is not there */
 };
 extern const struct op store_ops_table[IPC_TYPE_COUNT];
 
@@ -77,7 +77,8 @@ struct job *job_new(struct ipc_msg *msg, const struct ipc_ends *from, ph_str fol
 struct job *job_free(struct job *j); /* NULL allowed; returns NULL */
 void job_reset(struct job *j);       /* no answer yet */
 void job_refuse(struct job *j, int verdict, const char *text);
-void job_fail(struct job *j, int code, const struct ph_error *e); /* refuses with the verdict of an error code */
+void job_fail(struct job *j, int code,
+              const struct ph_error *e); /* refuses with the verdict of an error code */
 int job_verdict(int code);
 
 /* ---- worker.c, sync.c: threads */
@@ -127,11 +128,11 @@ struct worker {
     struct house_store *h;
     pthread_t thread;
     struct queue in;
-    struct dirty *back;    /* from syncers: must be synced again; under in.lock */
-    bool stop;             /* under in.lock */
+    struct dirty *back; /* from syncers: must be synced again; under in.lock */
+    bool stop;          /* under in.lock */
     struct store *store;
-    struct dirty *dirty;   /* accounts with commits that are not on disk */
-    int64_t round_us;      /* how long the last sync took */
+    struct dirty *dirty; /* accounts with commits that are not on disk */
+    int64_t round_us;    /* how long the last sync took */
     struct indexing index;
     struct job *fresh, *fresh_tail; /* main thread: not yet handed over */
 };
@@ -169,11 +170,11 @@ struct house_store {
 };
 
 int threads_start(struct house_store *h, struct ph_error *reterr);
-void threads_stop(struct house_store *h);  /* asks workers to finish; `ended` counts */
+void threads_stop(struct house_store *h); /* asks workers to finish; `ended` counts */
 void threads_join(struct house_store *h);
 void worker_give(struct house_store *h, struct job *j); /* main thread: at the end of this turn */
 void worker_hand_over(void *h);
-void worker_resync(struct worker *w, struct dirty *d);  /* from a syncer: that flush failed */
+void worker_resync(struct worker *w, struct dirty *d);   /* from a syncer: that flush failed */
 void main_post(struct house_store *h, struct job *jobs); /* any thread: answered jobs */
 void main_synced(struct house_store *h, const struct requests *r);
 int requests_add(struct requests *l, uint64_t req, unsigned epoch);
@@ -204,7 +205,8 @@ struct session;
 struct sessions *sessions_new(void);
 struct sessions *sessions_free(struct sessions *t);
 /* -PH_EEXIST, -PH_ENOMEM */
-int session_add(struct sessions *t, uint64_t id, unsigned instance, uint64_t account, ph_str folder);
+int session_add(struct sessions *t, uint64_t id, unsigned instance, uint64_t account,
+                ph_str folder);
 /* NULL when it does not exist or is another instance's. */
 struct session *session_of(struct sessions *t, uint64_t id, unsigned instance);
 void session_end(struct sessions *t, struct session *s);
@@ -220,7 +222,8 @@ int session_opened(struct session *s, uint64_t mailbox, bool pop3);
 void session_closed(struct session *s, uint64_t mailbox);
 void session_asked(struct session *s, uint64_t mailbox); /* MB_CHANGES came */
 /* Tells everyone who has the mailbox open and was not told yet, except `not`. */
-void sessions_event(struct sessions *t, struct proc *p, uint64_t account, const struct touched *m, uint64_t origin);
+void sessions_event(struct sessions *t, struct proc *p, uint64_t account, const struct touched *m,
+                    uint64_t origin);
 /* Ends those of one account (telling access), or of one access process. */
 void sessions_end_account(struct sessions *t, struct proc *p, uint64_t account, const char *why);
 void sessions_end_instance(struct sessions *t, unsigned instance);

@@ -429,7 +429,7 @@ static int start_worker(struct house_store *h, struct worker *w, struct ph_error
                                 .junk_us = h->junk_us};
     pthread_condattr_t attr;
     w->h = h;
-    int r = be->new(&opt, &w->store, reterr);
+    int r = be->new (&opt, &w->store, reterr);
     if (r < 0)
         return r;
     pthread_mutex_init(&w->in.lock, NULL);

@@ -97,7 +97,7 @@ struct store_account {
     bool stale;    /* memory does not show what is in the file */
     bool unsynced; /* committed since the last mark */
     bool meta_dirty;
-    bool uidls; /* some message has one */
+    bool uidls;       /* some message has one */
     bool wants_index; /* it was searched */
     int64_t data_version, pruned, used, indexed;
     uint64_t uidvalidity, mailbox_next, email_next, email_limit;
@@ -132,11 +132,12 @@ struct store {
 };
 
 /* ---- db.c: statements, errors, transactions */
-int sq_error(struct store_account *a, int rc);       /* fills a->err; the negative code */
+int sq_error(struct store_account *a, int rc); /* fills a->err; the negative code */
 int sq_fail(struct store_account *a, int code, int sys, const char *fmt, ...) PH_PRINTF(4, 5);
 /* Parameters from ?2 on: i int64_t, t ph_str text, b ph_str blob. Bytes are borrowed until the statement is reset. */
 sqlite3_stmt *sq_start(struct store_account *a, enum statement q, const char *types, ...);
-int sq_step(struct store_account *a, sqlite3_stmt *st); /* 1 a row, 0 done (reset), negative (reset) */
+int sq_step(struct store_account *a,
+            sqlite3_stmt *st); /* 1 a row, 0 done (reset), negative (reset) */
 int sq_run(struct store_account *a, enum statement q, const char *types, ...);
 ph_str sq_text(sqlite3_stmt *st, int col);
 ph_str sq_blob(sqlite3_stmt *st, int col);
@@ -173,19 +174,23 @@ int sq_thread(struct store_account *a, const struct store_letter *l, uint64_t em
 int sq_quota(struct store_account *a, uint64_t messages, uint64_t bytes);
 
 /* ---- mailbox.c */
-struct mbox *mbox_find(struct store_account *a, ph_str name);       /* any state; NULL */
-struct mbox *mbox_live(struct store_account *a, uint64_t id);       /* NULL: sets a->err to ENOENT */
-size_t mbox_lower(const struct store_account *a, ph_str name);      /* first not below name */
-int mbox_insert(struct store_account *a, const struct mbox *like, struct mbox **ret); /* memory only; strings are copied */
+struct mbox *mbox_find(struct store_account *a, ph_str name);  /* any state; NULL */
+struct mbox *mbox_live(struct store_account *a, uint64_t id);  /* NULL: sets a->err to ENOENT */
+size_t mbox_lower(const struct store_account *a, ph_str name); /* first not below name */
+int mbox_insert(struct store_account *a, const struct mbox *like,
+                struct mbox **ret);                      /* memory only; strings are copied */
 void mbox_drop(struct store_account *a, struct mbox *m); /* memory only; pointers to others move */
 bool mbox_has_children(struct store_account *a, const struct mbox *m);
 void mbox_clear(struct store_account *a);
 int mbox_keywords_add(struct store_account *a, struct mbox *m, ph_str keywords);
-int mbox_make(struct store_account *a, ph_str name, ph_str special, bool subscribed, struct mbox **ret);
-int sq_mailboxes(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx, struct ph_error *reterr);
-int sq_select(struct store_account *a, ph_str name, bool claim, struct store_selected *ret, struct uidset *uids, struct ph_error *reterr);
-int sq_change(struct store_account *a, enum store_change op, ph_str name, ph_str to, ph_str special, uint64_t *ret_id,
-              struct ph_error *reterr);
+int mbox_make(struct store_account *a, ph_str name, ph_str special, bool subscribed,
+              struct mbox **ret);
+int sq_mailboxes(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx,
+                 struct ph_error *reterr);
+int sq_select(struct store_account *a, ph_str name, bool claim, struct store_selected *ret,
+              struct uidset *uids, struct ph_error *reterr);
+int sq_change(struct store_account *a, enum store_change op, ph_str name, ph_str to, ph_str special,
+              uint64_t *ret_id, struct ph_error *reterr);
 
 /* ---- message.c, move.c */
 struct chunk_row {
@@ -201,7 +206,8 @@ struct chunk {
     struct ph_buf kw; /* keywords of all rows */
 };
 /* The next up to CHUNK messages of [from, to] that have all of `flags`. 0 or negative. */
-int chunk_read(struct store_account *a, uint64_t mailbox, uint32_t from, uint32_t to, unsigned flags, struct chunk *c);
+int chunk_read(struct store_account *a, uint64_t mailbox, uint32_t from, uint32_t to,
+               unsigned flags, struct chunk *c);
 ph_str chunk_keywords(const struct chunk *c, const struct chunk_row *r);
 void sq_row(sqlite3_stmt *st, struct store_message *ret); /* the shape of LIST */
 void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size);
@@ -209,23 +215,25 @@ void mbox_count_del(struct mbox *m, unsigned flags, uint64_t size);
 int sq_remove_gone(struct store_account *a, struct mbox *m, const struct uidset *gone);
 int sq_move_all(struct store_account *a, struct mbox *from, struct mbox *to); /* RENAME INBOX */
 int sq_expire(struct store_account *a, struct mbox *m,
-              int64_t saved_before); /* removes what is older */
-int sq_remove_all(struct store_account *a, struct mbox *m);                   /* DELETE; leaves counters at 0 */
-int sq_put(struct store_account *a, const struct store_letter *l, struct store_put *ret, struct ph_error *reterr);
-int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask, uint64_t since, store_message_fn *row,
-            void *ctx, struct ph_error *reterr);
+              int64_t saved_before);                        /* removes what is older */
+int sq_remove_all(struct store_account *a, struct mbox *m); /* DELETE; leaves counters at 0 */
+int sq_put(struct store_account *a, const struct store_letter *l, struct store_put *ret,
+           struct ph_error *reterr);
+int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
+            uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr);
 int sq_body(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
             struct store_body *ret, struct ph_error *reterr);
-int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uids, const struct store_flagging *f, store_message_fn *row,
-             void *ctx, struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
-int sq_copy(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to, bool move, struct store_copied *ret,
-            struct ph_error *reterr);
-int sq_expunge(struct store_account *a, uint64_t mailbox, const struct uidset *uids, struct uidset *gone, uint64_t *ret_modseq,
-               struct ph_error *reterr);
+int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+             const struct store_flagging *f, store_message_fn *row, void *ctx,
+             struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
+int sq_copy(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to,
+            bool move, struct store_copied *ret, struct ph_error *reterr);
+int sq_expunge(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
+               struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
 int sq_changes_in(struct store_account *a, struct mbox *m, uint64_t since, store_message_fn *row,
                   void *ctx, struct uidset *gone, uint64_t *last);
-int sq_changes(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row, void *ctx, struct uidset *gone,
-               uint64_t *ret_modseq, struct ph_error *reterr);
+int sq_changes(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row,
+               void *ctx, struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
 
 /* ---- body.c: stored forms */
 struct packed {
@@ -234,9 +242,11 @@ struct packed {
 };
 int body_pack(struct store_account *a, uint64_t emailid, ph_str body, struct packed *ret);
 /* data: the content column. size at most STORE_INLINE_MAX; bytes are borrowed until the next call. */
-int body_unpack(struct store_account *a, enum form form, uint64_t emailid, ph_str data, uint64_t size, ph_str *ret_bytes);
+int body_unpack(struct store_account *a, enum form form, uint64_t emailid, ph_str data,
+                uint64_t size, ph_str *ret_bytes);
 /* A larger one, into a sealed memory file. */
-int body_unpack_fd(struct store_account *a, enum form form, uint64_t emailid, ph_str data, uint64_t size, int *ret_fd);
+int body_unpack_fd(struct store_account *a, enum form form, uint64_t emailid, ph_str data,
+                   uint64_t size, int *ret_fd);
 void body_path(const char *dir, uint64_t emailid, const char *suffix, char *out, size_t n);
 
 /* ---- grams.c: what the index knows of a text */
@@ -263,6 +273,7 @@ int index_clean(struct store_account *a);                     /* some of them; 1
 int index_forget(struct store_account *a);                    /* the whole index; it is made anew */
 
 /* ---- check.c */
-int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void *ctx, struct ph_error *reterr);
+int sq_check(struct store_account *a, bool repair, store_finding_fn *found, void *ctx,
+             struct ph_error *reterr);
 
 #endif

@@ -3,14 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "failing.h"
-#include "b64.h"
+#include <cmocka.h>
 
-/* An allocator that fails at its n-th call and counts what is not freed. */
+#include "b64.h"
+#include "failing.h"
+
 static void slices(void **state)
 {
     (void)state;
@@ -70,7 +70,8 @@ static void base64_both_ways(void **state)
         ph_buf_done(&e);
         ph_buf_done(&d);
     }
-    static const char *const bad[] = {"A", "AA=A", "A===", "AAA", "AB==", "AAB=", "AA==AAAA", "A A="};
+    static const char *const bad[] = {"A",    "AA=A", "A===",     "AAA",
+                                      "AB==", "AAB=", "AA==AAAA", "A A="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct ph_buf d;
         ph_buf_init(&d, NULL, 200);

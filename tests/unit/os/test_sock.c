@@ -61,11 +61,20 @@ static void loopback(void **state)
         const char *ip;
         bool is;
     } row[] = {
-        {"127.0.0.1", true},       {"127.255.255.254", true}, {"::1", true},
-        {"::ffff:127.9.8.7", true}, {"128.0.0.1", false},      {"126.255.255.255", false},
-        {"0.0.0.0", false},        {"10.127.0.1", false},     {"::", false},
-        {"::2", false},            {"::ffff:10.0.0.1", false}, {"::127.0.0.1", false},
-        {"fe80::1", false},        {"2001:db8::127.0.0.1", false},
+        {"127.0.0.1", true},
+        {"127.255.255.254", true},
+        {"::1", true},
+        {"::ffff:127.9.8.7", true},
+        {"128.0.0.1", false},
+        {"126.255.255.255", false},
+        {"0.0.0.0", false},
+        {"10.127.0.1", false},
+        {"::", false},
+        {"::2", false},
+        {"::ffff:10.0.0.1", false},
+        {"::127.0.0.1", false},
+        {"fe80::1", false},
+        {"2001:db8::127.0.0.1", false},
     };
     struct ph_addr a;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

@@ -245,7 +245,8 @@ static void keys_elsewhere(void **state)
         assert_string_equal(about(p.server).version,
                             row[i].version == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2");
         assert_int_equal(about(p.client).binding_n, about(p.client).binding_unique ? 12 : 32);
-        assert_memory_equal(about(p.client).binding, about(p.server).binding, about(p.client).binding_n);
+        assert_memory_equal(about(p.client).binding, about(p.server).binding,
+                            about(p.client).binding_n);
         say(p.client, p.server, "EHLO x");
         part(&p);
         k.fail = 1; /* the keeper does not answer */

@@ -10,12 +10,12 @@
 
 #include <cmocka.h>
 
+#include "failing.h"
 #include <posthouse/sasl.h>
 #include <posthouse/smtp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "failing.h"
 
 enum {
     SUBMISSION = 1,

@@ -66,9 +66,10 @@ static void who_is_meant(void **state)
 
 static void what_is_no_condition(void **state)
 {
-    static const char *const rows[] = {"nonsense", "@",      "older:",       "older:x", "older:0s",
-                                       "newer:-1", "state:", "state:asleep", "reason:", "from:@",
-                                       "all\nx",   "older:99999999999999999999h"};
+    static const char *const rows[] = {
+        "nonsense", "@",        "older:", "older:x",
+        "older:0s", "newer:-1", "state:", "state:asleep",
+        "reason:",  "from:@",   "all\nx", "older:99999999999999999999h"};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ph_pick p;

@@ -15,15 +15,24 @@ static const struct {
 } spellings[] = {
     {"Mail", "mAIL", true},
     {"ПОЧТА", "почта", true},
-    {"ΣΊΣΥΦΟΣ", "σίσυφος", true},          /* final sigma */
-    {"É", "e\xcc\x81", true},              /* composed or not */
-    {"Ǆ", "ǆ", true},                      /* title case is a third one */
-    {"ﬁn", "fin", true},                   /* ligature */
-    {"ＡＢＣ", "abc", true},               /* full width */
-    {"ｶﾞ", "ガ", true},                    /* half width with its mark */
-    {"Ա", "ա", true}, {"Ⴀ", "ⴀ", true}, {"𐐀", "𐐨", true}, {"Ĳ", "ij", true}, {"①", "1", true},
+    {"ΣΊΣΥΦΟΣ", "σίσυφος", true}, /* final sigma */
+    {"É", "e\xcc\x81", true},     /* composed or not */
+    {"Ǆ", "ǆ", true},             /* title case is a third one */
+    {"ﬁn", "fin", true},          /* ligature */
+    {"ＡＢＣ", "abc", true},      /* full width */
+    {"ｶﾞ", "ガ", true},           /* half width with its mark */
+    {"Ա", "ա", true},
+    {"Ⴀ", "ⴀ", true},
+    {"𐐀", "𐐨", true},
+    {"Ĳ", "ij", true},
+    {"①", "1", true},
     {"İ", "i\xcc\x87", true},
-    {"中", "中", true}, {"한", "한", true}, {"a", "b", false}, {"中", "国", false}, {"가", "각", false}, {"ß", "s", false},
+    {"中", "中", true},
+    {"한", "한", true},
+    {"a", "b", false},
+    {"中", "国", false},
+    {"가", "각", false},
+    {"ß", "s", false},
 };
 
 static struct ph_buf folded(const char *s)
@@ -71,17 +80,34 @@ static const char letter[] =
     "Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\x1b$B%a!<%k\x1b(B\r\n--b\r\n"
     "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     "PHA+w4Twn5iAPGI+ZmV0dDwvYj4gZmlzaDwvcD4=\r\n--b\r\n"
-    "Content-Type: application/pdf\r\nContent-Disposition: attachment;\r\n filename*=utf-8''%EA%B3%84%ED%9A%8D.pdf\r\n"
+    "Content-Type: application/pdf\r\nContent-Disposition: attachment;\r\n "
+    "filename*=utf-8''%EA%B3%84%ED%9A%8D.pdf\r\n"
     "Content-Transfer-Encoding: base64\r\n\r\nc2VjcmV0\r\n--b--\r\n";
 
 static const struct {
     const char *what;
     bool head, body;
 } wanted[] = {
-    {"赵龙", true, false}, {"赵", true, false}, {"ZHAO@a.TEST", true, false}, {"赵龙 <zhao@a.test>", true, false},
-    {"bob b. <bob@", true, false}, {"邮件 about", true, false}, {"件", true, false}, {"café", true, false}, {"x-tag: ONE", true, false},
-    {"メール", false, true}, {"ール", false, true}, {"äpp", false, false}, {"fett fish", false, true}, {"😀fett", false, true}, {"<b>", false, false},
-    {"계획.PDF", false, true}, {"계", false, true}, {"secret", false, false}, {"application/pdf", false, true}, {"preamble", false, false},
+    {"赵龙", true, false},
+    {"赵", true, false},
+    {"ZHAO@a.TEST", true, false},
+    {"赵龙 <zhao@a.test>", true, false},
+    {"bob b. <bob@", true, false},
+    {"邮件 about", true, false},
+    {"件", true, false},
+    {"café", true, false},
+    {"x-tag: ONE", true, false},
+    {"メール", false, true},
+    {"ール", false, true},
+    {"äpp", false, false},
+    {"fett fish", false, true},
+    {"😀fett", false, true},
+    {"<b>", false, false},
+    {"계획.PDF", false, true},
+    {"계", false, true},
+    {"secret", false, false},
+    {"application/pdf", false, true},
+    {"preamble", false, false},
 };
 
 static void texts(void **state)
@@ -93,9 +119,11 @@ static void texts(void **state)
     assert_int_equal(ph_search_text(arena, ph_str_c(letter), &head, &body), 0);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         struct ph_buf w = folded(wanted[i].what);
-        bool in_head = ph_search_holds(ph_buf_str(&head), ph_buf_str(&w)), in_body = ph_search_holds(ph_buf_str(&body), ph_buf_str(&w));
+        bool in_head = ph_search_holds(ph_buf_str(&head), ph_buf_str(&w)),
+             in_body = ph_search_holds(ph_buf_str(&body), ph_buf_str(&w));
         if (in_head != wanted[i].head || in_body != wanted[i].body)
-            fail_msg("\"%s\": head %d, body %d in \"%.*s\" \"%.*s\"", wanted[i].what, in_head, in_body, PH_FMT(ph_buf_str(&head)), PH_FMT(ph_buf_str(&body)));
+            fail_msg("\"%s\": head %d, body %d in \"%.*s\" \"%.*s\"", wanted[i].what, in_head,
+                     in_body, PH_FMT(ph_buf_str(&head)), PH_FMT(ph_buf_str(&body)));
         ph_buf_done(&w);
     }
     ph_buf_done(&head), ph_buf_done(&body);
@@ -107,6 +135,7 @@ static void texts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(folding), cmocka_unit_test(any_bytes), cmocka_unit_test(texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(folding), cmocka_unit_test(any_bytes),
+                                       cmocka_unit_test(texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,8 @@ static void on_resolve(struct proc *p, struct ipc_chan *from, struct ipc_msg *ms
 {
     int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
     (void)p;
-    if (ipc_send(from, RESOLVED, -1, .req = msg->RESOLVE.req, .verdict = fd < 0 ? IPC_DENIED : IPC_OK, .text = msg->RESOLVE.name))
+    if (ipc_send(from, RESOLVED, -1, .req = msg->RESOLVE.req,
+                 .verdict = fd < 0 ? IPC_DENIED : IPC_OK, .text = msg->RESOLVE.name))
         _exit(99);
 }
 
@@ -55,10 +56,14 @@ static void drains(struct proc *p)
     proc_done(p);
 }
 
-static const struct proc_def good = {.role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .drain = drains};
-static const struct proc_def deaf = {.role = ROLE_RESOLVER, .handlers = no_handlers, .sandbox = sandbox};
-static const struct proc_def broken_setup = {.role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .setup = setup_fails};
-static const struct proc_def broken_opened = {.role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .opened = opened_fails};
+static const struct proc_def good = {
+    .role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .drain = drains};
+static const struct proc_def deaf = {
+    .role = ROLE_RESOLVER, .handlers = no_handlers, .sandbox = sandbox};
+static const struct proc_def broken_setup = {
+    .role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .setup = setup_fails};
+static const struct proc_def broken_opened = {
+    .role = ROLE_RESOLVER, .handlers = handlers, .sandbox = sandbox, .opened = opened_fails};
 
 /* ---- its parent, and one peer --------------------------------------------------------------------------- */
 
@@ -207,11 +212,13 @@ static void a_child_serves_and_drains(void **state)
     (void)state;
     start(&good);
     give_peer();
-    assert_int_equal(ipc_send(peer, RESOLVE, -1, 7, IPC_DNS_A, PH_STR("early.test")), 0); /* kept until it serves */
+    assert_int_equal(ipc_send(peer, RESOLVE, -1, 7, IPC_DNS_A, PH_STR("early.test")),
+                     0); /* kept until it serves */
     begin_serving();
     expect(IPC_RESOLVED);
     assert_int_equal(got[IPC_RESOLVED].RESOLVED.req, 7);
-    assert_int_equal(got[IPC_RESOLVED].RESOLVED.verdict, IPC_DENIED); /* the sandbox was there first */
+    assert_int_equal(got[IPC_RESOLVED].RESOLVED.verdict,
+                     IPC_DENIED); /* the sandbox was there first */
     assert_string_equal(texts[IPC_RESOLVED], "early.test");
     assert_int_equal(ipc_send(child, STATS_GET, -1, 42), 0);
     expect(IPC_STATS);

@@ -87,7 +87,8 @@ static void at_peer_message(void *ctx, struct ipc_chan *from, struct ipc_msg *ms
         keep(&l->msg.MB_LISTED.mailboxes, &p);
         break;
     case IPC_MB_OPENED:
-        keep(&l->msg.MB_OPENED.mailbox, &p), keep(&l->msg.MB_OPENED.uids, &p), keep(&l->msg.MB_OPENED.keywords, &p);
+        keep(&l->msg.MB_OPENED.mailbox, &p), keep(&l->msg.MB_OPENED.uids, &p),
+            keep(&l->msg.MB_OPENED.keywords, &p);
         break;
     case IPC_MSG_BODIED:
         keep(&l->msg.MSG_BODIED.body, &p), keep(&l->msg.MSG_BODIED.journey, &p);
@@ -135,9 +136,12 @@ static void connect_peer(int i)
 {
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    struct ipc_ends mine = {ROLE_STORE, roles[i], 0, i == ACCESS1}, theirs = {roles[i], ROLE_STORE, i == ACCESS1, 0};
-    to_peer[i] = ipc_chan_new(proc.loop, fds[0], &mine, &(struct ipc_callbacks){.message = at_store_message, .gone = gone});
-    at_peer[i] = ipc_chan_new(proc.loop, fds[1], &theirs, &(struct ipc_callbacks){.message = at_peer_message, .gone = gone});
+    struct ipc_ends mine = {ROLE_STORE, roles[i], 0, i == ACCESS1},
+                    theirs = {roles[i], ROLE_STORE, i == ACCESS1, 0};
+    to_peer[i] = ipc_chan_new(proc.loop, fds[0], &mine,
+                              &(struct ipc_callbacks){.message = at_store_message, .gone = gone});
+    at_peer[i] = ipc_chan_new(proc.loop, fds[1], &theirs,
+                              &(struct ipc_callbacks){.message = at_peer_message, .gone = gone});
     assert_non_null(to_peer[i]);
     assert_non_null(at_peer[i]);
 }
@@ -215,7 +219,8 @@ static void start(void)
 {
     struct ph_error e = {0};
     int code = 0;
-    proc = (struct proc){.def = &proc_store, .loop = ph_loop_new(), .conf = ph_conf_new(), .data = dir};
+    proc = (struct proc){
+        .def = &proc_store, .loop = ph_loop_new(), .conf = ph_conf_new(), .data = dir};
     if (proc_store.setup(&proc, &e) < 0 || proc_store.opened(&proc, &e, &code) < 0)
         fail_msg("%s", e.text);
     states[states_n++ % 32] = proc.state;
@@ -262,7 +267,9 @@ static void grant(uint64_t session, unsigned instance, uint64_t account)
 {
     char folder[32];
     snprintf(folder, sizeof folder, "user%u", (unsigned)account);
-    assert_int_equal(ipc_send(at_peer[KEEPER], GRANT, -1, .session = session, .instance = instance, .account = account, .folder = ph_str_c(folder)), 0);
+    assert_int_equal(ipc_send(at_peer[KEEPER], GRANT, -1, .session = session, .instance = instance,
+                              .account = account, .folder = ph_str_c(folder)),
+                     0);
     UNTIL(got(IPC_GRANTED, session));
     struct ipc_msg *m = got(IPC_GRANTED, session);
     assert_int_equal(m->GRANTED.verdict, IPC_OK);
@@ -272,9 +279,12 @@ static void deliver(uint64_t req, uint64_t qid, uint64_t account, ph_str body)
 {
     char folder[32];
     snprintf(folder, sizeof folder, "user%u", (unsigned)account);
-    assert_int_equal(ipc_send(at_peer[QUEUE], DELIVER, -1, .req = req, .qid = qid, .address = PH_STR("u@h"), .account = account,
-                              .folder = ph_str_c(folder), .mailbox = PH_STR("INBOX"), .message_id = PH_STR("<m@h>"), .size = body.n,
-                              .summary = PH_STR("s"), .body = body), 0);
+    assert_int_equal(ipc_send(at_peer[QUEUE], DELIVER, -1, .req = req, .qid = qid,
+                              .address = PH_STR("u@h"), .account = account,
+                              .folder = ph_str_c(folder), .mailbox = PH_STR("INBOX"),
+                              .message_id = PH_STR("<m@h>"), .size = body.n, .summary = PH_STR("s"),
+                              .body = body),
+                     0);
 }
 
 static uint64_t mailbox_id;
@@ -306,7 +316,8 @@ static void delivery(void **state)
         assert_int_equal(got(IPC_DELIVERED, i)->DELIVERED.verdict, i <= N ? IPC_OK : IPC_EXISTS);
     }
     grant(77, 0, 2);
-    const struct ipc_MB_OPENED *o = ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 77, .name = PH_STR("INBOX"));
+    const struct ipc_MB_OPENED *o =
+        ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 77, .name = PH_STR("INBOX"));
     assert_int_equal(o->verdict, IPC_OK);
     assert_true(ph_str_eq(o->uids, PH_STR("1:34")));
     end(); /* and all is there after a restart */
@@ -321,13 +332,30 @@ static void bad_requests(void **state)
     (void)state;
     grant(1, 0, 1);
     assert_int_equal(ASK(ACCESS0, MB_LISTED, MB_LIST, .session = 2)->verdict, IPC_DENIED);
-    assert_int_equal(ASK(ACCESS1, MB_LISTED, MB_LIST, .session = 1)->verdict, IPC_DENIED); /* another instance's */
-    assert_int_equal(ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 1, .name = PH_STR("none"))->verdict, IPC_NOENT);
-    assert_int_equal(ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = 99, .uids = PH_STR("1:9"))->verdict, IPC_NOENT);
-    assert_int_equal(ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = 1, .uids = PH_STR("1:x"))->verdict, IPC_INVALID);
-    assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1, .name = PH_STR("none"), .size = 1, .body = PH_STR("x"))->verdict, IPC_NOENT);
-    assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1, .name = PH_STR("Sent"), .size = 2, .body = PH_STR("x"))->verdict, IPC_INVALID);
-    assert_int_equal(ASK(ACCESS0, STORE_DONE, MB_CHANGE, .session = 1, .op = IPC_CREATE, .name = PH_STR("a*"))->verdict, IPC_INVALID);
+    assert_int_equal(ASK(ACCESS1, MB_LISTED, MB_LIST, .session = 1)->verdict,
+                     IPC_DENIED); /* another instance's */
+    assert_int_equal(
+        ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 1, .name = PH_STR("none"))->verdict, IPC_NOENT);
+    assert_int_equal(
+        ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = 99, .uids = PH_STR("1:9"))
+            ->verdict,
+        IPC_NOENT);
+    assert_int_equal(
+        ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = 1, .uids = PH_STR("1:x"))
+            ->verdict,
+        IPC_INVALID);
+    assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1, .name = PH_STR("none"),
+                         .size = 1, .body = PH_STR("x"))
+                         ->verdict,
+                     IPC_NOENT);
+    assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1, .name = PH_STR("Sent"),
+                         .size = 2, .body = PH_STR("x"))
+                         ->verdict,
+                     IPC_INVALID);
+    assert_int_equal(
+        ASK(ACCESS0, STORE_DONE, MB_CHANGE, .session = 1, .op = IPC_CREATE, .name = PH_STR("a*"))
+            ->verdict,
+        IPC_INVALID);
     ipc_send(at_peer[KEEPER], GRANT, -1, .session = 3, .account = 3, .folder = PH_STR("../../etc"));
     UNTIL(got(IPC_GRANTED, 3));
     assert_int_equal(got(IPC_GRANTED, 3)->GRANTED.verdict, IPC_INVALID);
@@ -368,17 +396,20 @@ static void events(void **state)
     assert_int_equal(told(1), 1); /* once each */
     assert_int_equal(told(2), 1);
     assert_int_equal(told(3), 0);
-    const struct ipc_MB_CHANGED *c = ASK(ACCESS0, MB_CHANGED, MB_CHANGES, .session = 1, .mailbox = box);
+    const struct ipc_MB_CHANGED *c =
+        ASK(ACCESS0, MB_CHANGED, MB_CHANGES, .session = 1, .mailbox = box);
     struct ipc_message m;
     ph_str rows = c->messages;
     assert_true(ipc_each(message, &rows, &m) && ipc_each(message, &rows, &m));
     assert_int_equal(m.uid, 2);
     /* my own change is not told to me; the other has not asked since, so is not told again */
-    ASK(ACCESS0, MSG_FLAGGED, MSG_FLAGS, .session = 1, .mailbox = box, .uids = PH_STR("1"), .op = IPC_FLAGS_ADD, .flags = IPC_DELETED, .unchanged_since = UINT64_MAX);
+    ASK(ACCESS0, MSG_FLAGGED, MSG_FLAGS, .session = 1, .mailbox = box, .uids = PH_STR("1"),
+        .op = IPC_FLAGS_ADD, .flags = IPC_DELETED, .unchanged_since = UINT64_MAX);
     pause_for_nothing();
     assert_null(got(IPC_MB_EVENT, 0));
     ASK(ACCESS1, MB_CHANGED, MB_CHANGES, .session = 2, .mailbox = box);
-    const struct ipc_MSG_EXPUNGED *x = ASK(ACCESS0, MSG_EXPUNGED, MSG_EXPUNGE, .session = 1, .mailbox = box);
+    const struct ipc_MSG_EXPUNGED *x =
+        ASK(ACCESS0, MSG_EXPUNGED, MSG_EXPUNGE, .session = 1, .mailbox = box);
     assert_true(ph_str_eq(x->uids, PH_STR("1")));
     UNTIL(got(IPC_MB_EVENT, 0));
     assert_int_equal(got(IPC_MB_EVENT, 0)->MB_EVENT.session, 2);
@@ -399,11 +430,16 @@ static void messages(void **state)
     char *text = malloc(BIG);
     memset(text, 'x', BIG);
     for (int i = 0; i < 20; i++)
-        assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1, .name = PH_STR("Sent"), .flags = IPC_SEEN, .keywords = PH_STR("$Work"),
-                             .date = 5000000, .message_id = PH_STR("<i>"), .size = 60000, .body = {text, 60000})->uid, i + 1);
+        assert_int_equal(ASK(ACCESS0, MSG_APPENDED, MSG_APPEND, .session = 1,
+                             .name = PH_STR("Sent"), .flags = IPC_SEEN, .keywords = PH_STR("$Work"),
+                             .date = 5000000, .message_id = PH_STR("<i>"), .size = 60000,
+                             .body = {text, 60000})
+                             ->uid,
+                         i + 1);
     int fd = ph_memfile("body");
     assert_int_equal(ph_memfile_add(fd, (ph_str){text, BIG}) | ph_memfile_seal(fd), 0);
-    ipc_send(at_peer[ACCESS0], MSG_APPEND, fd, .req = 5, .session = 1, .name = PH_STR("Sent"), .size = BIG);
+    ipc_send(at_peer[ACCESS0], MSG_APPEND, fd, .req = 5, .session = 1, .name = PH_STR("Sent"),
+             .size = BIG);
     close(fd);
     UNTIL(got(IPC_MSG_APPENDED, 5));
     assert_int_equal(got(IPC_MSG_APPENDED, 5)->MSG_APPENDED.uid, 21);
@@ -413,15 +449,17 @@ static void messages(void **state)
     while (next) {
         char from[32];
         snprintf(from, sizeof from, "%u:4000000000", next);
-        const struct ipc_MSG_LISTED *l = ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = box, .uids = ph_str_c(from),
-                                             .mask = IPC_F_BODY | IPC_F_FLAGS | IPC_F_DATES | IPC_F_SIZE);
+        const struct ipc_MSG_LISTED *l =
+            ASK(ACCESS0, MSG_LISTED, MSG_LIST, .session = 1, .mailbox = box, .uids = ph_str_c(from),
+                .mask = IPC_F_BODY | IPC_F_FLAGS | IPC_F_DATES | IPC_F_SIZE);
         struct ipc_message m;
         ph_str rows = l->messages;
         while (ipc_each(message, &rows, &m)) {
             assert_int_equal(m.uid, ++n);
             assert_int_equal(m.size, n == 21 ? BIG : 60000);
             assert_int_equal(m.body.n, n == 21 ? 0 : 60000);
-            assert_true(n == 21 || (m.flags == IPC_SEEN && ph_str_eq(m.keywords, PH_STR("$Work")) && m.date == 5000000));
+            assert_true(n == 21 || (m.flags == IPC_SEEN && ph_str_eq(m.keywords, PH_STR("$Work")) &&
+                                    m.date == 5000000));
         }
         next = l->next;
         turns++;
@@ -434,9 +472,14 @@ static void messages(void **state)
     assert_int_equal(ph_memfile_map(got(IPC_MSG_BODIED, 6)->fd, BIG, &whole), 0);
     assert_memory_equal(whole.p, text, BIG);
     ph_unmap(whole);
-    const struct ipc_MSG_COPIED *c = ASK(ACCESS0, MSG_COPIED, MSG_COPY, .session = 1, .mailbox = box, .uids = PH_STR("2:3"), .name = PH_STR("Trash"), .move = 1);
+    const struct ipc_MSG_COPIED *c =
+        ASK(ACCESS0, MSG_COPIED, MSG_COPY, .session = 1, .mailbox = box, .uids = PH_STR("2:3"),
+            .name = PH_STR("Trash"), .move = 1);
     assert_true(ph_str_eq(c->from_uids, PH_STR("2:3")) && ph_str_eq(c->to_uids, PH_STR("1:2")));
-    assert_int_equal(ASK(ACCESS0, MSG_COPIED, MSG_COPY, .session = 1, .mailbox = box, .uids = PH_STR("4"), .name = PH_STR("none"))->verdict, IPC_NOENT);
+    assert_int_equal(ASK(ACCESS0, MSG_COPIED, MSG_COPY, .session = 1, .mailbox = box,
+                         .uids = PH_STR("4"), .name = PH_STR("none"))
+                         ->verdict,
+                     IPC_NOENT);
     assert_int_equal(ASK(ACCESS0, STORE_DONE, SYNC, .session = 1)->verdict, IPC_OK);
     free(text);
 }
@@ -448,7 +491,8 @@ static void first_reading(void **state)
     UNTIL(got(IPC_DELIVERED, 1));
     grant(1, 0, 1);
     uint64_t box = box_of(ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 1, .name = PH_STR("INBOX")));
-    const struct ipc_MSG_BODIED *b = ASK(ACCESS0, MSG_BODIED, MSG_BODY, .session = 1, .mailbox = box, .uid = 1);
+    const struct ipc_MSG_BODIED *b =
+        ASK(ACCESS0, MSG_BODIED, MSG_BODY, .session = 1, .mailbox = box, .uid = 1);
     assert_true(ph_str_eq(b->journey, PH_STR("<m@h>")));
     assert_int_equal(b->qid, 99);
     b = ASK(ACCESS0, MSG_BODIED, MSG_BODY, .session = 1, .mailbox = box, .uid = 1);
@@ -462,11 +506,19 @@ static void pop3_lock(void **state)
     grant(1, 0, 1);
     grant(2, 1, 1);
     ASK(ACCESS0, MB_OPENED, MB_OPEN, .session = 1, .name = PH_STR("INBOX"), .mode = IPC_OPEN_POP3);
-    assert_int_equal(ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"), .mode = IPC_OPEN_POP3)->verdict, IPC_INUSE);
-    assert_int_equal(ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"), .mode = IPC_OPEN_RW)->verdict, IPC_OK);
+    assert_int_equal(ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"),
+                         .mode = IPC_OPEN_POP3)
+                         ->verdict,
+                     IPC_INUSE);
+    assert_int_equal(
+        ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"), .mode = IPC_OPEN_RW)
+            ->verdict,
+        IPC_OK);
     ipc_send(at_peer[ACCESS0], SESSION_END, -1, .session = 1);
     for (uint32_t verdict = IPC_INUSE; verdict != IPC_OK;) {
-        verdict = ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"), .mode = IPC_OPEN_POP3)->verdict;
+        verdict = ASK(ACCESS1, MB_OPENED, MB_OPEN, .session = 2, .name = PH_STR("INBOX"),
+                      .mode = IPC_OPEN_POP3)
+                      ->verdict;
         assert_true(verdict == IPC_OK || verdict == IPC_INUSE);
     }
 }

@@ -41,7 +41,8 @@ static void an_answer_finds_its_asker_once(void **state)
     (void)state;
     struct proc_waits *w = proc_waits_new();
     int a, b;
-    uint64_t x = proc_wait(w, ROLE_KEEPER, IPC_AUTHED, &a), y = proc_wait(w, ROLE_STORE, IPC_MB_OPENED, &b);
+    uint64_t x = proc_wait(w, ROLE_KEEPER, IPC_AUTHED, &a),
+             y = proc_wait(w, ROLE_STORE, IPC_MB_OPENED, &b);
     assert_true(x && y && x != y);
     assert_null(proc_waited(w, from_store, IPC_AUTHED, x));             /* not who was asked */
     assert_null(proc_waited(w, from_keeper, IPC_RCPT_CHECKED, x));      /* not what was asked for */
@@ -85,7 +86,8 @@ static void a_table_is_like_an_array(void **state)
             assert_true(model[at].req);
             live++;
         } else {
-            assert_ptr_equal(proc_waited(w, from_keeper, IPC_AUTHED, model[at].req), &askers[model[at].who]);
+            assert_ptr_equal(proc_waited(w, from_keeper, IPC_AUTHED, model[at].req),
+                             &askers[model[at].who]);
             model[at].req = 0;
             live--;
         }
@@ -93,7 +95,8 @@ static void a_table_is_like_an_array(void **state)
     }
     for (size_t i = 0; i < MANY; i++)
         if (model[i].req)
-            assert_ptr_equal(proc_waited(w, from_keeper, IPC_AUTHED, model[i].req), &askers[model[i].who]);
+            assert_ptr_equal(proc_waited(w, from_keeper, IPC_AUTHED, model[i].req),
+                             &askers[model[i].who]);
     assert_int_equal(proc_waits_count(w), 0);
     proc_waits_free(w);
 }

@@ -45,7 +45,9 @@ static int fails(int a, int b)
 
 static int x_close(sqlite3_file *f)
 {
-    int rc = R(f)->pMethods ? R(f)->pMethods->xClose(R(f)) : SQLITE_OK;
+    int rc = R(f)
+    ->pMethods ? R(f)
+    ->pMethods->xClose(R(f)) : SQLITE_OK;
     free(R(f));
     return rc;
 }
@@ -53,68 +55,84 @@ static int x_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
     if (fails(FAULT_READ_IO, -1))
         return SQLITE_IOERR_READ;
-    return R(f)->pMethods->xRead(R(f), p, n, at);
+    return R(f)
+    ->pMethods->xRead(R(f), p, n, at);
 }
 static int x_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
     if (fails(FAULT_WRITE_FULL, FAULT_WRITE_IO)) {
         if (n > 16) /* torn */
-            R(f)->pMethods->xWrite(R(f), p, n / 2, at);
+            R(f)
+        ->pMethods->xWrite(R(f), p, n / 2, at);
         return kind == FAULT_WRITE_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
     }
-    return R(f)->pMethods->xWrite(R(f), p, n, at);
+    return R(f)
+    ->pMethods->xWrite(R(f), p, n, at);
 }
 static int x_truncate(sqlite3_file *f, sqlite3_int64 n)
 {
-    return fails(FAULT_WRITE_IO, -1) ? SQLITE_IOERR_TRUNCATE : R(f)->pMethods->xTruncate(R(f), n);
+    return fails(FAULT_WRITE_IO, -1) ? SQLITE_IOERR_TRUNCATE : R(f)
+    ->pMethods->xTruncate(R(f), n);
 }
 static int x_sync(sqlite3_file *f, int flags)
 {
-    return fails(FAULT_SYNC_IO, -1) ? SQLITE_IOERR_FSYNC : R(f)->pMethods->xSync(R(f), flags);
+    return fails(FAULT_SYNC_IO, -1) ? SQLITE_IOERR_FSYNC : R(f)
+    ->pMethods->xSync(R(f), flags);
 }
 static int x_size(sqlite3_file *f, sqlite3_int64 *n)
 {
-    return R(f)->pMethods->xFileSize(R(f), n);
+    return R(f)
+    ->pMethods->xFileSize(R(f), n);
 }
 static int x_lock(sqlite3_file *f, int level)
 {
-    return R(f)->pMethods->xLock(R(f), level);
+    return R(f)
+    ->pMethods->xLock(R(f), level);
 }
 static int x_unlock(sqlite3_file *f, int level)
 {
-    return R(f)->pMethods->xUnlock(R(f), level);
+    return R(f)
+    ->pMethods->xUnlock(R(f), level);
 }
 static int x_reserved(sqlite3_file *f, int *out)
 {
-    return R(f)->pMethods->xCheckReservedLock(R(f), out);
+    return R(f)
+    ->pMethods->xCheckReservedLock(R(f), out);
 }
 static int x_control(sqlite3_file *f, int op, void *arg)
 {
-    return R(f)->pMethods->xFileControl(R(f), op, arg);
+    return R(f)
+    ->pMethods->xFileControl(R(f), op, arg);
 }
 static int x_sector(sqlite3_file *f)
 {
-    return R(f)->pMethods->xSectorSize(R(f));
+    return R(f)
+    ->pMethods->xSectorSize(R(f));
 }
 static int x_device(sqlite3_file *f)
 {
-    return R(f)->pMethods->xDeviceCharacteristics(R(f));
+    return R(f)
+    ->pMethods->xDeviceCharacteristics(R(f));
 }
 static int x_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
 {
-    return R(f)->pMethods->xShmMap(R(f), page, size, extend, out);
+    return R(f)
+    ->pMethods->xShmMap(R(f), page, size, extend, out);
 }
 static int x_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
-    return R(f)->pMethods->xShmLock(R(f), offset, n, flags);
+    return R(f)
+    ->pMethods->xShmLock(R(f), offset, n, flags);
 }
 static void x_shm_barrier(sqlite3_file *f)
 {
-    R(f)->pMethods->xShmBarrier(R(f));
+    R(f)
+    ->pMethods->xShmBarrier(R(f));
 }
 static int x_shm_unmap(sqlite3_file *f, int drop)
 {
-    return R(f)->pMethods->xShmUnmap(R(f), drop);
+    return R(f)
+    ->pMethods->xShmUnmap(R(f), drop);
 }
 
 static int x_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
@@ -140,7 +158,9 @@ void fault_vfs_register(void)
     vfs.zName = "faulty";
     vfs.szOsFile = sizeof(struct file);
     vfs.xOpen = x_open;
-    methods = (sqlite3_io_methods){2, x_close, x_read, x_write, x_truncate, x_sync, x_size, x_lock, x_unlock, x_reserved, x_control, x_sector,
-                                   x_device, x_shm_map, x_shm_lock, x_shm_barrier, x_shm_unmap, NULL, NULL};
+    methods = (sqlite3_io_methods){
+        2,          x_close,       x_read,      x_write,   x_truncate, x_sync,   x_size,
+        x_lock,     x_unlock,      x_reserved,  x_control, x_sector,   x_device, x_shm_map,
+        x_shm_lock, x_shm_barrier, x_shm_unmap, NULL,      NULL};
     sqlite3_vfs_register(&vfs, 0);
 }

@@ -23,7 +23,7 @@ static struct fixture open_store(void)
 {
     struct fixture f = {.dir = test_dir()};
     most = (struct store_limits){0};
-    OK(ops->new(&(struct store_options){.root = f.dir, .limits = limits}, &f.s, &err));
+    OK(ops->new (&(struct store_options){.root = f.dir, .limits = limits}, &f.s, &err));
     f.a = test_account(f.s, 1);
     return f;
 }
@@ -35,13 +35,18 @@ static void close_store(struct fixture *f)
     test_dir_remove(f->dir);
 }
 
-static int put(struct store_account *a, const char *mailbox, uint64_t qid, size_t size, const char *uidl, struct store_put *ret)
+static int put(struct store_account *a, const char *mailbox, uint64_t qid, size_t size,
+               const char *uidl, struct store_put *ret)
 {
     static char text[5000];
     struct store_put p = {0};
     struct ph_error e = {0};
     memset(text, 'x', sizeof text);
-    struct store_letter l = {.qid = qid, .address = PH_STR("a@b"), .mailbox = ph_str_c(mailbox), .body = {text, size}, .uidl = ph_str_c(uidl)};
+    struct store_letter l = {.qid = qid,
+                             .address = PH_STR("a@b"),
+                             .mailbox = ph_str_c(mailbox),
+                             .body = {text, size},
+                             .uidl = ph_str_c(uidl)};
     int r = ops->put(a, &l, &p, &e);
     if (ret)
         *ret = p;
@@ -101,7 +106,8 @@ static void quota(void **state)
     OK(ops->txn(f.a, STORE_COMMIT, &err));
     box(f.a, "INBOX", &n);
     assert_int_equal(n, 3);
-    assert_int_equal(put(test_account(f.s, 2), "INBOX", 5, 5000, "", NULL), 0); /* another account has no limit */
+    assert_int_equal(put(test_account(f.s, 2), "INBOX", 5, 5000, "", NULL),
+                     0); /* another account has no limit */
     close_store(&f);
 }
 
@@ -126,7 +132,7 @@ static void uidl(void **state)
     OK(ops->list(f.a, id, &one, STORE_F_FLAGS, 0, take_uidl, text, &err));
     assert_string_equal(text, "");
     ops->free(f.s);
-    OK(ops->new(&(struct store_options){.root = f.dir}, &f.s, &err));
+    OK(ops->new (&(struct store_options){.root = f.dir}, &f.s, &err));
     f.a = test_account(f.s, 1);
     OK(ops->list(f.a, id, &one, STORE_F_UIDL | STORE_F_BODY, 0, take_uidl, text, &err));
     assert_string_equal(text, "00c5-old");
@@ -146,7 +152,11 @@ static void peek(void **state)
     struct fixture f = open_store();
     struct store_body b;
     struct store_put p;
-    struct store_letter l = {.qid = 9, .address = PH_STR("a@b"), .mailbox = PH_STR("INBOX"), .body = PH_STR("x"), .message_id = PH_STR("<i@d>")};
+    struct store_letter l = {.qid = 9,
+                             .address = PH_STR("a@b"),
+                             .mailbox = PH_STR("INBOX"),
+                             .body = PH_STR("x"),
+                             .message_id = PH_STR("<i@d>")};
     OK(ops->put(f.a, &l, &p, &err));
     for (int i = 0; i < 3; i++) {
         OK(ops->body(f.a, p.mailbox, 1, true, &b, &err));
@@ -166,9 +176,11 @@ static void expiry(void **state)
     struct fixture f = {.dir = test_dir()};
     enum { HOUR = 3600 };
     static const int64_t us = 1000000;
-    OK(ops->new(&(struct store_options){.root = f.dir, .trash_us = 48 * HOUR * us}, &f.s, &err));
+    OK(ops->new (&(struct store_options){.root = f.dir, .trash_us = 48 * HOUR * us}, &f.s, &err));
     f.a = test_account(f.s, 1);
-    assert_int_equal(put(f.a, "Trash", 0, 10, "", NULL) | put(f.a, "Trash", 0, 10, "", NULL) | put(f.a, "Junk", 0, 10, "", NULL), 0);
+    assert_int_equal(put(f.a, "Trash", 0, 10, "", NULL) | put(f.a, "Trash", 0, 10, "", NULL) |
+                         put(f.a, "Junk", 0, 10, "", NULL),
+                     0);
     assert_int_equal(put(f.a, "INBOX", 0, 10, "", NULL), 0);
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
@@ -193,26 +205,41 @@ static void expiry(void **state)
 
 static const char version_1[] =
     "PRAGMA journal_mode=WAL; BEGIN;"
-    "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL,"
-    " special TEXT NOT NULL, subscribed INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL,"
-    " recent_uid INTEGER NOT NULL, modseq INTEGER NOT NULL, seen_below INTEGER NOT NULL, keywords TEXT NOT NULL,"
-    " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL,"
+    "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, state "
+    "INTEGER NOT NULL,"
+    " special TEXT NOT NULL, subscribed INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uidnext "
+    "INTEGER NOT NULL,"
+    " recent_uid INTEGER NOT NULL, modseq INTEGER NOT NULL, seen_below INTEGER NOT NULL, keywords "
+    "TEXT NOT NULL,"
+    " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER "
+    "NOT NULL,"
     " PRIMARY KEY(account, id)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX mailbox_name ON mailbox(account, name);"
-    "CREATE TABLE message(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, emailid INTEGER NOT NULL,"
-    " flags INTEGER NOT NULL, keywords TEXT NOT NULL, born INTEGER NOT NULL, modseq INTEGER NOT NULL, date INTEGER NOT NULL,"
-    " saved INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(account, mailbox, uid)) WITHOUT ROWID;"
+    "CREATE TABLE message(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT "
+    "NULL, emailid INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL, keywords TEXT NOT NULL, born INTEGER NOT NULL, modseq INTEGER NOT "
+    "NULL, date INTEGER NOT NULL,"
+    " saved INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(account, mailbox, uid)) WITHOUT "
+    "ROWID;"
     "CREATE INDEX message_changed ON message(account, mailbox, modseq) WHERE modseq > born;"
-    "CREATE TABLE email(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY, refs INTEGER NOT NULL, form INTEGER NOT NULL,"
-    " size INTEGER NOT NULL, qid INTEGER NOT NULL, message_id TEXT NOT NULL, summary BLOB NOT NULL);"
-    "CREATE TABLE content(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-    "CREATE TABLE gone(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    "CREATE TABLE email(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY, refs INTEGER NOT "
+    "NULL, form INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, qid INTEGER NOT NULL, message_id TEXT NOT NULL, summary BLOB NOT "
+    "NULL);"
+    "CREATE TABLE content(account INTEGER NOT NULL, emailid INTEGER PRIMARY KEY, data BLOB NOT "
+    "NULL);"
+    "CREATE TABLE gone(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, first INTEGER NOT NULL, "
+    "last INTEGER NOT NULL,"
     " modseq INTEGER NOT NULL, PRIMARY KEY(account, mailbox, first)) WITHOUT ROWID;"
     "CREATE INDEX gone_modseq ON gone(account, mailbox, modseq);"
-    "CREATE TABLE delivered(account INTEGER NOT NULL, qid INTEGER NOT NULL, address TEXT NOT NULL, mailbox INTEGER NOT NULL,"
-    " uid INTEGER NOT NULL, time INTEGER NOT NULL, PRIMARY KEY(account, qid, address)) WITHOUT ROWID;"
-    "CREATE TABLE account(account INTEGER PRIMARY KEY, version INTEGER NOT NULL, created INTEGER NOT NULL,"
-    " uidvalidity INTEGER NOT NULL, mailbox_next INTEGER NOT NULL, email_next INTEGER NOT NULL, pruned INTEGER NOT NULL);"
+    "CREATE TABLE delivered(account INTEGER NOT NULL, qid INTEGER NOT NULL, address TEXT NOT NULL, "
+    "mailbox INTEGER NOT NULL,"
+    " uid INTEGER NOT NULL, time INTEGER NOT NULL, PRIMARY KEY(account, qid, address)) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE account(account INTEGER PRIMARY KEY, version INTEGER NOT NULL, created INTEGER "
+    "NOT NULL,"
+    " uidvalidity INTEGER NOT NULL, mailbox_next INTEGER NOT NULL, email_next INTEGER NOT NULL, "
+    "pruned INTEGER NOT NULL);"
     "INSERT INTO account VALUES(1, 1, 0, 100, 2, 257, 0);"
     "INSERT INTO mailbox VALUES(1, 1, 'INBOX', 0, '', 1, 77, 3, 1, 4, 1, '', 1, 1, 0, 5);"
     "INSERT INTO message VALUES(1, 1, 2, 1, 0, '', 2, 4, 1000, 1000, 5);"
@@ -236,7 +263,7 @@ static void upgrade(void **state)
     assert_int_equal(sqlite3_exec(db, version_1, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     for (int turn = 0; turn < 2; turn++) { /* the second one finds nothing to do */
-        OK(ops->new(&(struct store_options){.root = dir}, &f.s, &err));
+        OK(ops->new (&(struct store_options){.root = dir}, &f.s, &err));
         OK(ops->account(f.s, 1, PH_STR("account1"), STORE_OPEN, &f.a, &err));
         struct store_selected s;
         struct store_body b;
@@ -262,10 +289,11 @@ static void newer(void **state)
     char cmd[256];
     struct ph_error e = {0};
     ops->free(f.s);
-    snprintf(cmd, sizeof cmd, "sqlite3 %s/account1/mail.sqlite 'UPDATE account SET version=99'", f.dir);
+    snprintf(cmd, sizeof cmd, "sqlite3 %s/account1/mail.sqlite 'UPDATE account SET version=99'",
+             f.dir);
     if (system(cmd) != 0)
         skip();
-    OK(ops->new(&(struct store_options){.root = f.dir}, &f.s, &err));
+    OK(ops->new (&(struct store_options){.root = f.dir}, &f.s, &err));
     assert_int_equal(ops->account(f.s, 1, PH_STR("account1"), STORE_OPEN, &f.a, &e), -PH_ECORRUPT);
     assert_non_null(strstr(e.text, "version 99"));
     ops->free(f.s);
@@ -303,7 +331,9 @@ static void log_moves(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(log_moves), cmocka_unit_test(quota), cmocka_unit_test(uidl), cmocka_unit_test(peek), cmocka_unit_test(expiry), cmocka_unit_test(upgrade),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(log_moves), cmocka_unit_test(quota),
+                                       cmocka_unit_test(uidl),      cmocka_unit_test(peek),
+                                       cmocka_unit_test(expiry),    cmocka_unit_test(upgrade),
                                        cmocka_unit_test(newer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->dir = test_dir();
-    OK(ops->new(&(struct store_options){.root = f->dir}, &f->s, &err));
+    OK(ops->new (&(struct store_options){.root = f->dir}, &f->s, &err));
     f->a = test_account(f->s, 7);
     *state = f;
     return 0;
@@ -29,11 +29,17 @@ static int teardown(void **state)
 
 /* ---- helpers ------------------------------------------------------------------------------ */
 
-static struct store_put put(struct store_account *a, const char *mailbox, const char *body, uint64_t qid)
+static struct store_put put(struct store_account *a, const char *mailbox, const char *body,
+                            uint64_t qid)
 {
     struct store_put p = {0};
-    struct store_letter l = {.qid = qid, .address = PH_STR("a@a.test"), .mailbox = ph_str_c(mailbox), .body = ph_str_c(body),
-                             .message_id = PH_STR("<1@a.test>"), .summary = PH_STR("S\0x"), .date = 1000000};
+    struct store_letter l = {.qid = qid,
+                             .address = PH_STR("a@a.test"),
+                             .mailbox = ph_str_c(mailbox),
+                             .body = ph_str_c(body),
+                             .message_id = PH_STR("<1@a.test>"),
+                             .summary = PH_STR("S\0x"),
+                             .date = 1000000};
     OK(ops->put(a, &l, &p, &err));
     return p;
 }
@@ -46,8 +52,9 @@ static int list_mailbox(void *ctx, const struct store_mailbox *m)
 {
     struct texts *t = ctx;
     size_t n = strlen(t->text);
-    snprintf(t->text + n, sizeof t->text - n, "%.*s%s%s%s%s%s%.*s;", PH_FMT(m->name), m->bits & STORE_MB_SUBSCRIBED ? "+" : "",
-             m->bits & STORE_MB_NOSELECT ? "!" : "", m->bits & STORE_MB_NONEXISTENT ? "?" : "", m->bits & STORE_MB_CHILDREN ? "/" : "",
+    snprintf(t->text + n, sizeof t->text - n, "%.*s%s%s%s%s%s%.*s;", PH_FMT(m->name),
+             m->bits & STORE_MB_SUBSCRIBED ? "+" : "", m->bits & STORE_MB_NOSELECT ? "!" : "",
+             m->bits & STORE_MB_NONEXISTENT ? "?" : "", m->bits & STORE_MB_CHILDREN ? "/" : "",
              m->special.n ? "=" : "", PH_FMT(m->special));
     return 0;
 }
@@ -64,7 +71,8 @@ static int list_message(void *ctx, const struct store_message *m)
 {
     struct texts *t = ctx;
     size_t n = strlen(t->text);
-    snprintf(t->text + n, sizeof t->text - n, "%u:%u[%.*s]%.*s;", m->uid, m->flags, PH_FMT(m->keywords), PH_FMT(m->body));
+    snprintf(t->text + n, sizeof t->text - n, "%u:%u[%.*s]%.*s;", m->uid, m->flags,
+             PH_FMT(m->keywords), PH_FMT(m->body));
     return 0;
 }
 
@@ -99,7 +107,8 @@ static const char *list(struct store_account *a, uint64_t mailbox, const char *u
     return t.text;
 }
 
-static void flag(struct store_account *a, uint64_t mailbox, const char *uids, enum store_flag_op op, unsigned flags, const char *kw)
+static void flag(struct store_account *a, uint64_t mailbox, const char *uids, enum store_flag_op op,
+                 unsigned flags, const char *kw)
 {
     struct texts t = {""};
     struct uidset u = set(uids), mod = {0};
@@ -126,7 +135,9 @@ static const char *text_of(const struct uidset *u)
 static void defaults(void **state)
 {
     struct fixture *f = *state;
-    assert_string_equal(mailboxes(f->a), "Archive+=\\Archive;Drafts+=\\Drafts;INBOX+;Junk+=\\Junk;Sent+=\\Sent;Trash+=\\Trash;");
+    assert_string_equal(
+        mailboxes(f->a),
+        "Archive+=\\Archive;Drafts+=\\Drafts;INBOX+;Junk+=\\Junk;Sent+=\\Sent;Trash+=\\Trash;");
     struct store_account *b;
     FAILS(PH_ENOENT, ops->account(f->s, 9, PH_STR("nobody"), STORE_OPEN, &b, &err));
     FAILS(PH_EINVAL, ops->account(f->s, 9, PH_STR("../x"), STORE_OPEN_CREATE, &b, &err));
@@ -156,7 +167,9 @@ static void deliver_once(void **state)
     /* a delivery to a folder that is not there goes to INBOX, an append does not */
     assert_int_equal(put(f->a, "nowhere", "three", 13).uid, 3);
     struct store_put p;
-    FAILS(PH_ENOENT, ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("nowhere"), .body = PH_STR("x")}, &p, &err));
+    FAILS(PH_ENOENT,
+          ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("nowhere"), .body = PH_STR("x")},
+                   &p, &err));
     /* still a no-op after it was expunged */
     struct uidset gone = {0};
     uint64_t modseq;
@@ -201,8 +214,10 @@ static void large_bodies(void **state)
     for (size_t i = 0; i < n; i++)
         text[i] = (char)(i * 2654435761u >> 13);
     struct store_put p;
-    OK(ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = {text, n}}, &p, &err));
-    OK(ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = {text, 300000}}, &p, &err));
+    OK(ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = {text, n}}, &p,
+                &err));
+    OK(ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = {text, 300000}},
+                &p, &err));
     uint64_t box = sel(f->a, "INBOX", uids).mailbox.id;
     for (uint32_t uid = 1; uid <= 2; uid++) {
         struct store_body b;
@@ -239,7 +254,8 @@ static void flags_and_changes(void **state)
     flag(f->a, box, "2,4", STORE_FLAGS_ADD, STORE_SEEN, "Work $Forwarded work");
     flag(f->a, box, "4", STORE_FLAGS_DEL, 0, "WORK");
     flag(f->a, box, "5", STORE_FLAGS_SET, STORE_DELETED, "");
-    assert_string_equal(list(f->a, box, "1:5", STORE_F_FLAGS), "1:0[];2:1[Work $Forwarded];3:0[];4:1[$Forwarded];5:8[];");
+    assert_string_equal(list(f->a, box, "1:5", STORE_F_FLAGS),
+                        "1:0[];2:1[Work $Forwarded];3:0[];4:1[$Forwarded];5:8[];");
     s = sel(f->a, "INBOX", uids);
     assert_true(ph_str_eq(s.keywords, PH_STR("Work $Forwarded")));
     assert_int_equal(s.mailbox.unseen, 3);
@@ -248,7 +264,9 @@ static void flags_and_changes(void **state)
     struct uidset u = set("1:3"), mod = {0}, gone = {0};
     struct texts t = {""};
     uint64_t modseq;
-    OK(ops->flags(f->a, box, &u, &(struct store_flagging){STORE_FLAGS_ADD, STORE_FLAGGED, {0}, before}, list_message, &t, &mod, &modseq, &err));
+    OK(ops->flags(f->a, box, &u,
+                  &(struct store_flagging){STORE_FLAGS_ADD, STORE_FLAGGED, {0}, before},
+                  list_message, &t, &mod, &modseq, &err));
     assert_string_equal(text_of(&mod), "2");
     assert_string_equal(t.text, "1:4[];3:4[];");
     OK(ops->expunge(f->a, box, NULL, &gone, &modseq, &err));
@@ -318,7 +336,8 @@ static void copy_and_move(void **state)
     char uids[64];
     for (int i = 0; i < 4; i++)
         put(f->a, "INBOX", "x", 0);
-    uint64_t inbox = sel(f->a, "INBOX", uids).mailbox.id, trash = sel(f->a, "Trash", uids).mailbox.id;
+    uint64_t inbox = sel(f->a, "INBOX", uids).mailbox.id,
+             trash = sel(f->a, "Trash", uids).mailbox.id;
     struct uidset u = set("2:3,9");
     struct store_copied c;
     OK(ops->copy(f->a, inbox, &u, PH_STR("Trash"), false, &c, &err));
@@ -342,7 +361,8 @@ static void copy_and_move(void **state)
     assert_string_equal(uids, "5:8");
 }
 
-static uint64_t change(struct store_account *a, enum store_change op, const char *name, const char *to)
+static uint64_t change(struct store_account *a, enum store_change op, const char *name,
+                       const char *to)
 {
     uint64_t id = 0;
     OK(ops->change(a, op, ph_str_c(name), ph_str_c(to), PH_STR(""), &id, &err));
@@ -354,13 +374,18 @@ static void names(void **state)
     struct fixture *f = *state;
     struct store_account *a = f->a;
     char uids[64];
-    static const char *const bad[] = {"", "/a", "a//b", "a\nb", "a%", "*", "\xff", "\xed\xa0\x80", "a/\xc2\x80"};
+    static const char *const bad[] = {"",  "/a",   "a//b",         "a\nb",      "a%",
+                                      "*", "\xff", "\xed\xa0\x80", "a/\xc2\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        FAILS(PH_EINVAL, ops->change(a, STORE_CREATE, ph_str_c(bad[i]), PH_STR(""), PH_STR(""), NULL, &err));
-    FAILS(PH_EEXIST, ops->change(a, STORE_CREATE, PH_STR("inbox"), PH_STR(""), PH_STR(""), NULL, &err));
-    FAILS(PH_EDENIED, ops->change(a, STORE_DELETE, PH_STR("Inbox"), PH_STR(""), PH_STR(""), NULL, &err));
+        FAILS(PH_EINVAL,
+              ops->change(a, STORE_CREATE, ph_str_c(bad[i]), PH_STR(""), PH_STR(""), NULL, &err));
+    FAILS(PH_EEXIST,
+          ops->change(a, STORE_CREATE, PH_STR("inbox"), PH_STR(""), PH_STR(""), NULL, &err));
+    FAILS(PH_EDENIED,
+          ops->change(a, STORE_DELETE, PH_STR("Inbox"), PH_STR(""), PH_STR(""), NULL, &err));
     FAILS(PH_ENOENT, ops->change(a, STORE_DELETE, PH_STR("x"), PH_STR(""), PH_STR(""), NULL, &err));
-    FAILS(PH_EINVAL, ops->change(a, STORE_CREATE, PH_STR("x"), PH_STR(""), PH_STR("\\sent"), NULL, &err));
+    FAILS(PH_EINVAL,
+          ops->change(a, STORE_CREATE, PH_STR("x"), PH_STR(""), PH_STR("\\sent"), NULL, &err));
     static const char *const away[] = {"Archive", "Drafts", "Junk", "Sent", "Trash"};
     for (size_t i = 0; i < 5; i++) {
         change(a, STORE_UNSUBSCRIBE, away[i], "");
@@ -373,9 +398,12 @@ static void names(void **state)
     change(a, STORE_SUBSCRIBE, "a/b", "");
     change(a, STORE_DELETE, "a/b", "");
     assert_string_equal(mailboxes(a), "INBOX+;a/;a/b+!/;a/b/\xe4\xb8\xad;");
-    FAILS(PH_EDENIED, ops->change(a, STORE_DELETE, PH_STR("a/b"), PH_STR(""), PH_STR(""), NULL, &err));
-    FAILS(PH_EINVAL, ops->change(a, STORE_RENAME, PH_STR("a"), PH_STR("a/x"), PH_STR(""), NULL, &err));
-    FAILS(PH_EEXIST, ops->change(a, STORE_RENAME, PH_STR("a"), PH_STR("INBOX"), PH_STR(""), NULL, &err));
+    FAILS(PH_EDENIED,
+          ops->change(a, STORE_DELETE, PH_STR("a/b"), PH_STR(""), PH_STR(""), NULL, &err));
+    FAILS(PH_EINVAL,
+          ops->change(a, STORE_RENAME, PH_STR("a"), PH_STR("a/x"), PH_STR(""), NULL, &err));
+    FAILS(PH_EEXIST,
+          ops->change(a, STORE_RENAME, PH_STR("a"), PH_STR("INBOX"), PH_STR(""), NULL, &err));
     change(a, STORE_RENAME, "a", "z/y");
     assert_string_equal(mailboxes(a), "INBOX+;z/;z/y/;z/y/b+!/;z/y/b/\xe4\xb8\xad;");
     assert_int_equal(sel(a, "z/y/b/\xe4\xb8\xad", uids).mailbox.id, id);
@@ -405,7 +433,9 @@ static void transactions(void **state)
     struct store_put p;
     OK(ops->txn(f->a, STORE_BEGIN, &err));
     put(f->a, "INBOX", "a", 1);
-    FAILS(PH_ENOENT, ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("none"), .body = PH_STR("x")}, &p, &err));
+    FAILS(PH_ENOENT,
+          ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("none"), .body = PH_STR("x")}, &p,
+                   &err));
     put(f->a, "INBOX", "b", 2);
     OK(ops->txn(f->a, STORE_COMMIT, &err));
     OK(ops->txn(f->a, STORE_BEGIN, &err));
@@ -431,7 +461,9 @@ static void holes(void **state)
         assert_int_equal(uidset_add(&odd, i, i), 0);
     struct texts t = {""};
     struct uidset mod = {0};
-    OK(ops->flags(f->a, box, &odd, &(struct store_flagging){STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX}, list_message, &t, &mod, &modseq, &err));
+    OK(ops->flags(f->a, box, &odd,
+                  &(struct store_flagging){STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX},
+                  list_message, &t, &mod, &modseq, &err));
     OK(ops->expunge(f->a, box, NULL, &gone, &modseq, &err));
     assert_int_equal(gone.n, 350);
     assert_int_equal(sel(f->a, "INBOX", uids).mailbox.messages, 350);
@@ -463,7 +495,7 @@ static void many_accounts(void **state)
     struct fixture *f = *state;
     char uids[64];
     ops->free(f->s);
-    OK(ops->new(&(struct store_options){.root = f->dir, .max_open = 3}, &f->s, &err));
+    OK(ops->new (&(struct store_options){.root = f->dir, .max_open = 3}, &f->s, &err));
     for (int turn = 0; turn < 3; turn++)
         for (uint64_t id = 100; id < 110; id++) {
             struct store_account *a = test_account(f->s, id);
@@ -479,7 +511,9 @@ static void many_accounts(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(defaults), T(deliver_once), T(read_body), T(large_bodies), T(flags_and_changes), T(threads), T(copy_and_move),
-                                       T(names), T(transactions), T(holes), T(erase), T(many_accounts)};
+    const struct CMUnitTest tests[] = {
+        T(defaults),          T(deliver_once), T(read_body),     T(large_bodies),
+        T(flags_and_changes), T(threads),      T(copy_and_move), T(names),
+        T(transactions),      T(holes),        T(erase),         T(many_accounts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,14 +46,20 @@ static int deliver(struct store_account *a, uint64_t number, bool *ret_again)
     struct ph_error e = {0};
     int r = 0;
     for (uint64_t i = 0; r >= 0 && i < 3; i++) {
-        r = ops->put(a, &(struct store_letter){.qid = number * 4 + i + 1, .address = PH_STR("a@b"), .mailbox = PH_STR("INBOX"), .date = 1,
-                                               .body = text_of((uint32_t)number)}, &p, &e);
+        r = ops->put(a,
+                     &(struct store_letter){.qid = number * 4 + i + 1,
+                                            .address = PH_STR("a@b"),
+                                            .mailbox = PH_STR("INBOX"),
+                                            .date = 1,
+                                            .body = text_of((uint32_t)number)},
+                     &p, &e);
         *ret_again = p.again;
     }
     return r;
 }
 
-static int some_uids(struct store_account *a, const char *box, struct store_selected *s, struct uidset *ret)
+static int some_uids(struct store_account *a, const char *box, struct store_selected *s,
+                     struct uidset *ret)
 {
     struct uidset all = {0};
     int r = ops->select(a, ph_str_c(box), false, s, &all, NULL);
@@ -72,11 +78,13 @@ static void change_messages(struct store_account *a, uint32_t kind, const char *
     struct store_copied c = {0};
     struct ph_error e;
     uint64_t modseq;
-    struct store_flagging f = {(enum store_flag_op)dice(3), dice(32), dice(2) ? PH_STR("one") : PH_STR(""), UINT64_MAX};
+    struct store_flagging f = {(enum store_flag_op)dice(3), dice(32),
+                               dice(2) ? PH_STR("one") : PH_STR(""), UINT64_MAX};
     if (some_uids(a, box, &s, &u) >= 0 && kind == 0)
         (void)ops->flags(a, s.mailbox.id, &u, &f, nothing, NULL, &out, &modseq, &e);
     else if (u.n && kind == 1)
-        (void)ops->copy(a, s.mailbox.id, &u, ph_str_c(to), s.mailbox.messages > 60 || dice(2), &c, &e);
+        (void)ops->copy(a, s.mailbox.id, &u, ph_str_c(to), s.mailbox.messages > 60 || dice(2), &c,
+                        &e);
     else if (u.n)
         (void)ops->expunge(a, s.mailbox.id, s.mailbox.messages > 60 ? NULL : &u, &out, &modseq, &e);
     uidset_done(&u), uidset_done(&out), uidset_done(&c.from), uidset_done(&c.to);
@@ -94,11 +102,20 @@ static void operation(struct store_account *a, uint64_t number)
     if (kind < 4)
         (void)deliver(a, number, &again);
     else if (kind < 7)
-        (void)ops->put(a, &(struct store_letter){.mailbox = ph_str_c(box), .date = 1, .flags = dice(32), .body = text_of((uint32_t)number)}, &p, &e);
+        (void)ops->put(a,
+                       &(struct store_letter){.mailbox = ph_str_c(box),
+                                              .date = 1,
+                                              .flags = dice(32),
+                                              .body = text_of((uint32_t)number)},
+                       &p, &e);
     else if (kind < 17)
         change_messages(a, kind < 10 ? 0 : kind < 13 ? 1 : 2, box, to);
     else
-        (void)ops->change(a, kind == 17 ? STORE_CREATE : kind == 18 ? STORE_DELETE : STORE_RENAME, ph_str_c(box), ph_str_c(to), PH_STR(""), NULL, &e);
+        (void)ops->change(a,
+                          kind == 17   ? STORE_CREATE
+                          : kind == 18 ? STORE_DELETE
+                                       : STORE_RENAME,
+                          ph_str_c(box), ph_str_c(to), PH_STR(""), NULL, &e);
 }
 
 /* One transaction each. */
@@ -107,7 +124,8 @@ static int run(struct store_account *a, uint64_t number)
     struct ph_error e = {0};
     int r = ops->txn(a, STORE_BEGIN, &e);
     operation(a, number);
-    int end = ops->txn(a, STORE_COMMIT, &e); /* one that failed after it had written is taken back */
+    int end =
+        ops->txn(a, STORE_COMMIT, &e); /* one that failed after it had written is taken back */
     (void)end;
     return r;
 }
@@ -161,7 +179,9 @@ static struct state look(struct store_account *a, bool bodies)
         struct store_selected box;
         struct uidset all = {0};
         if (ops->select(a, ph_str_c(boxes[i]), false, &box, &all, NULL) >= 0)
-            OK(ops->list(a, box.mailbox.id, &all, STORE_F_SIZE | (bodies ? (unsigned)STORE_F_BODY : 0), 0, add_message, &s, &err));
+            OK(ops->list(a, box.mailbox.id, &all,
+                         STORE_F_SIZE | (bodies ? (unsigned)STORE_F_BODY : 0), 0, add_message, &s,
+                         &err));
         uidset_done(&all);
     }
     return s;
@@ -172,7 +192,7 @@ static struct state look(struct store_account *a, bool bodies)
 static struct store *open_in(const char *dir, struct store_account **ret)
 {
     struct store *s = NULL;
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     *ret = test_account(s, 1);
     return s;
 }
@@ -224,14 +244,16 @@ static void only_files(void *ctx, const char *text, bool fixed)
 }
 
 /* The number of operations that the victim's state shows. */
-static uint64_t meet(struct store_account *a, struct store_account *twin, uint64_t at, uint64_t acknowledged)
+static uint64_t meet(struct store_account *a, struct store_account *twin, uint64_t at,
+                     uint64_t acknowledged)
 {
     struct state is = look(a, false);
     for (; at < acknowledged; at++)
         run(twin, at + 1);
     for (unsigned ahead = 0; look(twin, false).hash != is.hash; ahead++, at++) {
         if (ahead == AHEAD)
-            fail_msg("after %llu acknowledged operations: a state that no number of them makes", (unsigned long long)acknowledged);
+            fail_msg("after %llu acknowledged operations: a state that no number of them makes",
+                     (unsigned long long)acknowledged);
         run(twin, at + 1);
     }
     assert_true(look(a, true).hash == look(twin, true).hash);
@@ -245,9 +267,11 @@ static void killed(void **state)
     struct store_account *a, *twin;
     struct store *t = open_in(twin_dir, &twin);
     uint64_t at = 0, letters = 0;
-    unsigned patience = 1; /* a slow disk may need longer for one operation than we wait: then longer */
+    unsigned patience =
+        1; /* a slow disk may need longer for one operation than we wait: then longer */
     for (unsigned turn = 0; turn < rounds; turn++) {
-        uint64_t was = at, acknowledged = kill_one(dir, at, patience * (3000 + turn * 1700 % 30000));
+        uint64_t was = at,
+                 acknowledged = kill_one(dir, at, patience * (3000 + turn * 1700 % 30000));
         struct store *s = open_in(dir, &a);
         OK(ops->check(a, true, only_files, NULL, &err));
         at = meet(a, twin, at, acknowledged);
@@ -266,7 +290,8 @@ static void killed(void **state)
         assert_true(look(a, false).hash == before.hash);
         ops->free(s);
     }
-    printf("killed %u times, %llu operations, %llu deliveries tried again\n", rounds, (unsigned long long)at, (unsigned long long)letters);
+    printf("killed %u times, %llu operations, %llu deliveries tried again\n", rounds,
+           (unsigned long long)at, (unsigned long long)letters);
     ops->free(t);
     assert_true(at > 0);
     test_dir_remove(dir);

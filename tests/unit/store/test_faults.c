@@ -42,7 +42,12 @@ static int do_deliver(struct store_account *a, struct ph_error *e)
     struct store_put p;
     int r = ops->txn(a, STORE_BEGIN, e);
     for (int i = 0; r >= 0 && i < 3; i++)
-        r = ops->put(a, &(struct store_letter){.qid = ++qid, .address = PH_STR("a@b"), .mailbox = PH_STR("INBOX"), .body = PH_STR("hello")}, &p, e);
+        r = ops->put(a,
+                     &(struct store_letter){.qid = ++qid,
+                                            .address = PH_STR("a@b"),
+                                            .mailbox = PH_STR("INBOX"),
+                                            .body = PH_STR("hello")},
+                     &p, e);
     int end = ops->txn(a, STORE_COMMIT, e);
     return end < 0 ? end : r;
 }
@@ -78,7 +83,9 @@ static int do_expunge(struct store_account *a, struct ph_error *e)
     if (r >= 0)
         r = uidset_add(&u, last, last);
     if (r >= 0)
-        r = ops->flags(a, s.mailbox.id, &u, &(struct store_flagging){STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX}, nothing, NULL, &mod, &modseq, e);
+        r = ops->flags(a, s.mailbox.id, &u,
+                       &(struct store_flagging){STORE_FLAGS_ADD, STORE_DELETED, {0}, UINT64_MAX},
+                       nothing, NULL, &mod, &modseq, e);
     if (r >= 0)
         r = ops->expunge(a, s.mailbox.id, &u, &gone, &modseq, e);
     int end = ops->txn(a, r >= 0 ? STORE_COMMIT : STORE_ABORT, e);
@@ -91,14 +98,16 @@ struct operation {
     int (*run)(struct store_account *a, struct ph_error *e);
     int inbox, trash;
 };
-static const struct operation operations[] = {
-    {"deliver", do_deliver, 3, 0}, {"append", do_append, 0, 1}, {"move", do_move, -1, 1}, {"expunge", do_expunge, 0, -1}};
+static const struct operation operations[] = {{"deliver", do_deliver, 3, 0},
+                                              {"append", do_append, 0, 1},
+                                              {"move", do_move, -1, 1},
+                                              {"expunge", do_expunge, 0, -1}};
 
 static struct store_account *fresh(struct store **s, const char *dir, const char *vfs)
 {
     if (*s)
         ops->free(*s);
-    OK(ops->new(&(struct store_options){.root = dir, .vfs = vfs}, s, &err));
+    OK(ops->new (&(struct store_options){.root = dir, .vfs = vfs}, s, &err));
     return test_account(*s, 1);
 }
 
@@ -129,7 +138,8 @@ static void fail_each(const struct operation *op, enum fault_kind kind, int fore
         fault_vfs_arm(kind, 0, 0);
         failed += r < 0;
         if (r < 0)
-            assert_true(e.code == PH_EIO || e.code == PH_EFULL || e.code == PH_ECORRUPT || e.code == PH_ENOMEM);
+            assert_true(e.code == PH_EIO || e.code == PH_EFULL || e.code == PH_ECORRUPT ||
+                        e.code == PH_ENOMEM);
         if (r < 0 && kind == FAULT_WRITE_FULL)
             assert_int_equal(e.code, PH_EFULL);
         for (int twice = 0; twice < 2; twice++) { /* at once, and after opening anew */
@@ -145,7 +155,8 @@ static void fail_each(const struct operation *op, enum fault_kind kind, int fore
         assert_true(k < MOST_CALLS);
     }
     must_be_clean(a);
-    printf("%-8s kind %d %s: %d calls, %d failures\n", op->name, (int)kind, forever ? "for ever" : "once", k - 1, failed);
+    printf("%-8s kind %d %s: %d calls, %d failures\n", op->name, (int)kind,
+           forever ? "for ever" : "once", k - 1, failed);
     ops->free(s);
     test_dir_remove(dir);
 }
@@ -175,7 +186,7 @@ static void flush_fails(void **state)
     (void)state;
     char *dir = test_dir();
     struct store *s;
-    OK(ops->new(&(struct store_options){.root = dir, .flush = flush}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir, .flush = flush}, &s, &err));
     struct store_account *a = test_account(s, 1);
     struct ph_error e = {0};
     assert_int_equal(do_deliver(a, &e), 0);
@@ -212,7 +223,7 @@ static void damaged_file(void **state)
     memset(junk, 0x5a, sizeof junk);
     assert_int_equal(pwrite(fd, junk, sizeof junk, 0), sizeof junk);
     close(fd);
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     assert_int_equal(ops->account(s, 1, PH_STR("account1"), STORE_OPEN_CREATE, &a, &e),
                      -PH_ECORRUPT);
     assert_non_null(strstr(e.text, "account1/mail.sqlite"));
@@ -232,11 +243,15 @@ static void repairs(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(do_deliver(a, &e), 0);
     s = ops->free(s);
-    snprintf(cmd, sizeof cmd, "sqlite3 %s/account1/mail.sqlite \"UPDATE mailbox SET messages=99, modseq=1; UPDATE email SET refs=7 WHERE emailid=3;"
-                              " DELETE FROM message WHERE uid=4; UPDATE account SET email_next=1\" && touch -d yesterday %s/account1/blobs/0000000000000abc", dir, dir);
+    snprintf(cmd, sizeof cmd,
+             "sqlite3 %s/account1/mail.sqlite \"UPDATE mailbox SET messages=99, modseq=1; UPDATE "
+             "email SET refs=7 WHERE emailid=3;"
+             " DELETE FROM message WHERE uid=4; UPDATE account SET email_next=1\" && touch -d "
+             "yesterday %s/account1/blobs/0000000000000abc",
+             dir, dir);
     if (system(cmd) != 0)
         skip();
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     OK(ops->account(s, 1, PH_STR("account1"), STORE_OPEN, &a, &err));
     assert_true(ops->check(a, false, finding, NULL, &e) >= 5);
     assert_true(ops->check(a, true, finding, NULL, &e) >= 5);
@@ -248,7 +263,7 @@ static void repairs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(io_faults), cmocka_unit_test(flush_fails), cmocka_unit_test(damaged_file),
-                                       cmocka_unit_test(repairs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(io_faults), cmocka_unit_test(flush_fails),
+                                       cmocka_unit_test(damaged_file), cmocka_unit_test(repairs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@ enum { BOXES = 9, MESSAGES = 4000, SESSIONS = 8, STEPS = 2500, CROWDED = 700 };
 
 static unsigned long steps;
 
-static const char *const pool[BOXES] = {"INBOX", "a", "a/b", "a/c", "d", "d/e/f", "Trash", "Sent", "z"};
+static const char *const pool[BOXES] = {"INBOX", "a",     "a/b",  "a/c", "d",
+                                        "d/e/f", "Trash", "Sent", "z"};
 static const char *const words[4] = {"", "one", "two", "one two"};
 
 struct msg {
@@ -180,7 +181,8 @@ static void compare_box(struct store_account *a, int k, bool body)
     }
     assert_int_equal(s.mailbox.uidvalidity, b->uidvalidity);
     struct compare c = {b, 0, body};
-    OK(ops->list(a, s.mailbox.id, &uids, body ? STORE_F_BODY : STORE_F_FLAGS, 0, same_message, &c, &err));
+    OK(ops->list(a, s.mailbox.id, &uids, body ? STORE_F_BODY : STORE_F_FLAGS, 0, same_message, &c,
+                 &err));
     assert_int_equal(c.i, b->n);
     struct replica *session = &seen[dice(SESSIONS)][k];
     if (session->mailbox != s.mailbox.id) {
@@ -216,8 +218,13 @@ static void step_put(struct store_account *a, int k)
     int target = now.box[k].live && (append || !now.box[k].special) ? k : append ? -1 : 0;
     uint8_t kw = (uint8_t)(append ? dice(4) : 0), flags = (uint8_t)(append ? dice(32) : 0);
     uint32_t text = ++now.text;
-    struct store_letter l = {.qid = append ? 0 : key, .address = PH_STR("x@y"), .mailbox = ph_str_c(pool[k]), .flags = flags,
-                             .keywords = ph_str_c(words[kw]), .body = text_of(text), .summary = PH_STR("summary")};
+    struct store_letter l = {.qid = append ? 0 : key,
+                             .address = PH_STR("x@y"),
+                             .mailbox = ph_str_c(pool[k]),
+                             .flags = flags,
+                             .keywords = ph_str_c(words[kw]),
+                             .body = text_of(text),
+                             .summary = PH_STR("summary")};
     struct store_put p = {0};
     struct ph_error e = {0};
     int r = ops->put(a, &l, &p, &e);
@@ -256,8 +263,12 @@ static void step_flags(struct store_account *a, int k)
         struct msg *m = &b->v[i];
         if (!uidset_has(&u, m->uid))
             continue;
-        m->flags = f.op == STORE_FLAGS_SET ? flags : f.op == STORE_FLAGS_ADD ? m->flags | flags : m->flags & (uint8_t)~flags;
-        m->kw = f.op == STORE_FLAGS_SET ? kw : f.op == STORE_FLAGS_ADD ? m->kw | kw : m->kw & (uint8_t)~kw;
+        m->flags = f.op == STORE_FLAGS_SET   ? flags
+                   : f.op == STORE_FLAGS_ADD ? m->flags | flags
+                                             : m->flags & (uint8_t)~flags;
+        m->kw = f.op == STORE_FLAGS_SET   ? kw
+                : f.op == STORE_FLAGS_ADD ? m->kw | kw
+                                          : m->kw & (uint8_t)~kw;
     }
     uidset_done(&u);
 }
@@ -341,14 +352,17 @@ static void step_rename(struct store_account *a, int k, int to)
 {
     struct ph_error e;
     uint64_t id = id_of(a, k);
-    if (k == 0 || to == 0 || k == to || !now.box[k].live || now.box[to].live || strchr(pool[to], '/') || !strcmp(pool[k], "a") || !strcmp(pool[k], "d"))
+    if (k == 0 || to == 0 || k == to || !now.box[k].live || now.box[to].live ||
+        strchr(pool[to], '/') || !strcmp(pool[k], "a") || !strcmp(pool[k], "d"))
         return;
-    if (ops->change(a, STORE_RENAME, ph_str_c(pool[k]), ph_str_c(pool[to]), PH_STR(""), NULL, &e) < 0)
+    if (ops->change(a, STORE_RENAME, ph_str_c(pool[k]), ph_str_c(pool[to]), PH_STR(""), NULL, &e) <
+        0)
         return; /* a name that was left for its inferiors */
     now.box[to] = now.box[k];
     now.box[k] = (struct box){.live = false};
     assert_int_equal(id_of(a, to), id);
-    now.validity[to] = now.validity[to] > now.box[to].uidvalidity ? now.validity[to] : now.box[to].uidvalidity;
+    now.validity[to] =
+        now.validity[to] > now.box[to].uidvalidity ? now.validity[to] : now.box[to].uidvalidity;
 }
 
 static void fresh_box(struct box *b)
@@ -361,7 +375,8 @@ static void step_names(struct store_account *a, int k)
 {
     bool make = dice(2);
     struct ph_error e;
-    int r = ops->change(a, make ? STORE_CREATE : STORE_DELETE, ph_str_c(pool[k]), PH_STR(""), PH_STR(""), NULL, &e);
+    int r = ops->change(a, make ? STORE_CREATE : STORE_DELETE, ph_str_c(pool[k]), PH_STR(""),
+                        PH_STR(""), NULL, &e);
     if (make) {
         assert_int_equal(r, now.box[k].live ? -PH_EEXIST : 0);
         for (int i = 0; r == 0 && i < BOXES; i++) {
@@ -369,7 +384,8 @@ static void step_names(struct store_account *a, int k)
             bool superior = !strncmp(pool[i], pool[k], n) && pool[k][n] == '/';
             struct store_selected s;
             struct uidset u = {0};
-            if (i == k || (superior && !now.box[i].live && ops->select(a, ph_str_c(pool[i]), false, &s, &u, NULL) == 0))
+            if (i == k || (superior && !now.box[i].live &&
+                           ops->select(a, ph_str_c(pool[i]), false, &s, &u, NULL) == 0))
                 fresh_box(&now.box[i]);
             uidset_done(&u);
         }
@@ -432,7 +448,7 @@ static void start_model(struct store_account *a)
 static struct store *reopen(struct store *s, char *dir)
 {
     ops->free(s);
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     return s;
 }
 
@@ -440,7 +456,7 @@ static void run(uint64_t seed, unsigned long most)
 {
     char *dir = test_dir();
     struct store *s = NULL;
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     struct store_account *a = test_account(s, 1);
     printf("seed %llu\n", (unsigned long long)seed);
     rng = seed;

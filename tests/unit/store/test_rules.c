@@ -96,12 +96,9 @@ static const struct {
     enum store_flag_op op;
     const char *arg, *after;
 } changes[] = {
-    {"", STORE_FLAGS_ADD, "a b", "a b"},
-    {"a b", STORE_FLAGS_ADD, "B c", "a b c"},
-    {"a b c", STORE_FLAGS_DEL, "B", "a c"},
-    {"a", STORE_FLAGS_DEL, "a", ""},
-    {"a b", STORE_FLAGS_SET, "c c  d", "c d"},
-    {"a b", STORE_FLAGS_SET, "", ""},
+    {"", STORE_FLAGS_ADD, "a b", "a b"},       {"a b", STORE_FLAGS_ADD, "B c", "a b c"},
+    {"a b c", STORE_FLAGS_DEL, "B", "a c"},    {"a", STORE_FLAGS_DEL, "a", ""},
+    {"a b", STORE_FLAGS_SET, "c c  d", "c d"}, {"a b", STORE_FLAGS_SET, "", ""},
 };
 
 static void keywords(void **state)
@@ -110,19 +107,23 @@ static void keywords(void **state)
     struct ph_buf b;
     ph_buf_init(&b, NULL, 2 * STORE_KEYWORDS_MAX + 2);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        assert_int_equal(store_keywords_apply(ph_str_c(changes[i].now), changes[i].op, ph_str_c(changes[i].arg), &b), 0);
+        assert_int_equal(store_keywords_apply(ph_str_c(changes[i].now), changes[i].op,
+                                              ph_str_c(changes[i].arg), &b),
+                         0);
         assert_true(ph_str_eq(ph_buf_str(&b), ph_str_c(changes[i].after)));
     }
     char many[4000];
     size_t n = 0;
     for (int i = 0; i < 200; i++)
         n += (size_t)snprintf(many + n, sizeof many - n, "%sk%d", i ? " " : "", i);
-    assert_int_equal(store_keywords_apply(PH_STR(""), STORE_FLAGS_ADD, (ph_str){many, n}, &b), -PH_ELIMIT);
+    assert_int_equal(store_keywords_apply(PH_STR(""), STORE_FLAGS_ADD, (ph_str){many, n}, &b),
+                     -PH_ELIMIT);
     ph_buf_done(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(uid_sets), cmocka_unit_test(uid_set_adds), cmocka_unit_test(long_set), cmocka_unit_test(keywords)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(uid_sets), cmocka_unit_test(uid_set_adds),
+                                       cmocka_unit_test(long_set), cmocka_unit_test(keywords)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

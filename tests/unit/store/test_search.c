@@ -17,11 +17,52 @@ static uint32_t dice(uint32_t n)
     return (uint32_t)((rng >> 20) % n);
 }
 
-static const char *const words[] = {
-    "the", "mail", "Mail", "re", "Resume", "r\xc3\xa9sum\xc3\xa9", "STRASSE", "x", "i", "quick", "brown fox", "2026-11-22", "a@b.test",
-    "邮件", "邮局", "驿站", "中", "国", "中国", "人民", "电子邮件", "系统", "測試", "信", "件",
-    "メール", "メイル", "郵便", "配達", "ー", "日本語", "テスト", "ｶﾅ", "カナ", "東京都",
-    "메일", "편지", "우편", "한국어", "가", "각", "서울", "\xce\xa3\xce\xaf\xcf\x83\xcf\x85\xcf\x86\xce\xbf\xcf\x82", "\xd0\x9f\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0", "😀", "👍🏽"};
+static const char *const words[] = {"the",
+                                    "mail",
+                                    "Mail",
+                                    "re",
+                                    "Resume",
+                                    "r\xc3\xa9sum\xc3\xa9",
+                                    "STRASSE",
+                                    "x",
+                                    "i",
+                                    "quick",
+                                    "brown fox",
+                                    "2026-11-22",
+                                    "a@b.test",
+                                    "邮件",
+                                    "邮局",
+                                    "驿站",
+                                    "中",
+                                    "国",
+                                    "中国",
+                                    "人民",
+                                    "电子邮件",
+                                    "系统",
+                                    "測試",
+                                    "信",
+                                    "件",
+                                    "メール",
+                                    "メイル",
+                                    "郵便",
+                                    "配達",
+                                    "ー",
+                                    "日本語",
+                                    "テスト",
+                                    "ｶﾅ",
+                                    "カナ",
+                                    "東京都",
+                                    "메일",
+                                    "편지",
+                                    "우편",
+                                    "한국어",
+                                    "가",
+                                    "각",
+                                    "서울",
+                                    "\xce\xa3\xce\xaf\xcf\x83\xcf\x85\xcf\x86\xce\xbf\xcf\x82",
+                                    "\xd0\x9f\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0",
+                                    "😀",
+                                    "👍🏽"};
 enum { WORDS = sizeof words / sizeof *words };
 
 struct letter {
@@ -75,9 +116,11 @@ static void add_letter(struct store_account *a)
     struct uidset one = {0};
     if (letter_n == LETTERS)
         return;
-    OK(ops->put(a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = PH_STR("as it came")}, &p, &err));
+    OK(ops->put(a, &(struct store_letter){.mailbox = PH_STR("INBOX"), .body = PH_STR("as it came")},
+                &p, &err));
     struct letter *l = &letters[letter_n++];
-    *l = (struct letter){.there = true, .uid = p.uid, .head = random_text(6), .body = random_text(60)};
+    *l = (struct letter){
+        .there = true, .uid = p.uid, .head = random_text(6), .body = random_text(60)};
     assert_int_equal(uidset_add(&one, p.uid, p.uid), 0);
     OK(ops->list(a, p.mailbox, &one, STORE_F_FLAGS, 0, take_emailid, &l->emailid, &err));
     uidset_done(&one);
@@ -114,7 +157,10 @@ static void read_letters(struct store_account *a, unsigned n)
         while (l->emailid != t.emailid)
             l++;
         assert_true(ph_str_eq(t.bytes, PH_STR("as it came")));
-        text = (struct store_text){.emailid = l->emailid, .head = l->head, .body = l->body, .unread = l->emailid % 17 == 0};
+        text = (struct store_text){.emailid = l->emailid,
+                                   .head = l->head,
+                                   .body = l->body,
+                                   .unread = l->emailid % 17 == 0};
         OK(have = ops->index(a, &text, l->emailid, &t, &err));
     }
 }
@@ -128,7 +174,8 @@ static bool holds(ph_str text, ph_str what)
 
 static bool truth(const struct letter *l, const struct store_needle *x)
 {
-    return (x->in != STORE_IN_BODY && holds(l->head, x->text)) || (x->in != STORE_IN_HEAD && holds(l->body, x->text));
+    return (x->in != STORE_IN_BODY && holds(l->head, x->text)) ||
+           (x->in != STORE_IN_HEAD && holds(l->body, x->text));
 }
 
 static ph_str random_query(char *buf, size_t room)
@@ -176,7 +223,8 @@ static void ask(struct store_account *a, struct store_needle *x, size_t n)
 static void check_query(struct store_account *a, int stage)
 {
     char buf[2][256];
-    struct store_needle x[2] = {{.in = (enum store_find_in)dice(3)}, {.in = (enum store_find_in)dice(3)}};
+    struct store_needle x[2] = {{.in = (enum store_find_in)dice(3)},
+                                {.in = (enum store_find_in)dice(3)}};
     size_t n = 1 + dice(2);
     for (size_t i = 0; i < n; i++)
         x[i].text = random_query(buf[i], sizeof buf[i]);
@@ -184,9 +232,11 @@ static void check_query(struct store_account *a, int stage)
     for (size_t k = 0; k < n; k++) {
         for (size_t i = 0; i < letter_n; i++) {
             const struct letter *l = &letters[i];
-            bool yes = uidset_has(&x[k].yes, l->uid), maybe = uidset_has(&x[k].maybe, l->uid), is = l->there && truth(l, &x[k]);
+            bool yes = uidset_has(&x[k].yes, l->uid), maybe = uidset_has(&x[k].maybe, l->uid),
+                 is = l->there && truth(l, &x[k]);
             if ((yes && !is) || (yes && maybe) || (is && !yes && !maybe) || (maybe && !l->there))
-                fail_msg("stage %d: letter %u, \"%.*s\": yes %d, maybe %d, in truth %d", stage, l->uid, PH_FMT(x[k].text), yes, maybe, is);
+                fail_msg("stage %d: letter %u, \"%.*s\": yes %d, maybe %d, in truth %d", stage,
+                         l->uid, PH_FMT(x[k].text), yes, maybe, is);
             /* what was read leaves nothing open */
             if (stage == 3 && maybe && l->emailid % 17 != 0)
                 assert_true(x[k].in == STORE_IN_HEAD && is);
@@ -200,7 +250,7 @@ static void equals_a_scan(void **state)
     (void)state;
     char *dir = test_dir();
     struct store *s;
-    OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+    OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
     struct store_account *a = test_account(s, 1);
     for (int i = 0; i < 150; i++)
         add_letter(a);
@@ -219,7 +269,7 @@ static void equals_a_scan(void **state)
         check_query(a, 1);
         if (i % 500 == 250) {
             ops->free(s);
-            OK(ops->new(&(struct store_options){.root = dir}, &s, &err));
+            OK(ops->new (&(struct store_options){.root = dir}, &s, &err));
             a = test_account(s, 1);
         }
     }
