@@ -25,7 +25,7 @@
 struct ph_spool;
 
 enum {
-    PH_SPOOL_SCHEMA = 5, /* PRAGMA user_version */
+    PH_SPOOL_SCHEMA = 6, /* PRAGMA user_version */
     PH_SPOOL_CHANGES =
         32 * 1024 *
         1024, /* bytes of changes kept in memory; more: -PH_ELIMIT, begin and commit first */

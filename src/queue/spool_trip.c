@@ -313,24 +313,32 @@ static int forget(struct ph_spool *s, enum spool_sql which, int64_t qid)
     return ph__spool_run(s, st);
 }
 
+/* The next letter that is done and old enough: 1, 0, or an error. */
+static int next_old(struct ph_spool *s, int64_t before, int64_t *qid)
+{
+    sqlite3_stmt *st = ph__spool_stmt(s, SQL_OLD);
+    if (!st)
+        return -PH_EIO;
+    sqlite3_bind_int64(st, 1, before);
+    sqlite3_bind_int64(st, 2, *qid);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *qid = sqlite3_column_int64(st, 0);
+    int err = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : ph__spool_error(s, rc);
+    sqlite3_reset(st);
+    return err;
+}
+
 int ph_spool_prune(struct ph_spool *s, int64_t before, int most)
 {
-    int err = ph_spool_begin(s);
-    for (int n = 0; !err && n < most; n++) {
-        sqlite3_stmt *st = ph__spool_stmt(s, SQL_OLD);
-        if (!st)
-            return ph__spool_failed(s, -PH_EIO);
-        sqlite3_bind_int64(st, 1, before);
-        int rc = sqlite3_step(st);
-        int64_t qid = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-        sqlite3_reset(st);
-        if (rc == SQLITE_DONE)
-            return n;
-        err = rc == SQLITE_ROW ? forget(s, SQL_PRUNE_EVENTS, qid) : ph__spool_error(s, rc);
-        if (!err)
-            err = forget(s, SQL_PRUNE_INDEX, qid);
+    int64_t qid = 0;
+    int err = ph_spool_begin(s), more = 0, n = 0;
+    for (; !err && n < most && (more = next_old(s, before, &qid)) > 0; n++) {
+        err = forget(s, SQL_PRUNE_INDEX, qid);
         if (!err)
             err = forget(s, SQL_PRUNE_TRIP, qid);
     }
-    return err ? ph__spool_failed(s, err) : most;
+    if (!err)
+        err = more < 0 ? more : forget(s, SQL_PRUNE_EVENTS, before);
+    return err ? ph__spool_failed(s, err) : n;
 }

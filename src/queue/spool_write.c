@@ -22,7 +22,7 @@ struct spool_change {
         uint32_t flags;
         struct {
             ph_str message_id, owner; /* both empty: the trip is there already */
-            struct ph_spool_event e;
+            ph_str packed;
             uint64_t seq;
         } event;
     };
@@ -297,17 +297,13 @@ int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
     struct spool_change *c = change(s, CHANGE_EVENT, e->qid ? e->qid : ph_spool_id(s, e->time));
     if (!c)
         return no_room(s);
+    ph_buf_clear(&s->packed);
+    ph__spool_pack(&s->packed, e);
     c->event.message_id = keep(s, message_id, PH_SPOOL_REPLY, &failed);
     c->event.owner = keep(s, owner, PH_SPOOL_REPLY, &failed);
+    c->event.packed = keep(s, ph_buf_str(&s->packed), SPOOL_ROW_EVENTS, &failed);
     c->event.seq = ph_spool_id(s, e->time);
-    c->event.e = *e;
-    c->event.e.qid = c->qid;
-    ph_str *const text[] = {&c->event.e.process, &c->event.e.rcpt, &c->event.e.peer,
-                            &c->event.e.tls,     &c->event.e.auth, &c->event.e.reply,
-                            &c->event.e.note,    &c->event.e.host};
-    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
-        *text[i] = keep(s, *text[i], PH_SPOOL_REPLY, &failed);
-    if (failed)
+    if (failed || ph_buf_err(&s->packed))
         return no_room(s);
     append(s, c);
     return 0;
@@ -363,32 +359,13 @@ static int drop(struct ph_spool *s, enum spool_sql which, uint64_t qid)
     return ph__spool_run(s, st);
 }
 
-static int keep_letter(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str events)
+/* Does nothing while it has other recipients. */
+static int done_letter(struct ph_spool *s, uint64_t qid)
 {
-    sqlite3_stmt *st = ph__spool_stmt(s, SQL_DONE_LETTER);
-    if (st) {
-        sqlite3_bind_int64(st, 1, (int64_t)qid);
-        sqlite3_bind_int64(st, 2, (int64_t)seq);
-        ph__bind_blob(st, 3, events);
-    }
-    return ph__spool_run(s, st);
-}
-
-/* 1: its last recipient was done, and these events end its journey; 0: there are others. Whether it
- * has a journey the statements know; whether it is likely, which of them is tried first. */
-static int done_letter(struct ph_spool *s, uint64_t qid, uint64_t seq, ph_str events)
-{
-    for (int turn = 0; turn < 2; turn++) {
-        int err = s->journey == (turn == 0) ? keep_letter(s, qid, seq, events)
-                                            : drop(s, SQL_DROP_LETTER, qid);
-        if (err)
-            return err;
-        if (sqlite3_changes(s->db)) {
-            err = drop(s, SQL_DONE_BODY, qid);
-            return err ? err : 1;
-        }
-    }
-    return 0;
+    int err = drop(s, SQL_DONE_BODY, qid);
+    if (err || !sqlite3_changes(s->db))
+        return err;
+    return s->journey ? 0 : drop(s, SQL_DONE_LETTER, qid);
 }
 
 static int apply_wait(struct ph_spool *s, const struct spool_change *c)
@@ -414,16 +391,14 @@ static int apply_flag(struct ph_spool *s, const struct spool_change *c)
     return ph__spool_run(s, st);
 }
 
-/*
- * Events and ends of one letter that come one after the other are applied together, so that the
- * events of its end go into its own row, which is written anyway. *c is then the last one applied.
- */
+/* Events and ends of one letter that come one after the other are applied together: the events are
+ * one row. *c is then the last one applied. */
 static int apply_run(struct ph_spool *s, struct spool_change **c)
 {
-    const struct spool_change *first = *c, *event = NULL;
-    bool ended = false, written = false;
-    uint64_t qid = first->qid;
-    int err = 0;
+    const struct spool_change *event = NULL;
+    uint64_t qid = (*c)->qid;
+    bool ended = false;
+    int err = 0, begun = 0;
     ph_buf_clear(&s->packed);
     for (struct spool_change *at = *c;
          at && at->qid == qid && (at->kind == CHANGE_EVENT || at->kind == CHANGE_DONE) && !err &&
@@ -435,22 +410,21 @@ static int apply_run(struct ph_spool *s, struct spool_change **c)
             err = done_rcpt(s, at);
         } else {
             event = event ? event : at;
-            ph__spool_pack(&s->packed, &at->event.e);
+            ph_buf_add(&s->packed, at->event.packed);
         }
     }
-    ph_str packed = ph_buf_str(&s->packed);
+    if (!err && ended)
+        err = done_letter(s, qid);
     if (!err)
         err = ph_buf_err(&s->packed);
-    if (!err && ended)
-        err = written = done_letter(s, qid, ph_spool_id(s, 0), packed);
-    if (err < 0 || !event || written)
-        return err < 0 ? err : 0;
+    if (err || !event)
+        return err;
+    ph_str packed = ph_buf_str(&s->packed);
     if (event->event.message_id.n || event->event.owner.n)
-        err = written =
-            ph__spool_begin_trip(s, qid, event->event.message_id, event->event.owner, packed);
-    if (err >= 0 && !written)
-        err = ph__spool_add_events(s, qid, event->event.seq, packed);
-    return err < 0 ? err : 0;
+        begun = ph__spool_begin_trip(s, qid, event->event.message_id, event->event.owner, packed);
+    if (begun)
+        return begun < 0 ? begun : 0;
+    return ph__spool_add_events(s, qid, event->event.seq, packed);
 }
 
 int ph__spool_apply(struct ph_spool *s)

@@ -129,6 +129,7 @@ static int start(struct work *w, struct ph_error *reterr)
     w->batch_last = &w->batch;
     w->scan_at = INT64_MAX;
     ph_buf_init(&w->scan, NULL, 1024);
+    ph_buf_init(&w->begin, NULL, BEGIN_BYTES);
     w->later = (struct ph_later){.fn = turn, .ctx = w};
     w->timer = ph_timer_new(p->loop, turn, w);
     w->sched = ph_sched_new(&opt, ph_random_u64());

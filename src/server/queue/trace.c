@@ -47,24 +47,23 @@ static struct ph_spool_event from_row(const struct ipc_event *r)
                                    .host = r->host};
 }
 
+static void begin_with(struct work *w, struct ph_spool_event e)
+{
+    if (!e.host.n)
+        e.host = w->p->conf->hostname;
+    ph_buf_add(&w->begin, (ph_str){(const char *)&e, sizeof e});
+}
+
 int trace_begin(struct work *w, struct letter *l, ph_str rows, ph_str note)
 {
     struct ipc_event r;
-    size_t n = 0;
-    for (ph_str left = rows; ipc_each(event, &left, &r);)
-        n++;
-    struct ph_spool_event *events = ph_arena_array(l->arena, n + 1, sizeof *events);
-    if (!events)
-        return -PH_ENOMEM;
-    for (n = 0; ipc_each(event, &rows, &r); n++)
-        events[n] = from_row(&r);
-    events[n++] = ours(l, (struct ph_spool_event){.kind = EV_QUEUED, .note = note});
-    for (size_t i = 0; i < n; i++)
-        if (!events[i].host.n)
-            events[i].host = w->p->conf->hostname;
-    l->l.events = events;
-    l->l.events_n = n;
-    return 0;
+    ph_buf_clear(&w->begin);
+    while (ipc_each(event, &rows, &r))
+        begin_with(w, from_row(&r));
+    begin_with(w, ours(l, (struct ph_spool_event){.kind = EV_QUEUED, .note = note}));
+    l->l.events = (const void *)w->begin.p;
+    l->l.events_n = w->begin.n / sizeof *l->l.events;
+    return ph_buf_err(&w->begin);
 }
 
 void trace_discarded(struct work *w, const struct letter *l)

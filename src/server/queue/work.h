@@ -24,6 +24,7 @@
 enum {
     RCPTS_PER_TRY = 100,             /* RFC 5321 4.5.3.1.8: what every server takes */
     LETTER_RCPTS = 100000,           /* recipients of one letter */
+    BEGIN_BYTES = 64 * 1024,         /* of the events that come with a letter */
     LETTER_ARENA = 64 * 1024 * 1024, /* bytes of its envelope in memory */
     KEEP_BYTES =
         64 * 1024 * 1024, /* bodies of fresh letters kept in memory until they are sent on */
@@ -118,7 +119,8 @@ struct work {
     int64_t drain_at;            /* monotonic ms */
     bool store_full, relay_full; /* their channel is full: try a little later */
     struct report *reports;
-    struct acts *acts; /* NULL before the first */
+    struct acts *acts;   /* NULL before the first */
+    struct ph_buf begin; /* how the journey of the letter being put begins: ph_spool_event[] */
     struct counters count;
 };
 
@@ -196,7 +198,7 @@ void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 /* An event of ours about a letter; host, process and time are filled in. */
 void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e);
 /* How a letter's journey begins: the steps that came with it, then that it is queued. For its put:
- * the texts are borrowed from `rows` and `note`. */
+ * the events are good until the next call, their texts borrowed from `rows` and `note`. */
 PH_MUST_CHECK int trace_begin(struct work *w, struct letter *l, ph_str rows, ph_str note);
 void trace_discarded(struct work *w, const struct letter *l); /* the same, of one that is not put */
 /* Events as rows from another process; qid: of the letter they are about, 0: each tells its own. */

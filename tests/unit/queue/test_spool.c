@@ -362,6 +362,10 @@ static void events_stay_in_order(void **state)
     journey_is(s, plain, "");
     journey_is(s, none, "");
     assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 4), 1);
+    assert_int_equal(ph_spool_prune(s, NOW + INT64_C(600000000), 10), 2); /* its row, too */
+    assert_int_equal(ph_spool_trips(s, PH_STR("<m@a.test>"), found, 4), 0);
+    event(s, none, 7, "nobody's"); /* the first is gone */
+    journey_is(s, qid, "");
     ph_spool_close(s);
 }
 
