@@ -12,6 +12,8 @@ enum {
     ID_BLOCK = 60 * 1000 * 1000, /* ids reserved at a time: a minute of clock */
     BUSY_MS = 5000,              /* how long a reader's lock is waited for */
     CACHE_KIB = 64 * 1024,
+    ROW = 4608,  /* rows of so many bytes are put together in memory set aside, */
+    ROWS = 64,   /* so many at a time */
     PAGE = 16384 /* of several sizes, the least work for letters of 2 and of 50 KiB:
                     docs/performance.md */
 };
@@ -205,10 +207,12 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
 static int open_file(struct ph_spool *s, struct ph_error *reterr)
 {
     int flags = s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* else a lock for each allocation */
     int rc = sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, s->vfs);
     int err = rc == SQLITE_OK ? 0 : ph__spool_error(s, rc);
     if (!err) {
         sqlite3_extended_result_codes(s->db, 1);
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, ROW, ROWS);
         sqlite3_busy_timeout(s->db, BUSY_MS);
         err = set_up(s);
         sqlite3_wal_hook(s->db, note_log, s); /* behind wal_autocheckpoint, which unsets it */

@@ -22,6 +22,7 @@ static int store_new(const struct store_options *opt, struct store **ret_store,
     struct stat sb;
     if (stat(opt->root, &sb) < 0)
         return ph_fail(reterr, PH_ENOENT, errno, "%s: %s", opt->root, strerror(errno));
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* else a lock for each allocation */
     struct store *s = calloc(1, sizeof *s);
     if (!s)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
