@@ -322,7 +322,8 @@ PH_EXPORT bool ph_id_next(ph_str *rest, ph_str *ret_id);
 
 /* A Received field (RFC 5321 4.4). Clauses without their keyword, raw; {NULL, 0}: not there. */
 struct ph_received {
-    ph_str from, from_info; /* "mail.example.org", "(mail [192.0.2.1])" without parentheses */
+    ph_str from,
+        from_info; /* "mail.example.org", "(mail [192.0.2.1])" without parentheses: the first comment */
     ph_str by, by_info;
     ph_str via, with, id, with_info;
     ph_str for_; /* angle brackets removed */

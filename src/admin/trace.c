@@ -22,7 +22,9 @@ struct journey {
     struct ph_spool *spools[HOUSES];
     struct ph_arena *arena;
     struct ph_spool_event *events;
-    size_t n, order;
+    size_t n;
+    ph_str hosts[HOUSES]; /* of what is told first hand */
+    size_t hosts_n;
     ph_str message_id, owner;
 };
 
@@ -73,6 +75,33 @@ static int name_of(struct journey *j, uint64_t qid)
     return err;
 }
 
+/* Whether one of the houses tells itself what it did. */
+static bool is_told_first_hand(const struct journey *j, ph_str host)
+{
+    for (size_t i = 0; i < j->hosts_n; i++)
+        if (ph_str_ieq(j->hosts[i], host))
+            return true;
+    return false;
+}
+
+static bool is_heard(const struct ph_spool_event *e)
+{
+    return ph_str_eq(e->process, PH_STR(IPC_HEARD));
+}
+
+/* What is heard of a hop is left out where the house is among those that are asked. */
+static void drop_hearsay(struct journey *j)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < j->n && j->hosts_n < HOUSES; i++)
+        if (!is_heard(&j->events[i]) && !is_told_first_hand(j, j->events[i].host))
+            j->hosts[j->hosts_n++] = j->events[i].host;
+    for (size_t i = 0; i < j->n; i++)
+        if (!is_heard(&j->events[i]) || !is_told_first_hand(j, j->events[i].host))
+            j->events[kept++] = j->events[i];
+    j->n = kept;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct ph_spool_event *x = a, *y = b;
@@ -100,6 +129,7 @@ static int gather(struct journey *j, const char *key)
         for (int k = 0; k < n && err >= 0; k++)
             err = one_trip(j, j->spools[i], qids[k]);
     }
+    drop_hearsay(j);
     qsort(j->events, j->n, sizeof *j->events, by_time);
     return err;
 }

@@ -39,6 +39,8 @@ enum ipc_role_index {
 };
 #define IPC_BIT(role) (1u << (role))
 const char *ipc_role_name(int role); /* "mx"; "?" when out of range */
+/* The process of a step that nobody here saw: others told it, who may be wrong or lie. */
+#define IPC_HEARD "heard"
 const char *ipc_step_name(int step); /* enum ipc_step: "submitted"; "?" when out of range */
 
 enum ipc_verdict {

@@ -30,7 +30,8 @@ static ph_str next_word(ph_str *s, ph_str *ret_info)
     *s = ph_str_trim(*s);
     while (s->n && s->p[0] == '(') {
         size_t c = ph__comment(*s);
-        *ret_info = ph_str_trim(ph_str_sub(*s, 1, c < 2 ? 0 : c - 2));
+        if (!ret_info->n) /* the first is the standard's (RFC 5321 4.4), others tell of TLS */
+            *ret_info = ph_str_trim(ph_str_sub(*s, 1, c < 2 ? 0 : c - 2));
         *s = ph_str_trim(ph_str_skip(*s, c));
     }
     while (n < s->n && !strchr(" \t\r\n(", s->p[n] ? s->p[n] : ' '))

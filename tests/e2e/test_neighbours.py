@@ -54,10 +54,19 @@ class BetweenPostfixes(unittest.TestCase):
 
     def test_postfix_house_postfix(self):
         self.through(self.p, "to-q@b.test", self.q, "forth")
-        steps = {s["event"]: s for s in self.house.steps("<forth@p.test>", "relayed")}
+        everything = self.house.steps("<forth@p.test>", "relayed")
+        steps = {s["event"]: s for s in everything if s["process"] != "heard"}
         self.assertIn("TLS", steps["received"]["tls"])
         self.assertIn("TLS", steps["relayed"]["tls"])
         self.assertIn("queued as", steps["relayed"]["reply"])
+        before, behind = [s for s in everything if s["process"] == "heard"]  # what the neighbours told
+        self.assertEqual((before["event"], behind["event"]), ("received", "queued"))
+        self.assertIn("p.test", before["host"])
+        self.assertIn("id ", before["note"])
+        self.assertIn(steps["relayed"]["reply"].split("queued as ")[1].split()[0], behind["note"])
+        self.assertIn("q.test", behind["host"])
+        picture = self.house.admin("trace", "--svg", "<forth@p.test>")
+        self.assertIn(before["host"], picture)
 
     def test_and_back(self):
         self.through(self.q, "to-p@b.test", self.p, "back")

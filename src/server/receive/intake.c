@@ -1,5 +1,6 @@
 /* SMTP transactions: see intake.h. */
 #include "intake.h"
+#include "heard.h"
 #include "id.h"
 #include "log.h"
 #include "loop.h"
@@ -97,6 +98,7 @@ void intake_init(struct intake *in)
     letter_init(&in->letter, in->room);
     ph_buf_init(&in->authors, NULL, AUTHORS_MAX);
     ph_buf_init(&in->notes, NULL, NOTES_MAX);
+    ph_buf_init(&in->heard, NULL, EVENTS_MAX / 2);
     ph_buf_init(&in->forwarded, NULL, FORWARDED_MAX);
 }
 
@@ -105,6 +107,7 @@ void intake_done(struct intake *in)
     letter_clear(&in->letter);
     ph_buf_done(&in->authors);
     ph_buf_done(&in->notes);
+    ph_buf_done(&in->heard);
     ph_buf_done(&in->forwarded);
 }
 
@@ -184,6 +187,7 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
     struct ipc_chan *keeper;
     letter_clear(&in->letter);
     ph_buf_clear(&in->notes);
+    ph_buf_clear(&in->heard);
     if (in->forwarded.n)
         ph_buf_addf(&in->notes, "; forwarded for %.*s", PH_FMT(ph_buf_str(&in->forwarded)));
     ph_buf_clear(&in->forwarded);
@@ -353,6 +357,8 @@ static int prologue(void *ctx, struct letter *l)
                                               .tls = ph_str_c(in->tls_text),
                                               .now_us = ph_wall_us()},
                        &fields, &skip, &id_at);
+    if (in->proc->conf->journey)
+        heard_write(ph_message_head(letter_head(l)), ph_wall_us(), &in->heard);
     int r = in->host->complete ? in->host->complete(l, intake_hostname(in->proc), &fields) : 0;
     if (r == 0 && checks_authors(in))
         r = find_authors(in, ph_message_head(letter_head(l)));
@@ -416,6 +422,7 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     if (!req)
         return;
     ph_buf_init(&events, NULL, EVENTS_MAX);
+    ph_buf_add(&events, ph_buf_str(&in->heard));
     first_event(in, in->host->step, info, &events);
     int r = letter_put(&in->letter, queue,
                        &(struct letter_put){.req = req,
@@ -425,6 +432,7 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     if (r < 0)
         not_sent(in, req);
     ph_buf_done(&events);
+    ph_buf_done(&in->heard);
 }
 
 /* The next address of From and Sender is asked for; behind the last the letter goes to the queue.

@@ -48,6 +48,7 @@ struct intake {
     char orcpt[INTAKE_ORCPT + 1];
     uint8_t notify;
     struct ph_buf notes;     /* what stages said of this letter, for its journey */
+    struct ph_buf heard;     /* how it came before, as its header tells: rows of event */
     struct ph_buf forwarded; /* by XFORWARD: for the next letter's journey */
     bool quarantine;
     struct intake_standing { /* a verdict of HELO, told at MAIL; code 0: none */

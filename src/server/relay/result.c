@@ -41,11 +41,13 @@ void result_event(struct try *t, struct ipc_event e)
         return;
     struct ph_mark mark = ph_arena_mark(t->arena);
     e.time = ph_wall_us();
-    e.process = PH_STR("relay");
+    if (!e.process.n)
+        e.process = PH_STR("relay");
     e.qid = t->qid;
     e.reply = one_line(t->arena, e.reply);
     e.note = one_line(t->arena, ph_str_sub(e.note, 0, 500));
-    e.host = t->relay->p->conf->hostname;
+    if (!e.host.n)
+        e.host = t->relay->p->conf->hostname;
     ipc_add(event, &t->events, &e);
     ph_arena_back(t->arena, mark);
 }

@@ -11,7 +11,9 @@
  * One that had been idle and says nothing any more: once more from the start.
  */
 #include "session.h"
+#include "reply_id.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { QUIT_MS = 2000 };
@@ -238,15 +240,32 @@ static void taken(struct session *s, size_t i, const struct ph_smtp_reply *reply
     t->outcomes[i].dsn = ph_smtp_client_has(s->c, PH_STR("DSN"), NULL);
 }
 
+/* The hop behind this one, as far as its reply tells of it. */
+static void tell_hop(struct session *s, ph_str rcpt, const struct ph_smtp_reply *reply)
+{
+    char note[200];
+    ph_str id = reply_id(reply->text);
+    if (!id.n)
+        return;
+    snprintf(note, sizeof note, "id %.*s; not seen by us: its reply says so", PH_FMT(id));
+    result_event(s->t, (struct ipc_event){.kind = EV_QUEUED,
+                                          .process = PH_STR(IPC_HEARD),
+                                          .host = s->host,
+                                          .rcpt = rcpt,
+                                          .note = ph_str_c(note)});
+}
+
 /* LMTP: an answer for each recipient that was accepted (RFC 2033 4.2). */
 static void on_sent_one(struct session *s, const struct ph_smtp_client_event *e)
 {
     struct try *t = s->t;
     size_t i = e->index < t->n ? s->index[e->index] : 0;
-    if (e->reply.code < 300)
+    if (e->reply.code < 300) {
         taken(s, i, &e->reply);
-    else
+        tell_hop(s, t->rcpts[i].address, &e->reply);
+    } else {
         rcpt_refused(s, i, &e->reply);
+    }
     if (!--s->owed)
         letter_done(s);
 }
@@ -263,6 +282,8 @@ static void on_sent(struct session *s, const struct ph_smtp_client_event *e)
         for (size_t i = 0; i < s->t->n; i++)
             if (s->accepted[i])
                 taken(s, i, &e->reply);
+    if (e->reply.code < 300)
+        tell_hop(s, (ph_str){0}, &e->reply);
     letter_done(s);
 }
 
