@@ -21,6 +21,7 @@ void ph_loop_stop(struct ph_loop *l);
 int64_t ph_loop_now(const struct ph_loop *l);
 int64_t ph_wall_us(void);
 int64_t ph_mono_us(void);
+int64_t ph_boot_us(void); /* since the machine started, sleep included; never jumps */
 
 /* Watches fd for PH_READ | PH_WRITE, level-triggered; the fd stays the caller's. ph_io_want changes what is
  * watched (0 is allowed). */

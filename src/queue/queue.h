@@ -98,6 +98,14 @@ const char *
 ph_spool_why(const struct ph_spool *s); /* what SQLite said last; borrowed until the next call */
 void ph_spool_journey(struct ph_spool *s, bool keep); /* changes the option */
 
+/* Times are of the caller's clock, which may differ from the wall clock by a skew (queue's clock = wall clock + skew) that is
+ * kept as long as a recipient waits. A new one is on disk with the next commit. Read-only, all times are given by the wall
+ * clock. */
+int64_t ph_spool_skew(const struct ph_spool *s);
+void ph_spool_set_skew(struct ph_spool *s, int64_t skew);
+/* When the newest letter under way was received; 0: there is none. 0, or an error. */
+PH_MUST_CHECK int ph_spool_newest(struct ph_spool *s, int64_t *ret_time);
+
 /* A new queue id: above every earlier one of this file, and above `now`, so that even a new file
  * does not repeat what an older one gave out [Q1]. It is free to use once a commit succeeded after
  * it. */

@@ -247,6 +247,19 @@ static void close_file(struct ph_spool *s)
     s->db = NULL;
 }
 
+/* When nothing waits any more, the wall clock is as good as any. */
+static int read_skew(struct ph_spool *s)
+{
+    int64_t waits;
+    int err = number(s, "SELECT value FROM meta WHERE key = 'skew'", &s->skew);
+    if (err <= 0 || !s->skew)
+        return err;
+    err = number(s, "SELECT 1 FROM rcpt LIMIT 1", &waits);
+    if (!err)
+        ph_spool_set_skew(s, 0);
+    return err;
+}
+
 int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct ph_spool **ret_spool,
                   struct ph_error *reterr)
 {
@@ -268,8 +281,9 @@ int ph_spool_open(const char *path, const struct ph_spool_options *opt, struct p
         err = open_file(s, reterr);
     }
     int64_t next = 0, indexed = 0;
-    if (!err && (number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0 ||
-                 number(s, "SELECT value FROM meta WHERE key = 'indexed'", &indexed) < 0))
+    if (!err &&
+        (read_skew(s) < 0 || number(s, "SELECT value FROM meta WHERE key = 'next'", &next) < 0 ||
+         number(s, "SELECT value FROM meta WHERE key = 'indexed'", &indexed) < 0))
         err = ph_fail(reterr, PH_ECORRUPT, 0,
                       "%s: %s; move it away, or repair it with sqlite3 .recover", path, s->why);
     if (err) {
@@ -299,6 +313,28 @@ struct ph_spool *ph_spool_close(struct ph_spool *s)
 void ph_spool_journey(struct ph_spool *s, bool keep)
 {
     s->journey = keep;
+}
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+int64_t ph_spool_skew(const struct ph_spool *s)
+{
+    return s->skew;
+}
+
+void ph_spool_set_skew(struct ph_spool *s, int64_t skew)
+{
+    s->skew = skew;
+    s->skew_pending = true;
+}
+
+int ph_spool_newest(struct ph_spool *s, int64_t *ret_time)
+{
+    int err = number(s,
+                     "SELECT max(received) FROM letter WHERE qid IN"
+                     " (SELECT DISTINCT qid FROM rcpt ORDER BY qid DESC LIMIT 100)",
+                     ret_time);
+    return err < 0 ? err : 0;
 }
 
 /* ---- ids [Q1] ---------------------------------------------------------------------------- */

@@ -31,6 +31,8 @@ struct ph_spool {
 
     uint64_t last_id;     /* given out */
     uint64_t reserved;    /* ids below it may be used once meta.next is committed */
+    int64_t skew;         /* of the queue's clock from the wall clock */
+    bool skew_pending;    /* meta.skew is to be written with the next commit */
     bool reserve_pending; /* meta.next is to be written with the next commit */
 
     struct ph_arena *arena; /* holds the changes */

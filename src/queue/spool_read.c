@@ -21,6 +21,12 @@ static int begin_read(struct ph_spool *s, enum spool_sql which, sqlite3_stmt **r
     return *ret_st ? 0 : -PH_EIO;
 }
 
+/* As it is given to the caller. */
+static int64_t time_of(const struct ph_spool *s, int64_t time)
+{
+    return s->read_only && time > 0 && time < PH_SPOOL_HELD ? time - s->skew : time;
+}
+
 int64_t ph_spool_recover(struct ph_spool *s, int64_t now)
 {
     sqlite3_stmt *st;
@@ -78,7 +84,8 @@ int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_b
     return err > 0 && ph_buf_err(ret_dest) ? ph_buf_err(ret_dest) : err;
 }
 
-static bool read_rcpt(sqlite3_stmt *st, struct ph_arena *a, struct ph_spool_rcpt *r)
+static bool read_rcpt(const struct ph_spool *s, sqlite3_stmt *st, struct ph_arena *a,
+                      struct ph_spool_rcpt *r)
 {
     r->idx = (uint32_t)sqlite3_column_int64(st, 0);
     r->target = (uint8_t)sqlite3_column_int(st, 1);
@@ -89,8 +96,9 @@ static bool read_rcpt(sqlite3_stmt *st, struct ph_arena *a, struct ph_spool_rcpt
     r->dest = ph_arena_copy(a, ph__column(st, 6));
     r->notify = (uint8_t)sqlite3_column_int(st, 7);
     r->attempts = (uint32_t)sqlite3_column_int64(st, 8);
-    r->next_try =
-        sqlite3_column_type(st, 9) == SQLITE_NULL ? PH_SPOOL_FRESH : sqlite3_column_int64(st, 9);
+    r->next_try = sqlite3_column_type(st, 9) == SQLITE_NULL
+                      ? PH_SPOOL_FRESH
+                      : time_of(s, sqlite3_column_int64(st, 9));
     r->reply = ph_arena_copy(a, ph__column(st, 10));
     r->mailbox = ph_arena_copy(a, ph__column(st, 11));
     return r->address.p && r->original.p && r->folder.p && r->dest.p && r->reply.p && r->mailbox.p;
@@ -114,7 +122,7 @@ static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a,
                 memcpy(more, rcpts, n * sizeof *more);
             rcpts = more;
         }
-        if (!rcpts || !read_rcpt(st, a, &rcpts[n++]))
+        if (!rcpts || !read_rcpt(s, st, a, &rcpts[n++]))
             err = -PH_ENOMEM;
     }
     err = err ? err : ended(s, st, rc, 0);
@@ -138,7 +146,7 @@ int ph_spool_load(struct ph_spool *s, uint64_t qid, struct ph_arena *a,
     int rc = sqlite3_step(st);
     struct ph_spool_letter l = {.qid = qid};
     if (rc == SQLITE_ROW) {
-        l.received = sqlite3_column_int64(st, 0);
+        l.received = time_of(s, sqlite3_column_int64(st, 0));
         l.sender = ph_arena_copy(a, ph__column(st, 1));
         l.skip = (uint32_t)sqlite3_column_int64(st, 2);
         l.flags = (uint32_t)sqlite3_column_int64(st, 3);
@@ -229,8 +237,9 @@ int ph_spool_sites(struct ph_spool *s, size_t n,
                              .dest = ph__column(st, 0),
                              .rcpts = (uint64_t)sqlite3_column_int64(st, 1),
                              .held = (uint64_t)sqlite3_column_int64(st, 2),
-                             .oldest = sqlite3_column_int64(st, 3), /* ids begin with the time */
-                             .next_try = sqlite3_column_int64(st, 4),
+                             .oldest = time_of(
+                                 s, sqlite3_column_int64(st, 3)), /* ids begin with the time */
+                             .next_try = time_of(s, sqlite3_column_int64(st, 4)),
                              .reply = ph__column(st, 5)});
     return ended(s, st, rc, stop);
 }

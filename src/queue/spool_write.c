@@ -82,7 +82,7 @@ int ph__spool_meta(struct ph_spool *s, const char *key, uint64_t value)
 
 int ph_spool_commit(struct ph_spool *s)
 {
-    if (s->state != SPOOL_OPEN && !s->first)
+    if (s->state != SPOOL_OPEN && !s->first && !s->skew_pending)
         return 0;
     int err = ph_spool_begin(s);
     if (!err)
@@ -91,6 +91,8 @@ int ph_spool_commit(struct ph_spool *s)
         return err;
     if (s->reserve_pending)
         err = ph__spool_meta(s, "next", s->reserved);
+    if (!err && s->skew_pending)
+        err = ph__spool_meta(s, "skew", (uint64_t)s->skew);
     if (!err)
         err = ph__spool_index(s);
     if (!err)
@@ -98,7 +100,7 @@ int ph_spool_commit(struct ph_spool *s)
     if (err)
         return ph__spool_failed(s, err);
     s->state = SPOOL_IDLE;
-    s->reserve_pending = false;
+    s->reserve_pending = s->skew_pending = false;
     s->indexed_safe = s->indexed;
     s->first = NULL;
     s->last = s->unapplied = &s->first;
@@ -294,7 +296,8 @@ int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
     if (!s->journey)
         return 0;
     bool failed = false;
-    struct spool_change *c = change(s, CHANGE_EVENT, e->qid ? e->qid : ph_spool_id(s, e->time));
+    struct spool_change *c =
+        change(s, CHANGE_EVENT, e->qid ? e->qid : ph_spool_id(s, e->time + s->skew));
     if (!c)
         return no_room(s);
     ph_buf_clear(&s->packed);
@@ -302,7 +305,7 @@ int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
     c->event.message_id = keep(s, message_id, PH_SPOOL_REPLY, &failed);
     c->event.owner = keep(s, owner, PH_SPOOL_REPLY, &failed);
     c->event.packed = keep(s, ph_buf_str(&s->packed), SPOOL_ROW_EVENTS, &failed);
-    c->event.seq = ph_spool_id(s, e->time);
+    c->event.seq = ph_spool_id(s, e->time + s->skew);
     if (failed || ph_buf_err(&s->packed))
         return no_room(s);
     append(s, c);
@@ -336,7 +339,7 @@ uint64_t ph_spool_rollbacks(const struct ph_spool *s)
 
 size_t ph_spool_changes(const struct ph_spool *s)
 {
-    return s->changes;
+    return s->changes + s->skew_pending;
 }
 
 /* ---- applying them ----------------------------------------------------------------------- */

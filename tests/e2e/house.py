@@ -51,9 +51,10 @@ def setting(name, value):
 
 
 class House:
-    def __init__(self, domain="a.test", ip=None, zone=(), where=None, **settings):
+    def __init__(self, domain="a.test", ip=None, zone=(), where=None, program=POSTHOUSE, **settings):
         self.domain, self.ip = domain, ip or network() + ".1"
         self.where = Path(where) if where else folder()
+        self.program = program
         self.data = self.where / "data"
         self.config = self.where / "posthouse.conf"
         self.log = self.where / "log"
@@ -72,7 +73,7 @@ class House:
         ready_r, ready_w = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [POSTHOUSE, "serve", "--data", self.data, "--config", self.config, "--ready-fd", str(ready_w)],
+                [self.program, "serve", "--data", self.data, "--config", self.config, "--ready-fd", str(ready_w)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[ready_w], start_new_session=True)
         os.close(ready_w)
         atexit.register(self.kill)

@@ -34,7 +34,7 @@ static bool retry(struct work *w, struct letter *l, uint32_t i, struct report **
     if (l->rcpts[i].next_try == PH_SPOOL_HELD || l->rcpts[i].next_try == PH_SPOOL_FRESH)
         return false;
     ph_sched_release(w->sched, l->rcpts[i].dest);
-    work_wait(w, l, i, ph_wall_us(), l->rcpts[i].reply);
+    work_wait(w, l, i, work_now(w), l->rcpts[i].reply);
     return true;
 }
 
@@ -61,7 +61,7 @@ static bool release(struct work *w, struct letter *l, uint32_t i, struct report 
     if (l->rcpts[i].next_try != PH_SPOOL_HELD)
         return false;
     note(w, l, i, EV_DEFERRED, "released by an administrator");
-    work_wait(w, l, i, ph_wall_us(), l->rcpts[i].reply);
+    work_wait(w, l, i, work_now(w), l->rcpts[i].reply);
     return true;
 }
 
@@ -97,7 +97,7 @@ static bool (*const actions[])(struct work *w, struct letter *l, uint32_t i,
 static bool is_at_rest(struct work *w, struct letter *l, uint32_t i)
 {
     if (l->jobs[i] && l->jobs[i]->state == JOB_READY)
-        fill_shed(w, l->jobs[i]->s.site, ph_wall_us());
+        fill_shed(w, l->jobs[i]->s.site, work_now(w));
     return !l->jobs[i] && l->rcpts[i].next_try != LETTER_RCPT_GONE;
 }
 
@@ -109,7 +109,7 @@ static void act_letter(struct work *w, struct act *a, uint64_t qid)
         letter_hold(w, l);
     else if (!(l = letter_load(w, qid)))
         return;
-    bool meant = ph_pick_letter(&a->pick, &l->l, ph_wall_us());
+    bool meant = ph_pick_letter(&a->pick, &l->l, work_now(w));
     for (uint32_t i = 0; meant && i < l->n; i++)
         if (ph_pick_rcpt(&a->pick, &l->rcpts[i]) && is_at_rest(w, l, i))
             a->count += actions[a->action](w, l, i, &report);

@@ -19,7 +19,7 @@ void fill_start(struct work *w)
 {
     ph_buf_clear(&w->scan);
     w->scanning = w->scan_first = true;
-    w->scan_at = ph_wall_us();
+    w->scan_at = work_now(w);
 }
 
 static void scan(struct work *w, int64_t now)
@@ -174,7 +174,7 @@ static void tell_delay(struct work *w, uint64_t qid)
 static void sweep_letter(struct work *w, const struct ph_spool_age *letter, int64_t now)
 {
     int64_t age = now - letter->received, notice = w->p->conf->delay_notice * 1000;
-    if (age >= work_lifetime(w))
+    if (age >= work_lifetime(w) && now >= w->expire_from)
         expire(w, letter->qid);
     else if (notice && age >= notice && !(letter->flags & LETTER_FLAG_DELAYED))
         tell_delay(w, letter->qid);

@@ -289,8 +289,8 @@ static int store(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m
 static int take(struct work *w, struct letter *l, struct ipc_msg *msg)
 {
     const struct ipc_QUEUE_PUT *m = &msg->QUEUE_PUT;
-    l->l = (struct ph_spool_letter){.qid = ph_spool_id(w->spool, ph_wall_us()),
-                                    .received = ph_wall_us(),
+    l->l = (struct ph_spool_letter){.qid = ph_spool_id(w->spool, work_now(w)),
+                                    .received = work_now(w),
                                     .sender = ph_arena_copy(l->arena, m->sender),
                                     .skip = m->skip,
                                     .flags = m->flags & ~(uint32_t)LETTER_FLAG_POSTMASTER,

@@ -70,7 +70,7 @@ static bool must_commit(struct work *w)
 
 static void set_timer(struct work *w)
 {
-    int64_t now = ph_wall_us(), ms = IDLE_MS, wall = fill_when(w, now);
+    int64_t now = work_now(w), ms = IDLE_MS, wall = fill_when(w, now);
     if (wall != INT64_MAX) {
         int64_t left = wall <= now ? 0 : (wall - now) / 1000 + 1;
         ms = left < ms ? left : ms;
@@ -106,7 +106,7 @@ static void turn(void *ctx)
         work_commit(w);
         proc_flush(w->p); /* senders wait for it; the next ones are not taken in before */
     }
-    int64_t now = ph_wall_us();
+    int64_t now = work_now(w);
     fill_run(w, now);
     fill_sweep(w, now);
     if (act_run(w))
@@ -141,7 +141,9 @@ static int start(struct work *w, struct ph_error *reterr)
     int err = ph_spool_open(path, &so, &w->spool, reterr);
     if (err < 0)
         return err;
-    int64_t found = ph_spool_recover(w->spool, ph_wall_us());
+    work_clock(w);
+    w->expire_from = work_now(w) + p->conf->retry_first * 1000;
+    int64_t found = ph_spool_recover(w->spool, work_now(w));
     if (found < 0)
         return ph_fail(reterr, (int)-found, 0, "%s: %s; check the disk", path,
                        ph_spool_why(w->spool));

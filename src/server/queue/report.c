@@ -196,7 +196,7 @@ static void ask(struct work *w, struct report *r)
 {
     struct ipc_chan *keeper = proc_peer(w->p, ROLE_KEEPER);
     r->state = REPORT_ASK;
-    r->again_at = ph_wall_us() + AGAIN_US;
+    r->again_at = work_now(w) + AGAIN_US;
     if (!keeper)
         return;
     r->req = ++w->serial;
@@ -261,7 +261,7 @@ void report_peer(struct work *w, bool up)
 
 void report_again(struct work *w)
 {
-    int64_t now = ph_wall_us();
+    int64_t now = work_now(w);
     for (struct report *r = w->reports; r; r = r->next)
         if (r->state == REPORT_ASK && (r->again_at <= now || r->again_at > now + 2 * AGAIN_US))
             ask(w, r);
@@ -334,13 +334,13 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
     int err = ph_spool_body(w->spool, l->l.qid, l->l.skip, most, NULL, &text);
     struct ph_dsn d = {.hostname = w->p->conf->hostname,
                        .id = ph_str_c(ph_id_text(bounce->l.qid, id)),
-                       .now = bounce->l.received,
+                       .now = work_wall(w, bounce->l.received),
                        .to = r->postmaster ? bounce->rcpts[0].address : l->l.sender,
                        .for_postmaster = r->postmaster,
                        .envid = l->l.envid,
                        .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
-                       .received = l->l.received,
-                       .until = l->l.received + work_lifetime(w),
+                       .received = work_wall(w, l->l.received),
+                       .until = work_wall(w, l->l.received) + work_lifetime(w),
                        .letter = ph_buf_str(&text),
                        .whole = whole,
                        .utf8 = (l->l.flags & IPC_SMTPUTF8) || ph_dsn_is_utf8(r->rcpts, r->n),
@@ -396,8 +396,8 @@ static int write_report(struct work *w, struct report *r, ph_str rows)
     struct ph_buf body;
     if (!bounce)
         return -PH_ENOMEM;
-    bounce->l.qid = ph_spool_id(w->spool, ph_wall_us());
-    bounce->l.received = ph_wall_us();
+    bounce->l.qid = ph_spool_id(w->spool, work_now(w));
+    bounce->l.received = work_now(w);
     ph_buf_init(&body, NULL, REPORT_BYTES);
     struct ph_buf summary;
     ph_buf_init(&summary, NULL, PH_SUMMARY_MAX);
@@ -427,7 +427,7 @@ void report_checked(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     if (!r)
         return;
     r->state = REPORT_ASK;
-    r->again_at = ph_wall_us() + AGAIN_US;
+    r->again_at = work_now(w) + AGAIN_US;
     if (m->verdict == IPC_TEMP)
         return;
     int err = m->verdict == IPC_OK ? write_report(w, r, m->targets) : -PH_ENOENT;
@@ -444,7 +444,7 @@ void report_committed(struct work *w, struct report *r, bool ok)
 {
     if (!ok) {
         r->state = REPORT_ASK;
-        r->again_at = ph_wall_us() + AGAIN_US;
+        r->again_at = work_now(w) + AGAIN_US;
         return;
     }
     unlink_report(w, r);

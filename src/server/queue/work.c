@@ -124,7 +124,7 @@ static bool make_job(struct work *w, struct letter *l, struct ph_dest *d, size_t
 
 void work_jobs(struct work *w, struct letter *l, const struct ph_dest *only, int64_t due)
 {
-    int64_t now = ph_wall_us();
+    int64_t now = work_now(w);
     for (size_t i = 0, n; i < l->n; i += n) {
         n = 1;
         if (!wants(l, i, due) || (only && !ph_str_eq(l->rcpts[i].dest, only->name)))
@@ -153,14 +153,14 @@ static void requeue(struct work *w, struct job *job)
     struct letter *l = job->letter;
     unnumber(w, job);
     d->pins++;
-    ph_sched_back(w->sched, &job->s, SCHED_UNDONE, ph_wall_us());
+    ph_sched_back(w->sched, &job->s, SCHED_UNDONE, work_now(w));
     bool again = ph_sched_ready(w->sched, d, &job->s);
     d->pins--;
     if (again)
         return;
     letter_hold(w, l);
     for (uint32_t k = 0; k < job->n; k++)
-        work_wait(w, l, job->which[k], ph_wall_us(), l->rcpts[job->which[k]].reply);
+        work_wait(w, l, job->which[k], work_now(w), l->rcpts[job->which[k]].reply);
     work_job_free(w, job);
     letter_drop(w, l);
 }
@@ -199,14 +199,14 @@ static ph_str body_of(const struct letter *l)
                       : (ph_str){l->bytes + l->summary_n, l->bytes_n - 1 - l->summary_n};
 }
 
-static int deliver(struct ipc_chan *chan, const struct job *job)
+static int deliver(const struct work *w, struct ipc_chan *chan, const struct job *job)
 {
     const struct letter *l = job->letter;
     const struct ph_spool_rcpt *r = &l->rcpts[job->which[0]];
     return ipc_send(chan, DELIVER, l->fd, .req = job->req, .qid = l->l.qid, .address = r->address,
                     .account = r->account, .folder = r->folder, .mailbox = r->mailbox,
-                    .received = l->l.received, .message_id = l->l.message_id, .size = l->l.size,
-                    .summary = {l->bytes, l->summary_n}, .body = body_of(l));
+                    .received = work_wall(w, l->l.received), .message_id = l->l.message_id,
+                    .size = l->l.size, .summary = {l->bytes, l->summary_n}, .body = body_of(l));
 }
 
 static int relay(struct ipc_chan *chan, const struct job *job)
@@ -239,13 +239,13 @@ static bool start(struct work *w, struct ipc_chan *chan, struct job *job, bool l
     struct letter *l = job->letter;
     int err = -PH_ENOMEM;
     if (letter_body(w, l) && number(w, job))
-        err = local ? deliver(chan, job) : relay(chan, job);
+        err = local ? deliver(w, chan, job) : relay(chan, job);
     if (err < 0) {
         requeue(w, job);
         return false;
     }
     job->state = JOB_FLYING;
-    job->started = ph_wall_us();
+    job->started = work_now(w);
     if (!local)
         w->flying_bytes += l->l.size;
     if (--l->ready == 0)
@@ -312,7 +312,7 @@ static const char *wait_text(int64_t us, char *buf, size_t n)
 static void defer(struct work *w, struct letter *l, uint32_t i, ph_str reply, int64_t held,
                   struct report **report)
 {
-    int64_t now = ph_wall_us();
+    int64_t now = work_now(w);
     struct ph_spool_rcpt *r = &l->rcpts[i];
     r->attempts++;
     int64_t when = held > now ? held : now + ph_sched_backoff(w->sched, r->attempts);
@@ -374,7 +374,7 @@ static void undelivered(struct work *w, struct job *job, int verdict, ph_str tex
                text.n ? text : ph_str_c(failures[k].text));
     struct report *report = NULL;
     letter_hold(w, l);
-    finish(w, job, SCHED_WELL, ph_wall_us());
+    finish(w, job, SCHED_WELL, work_now(w));
     if (failures[k].final) {
         report = report_new(w, l);
         report_add(w, report, i,
@@ -434,7 +434,7 @@ void work_synced(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
             continue;
         struct letter *l = job->letter;
         uint32_t i = job->which[0];
-        int64_t now = ph_wall_us();
+        int64_t now = work_now(w);
         job_event(w, l, i,
                   (struct ph_spool_event){
                       .kind = EV_DELIVERED,
@@ -545,7 +545,7 @@ void work_relayed(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     struct letter *l = job->letter;
     struct ph_dest *d = job->s.dest;
     uint32_t which[RCPTS_PER_TRY], n = job->n;
-    int64_t now = ph_wall_us();
+    int64_t now = work_now(w);
     ph_sched_learn(w->sched, d, m->site, m->most ? m->most : 1);
     if (m->rest) {
         ph_sched_rest(w->sched, d, now + m->rest * INT64_C(1000));

@@ -112,7 +112,9 @@ struct work {
     int64_t flush_at; /* monotonic ms: changes are committed by then; 0: none */
     int64_t sweep_at; /* wall: the next page of the sweep */
     uint64_t sweep_qid;
+    int64_t expire_from; /* before it nothing is too old that was not tried since the start */
     int64_t prune_at;
+    int64_t clock_off;  /* of the wall clock from the one that never jumps, when last read */
     struct ph_buf scan; /* discovery of destinations: the last one seen */
     bool scanning, scan_first;
     int64_t scan_at;
@@ -123,6 +125,13 @@ struct work {
     struct ph_buf begin; /* how the journey of the letter being put begins: ph_spool_event[] */
     struct counters count;
 };
+
+/* ---- clock.c ----------------------------------------------------------------------------- */
+/* Reads the queue's clock: every time in memory and on disk is of it, also in the ids of letters. What is said to others is of the wall
+ * clock. */
+void work_clock(struct work *w); /* before the first reading */
+int64_t work_now(struct work *w);
+int64_t work_wall(const struct work *w, int64_t time);
 
 /* ---- letter.c ---------------------------------------------------------------------------- */
 struct letter *letter_new(void);
