@@ -20,6 +20,7 @@ class Sink(socketserver.ThreadingTCPServer):
     """Every connection is a session; what happens is in the local part of the recipient: ok, perm, temp, break."""
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128  # a connection that finds no place waits for its greeting for minutes
 
     def __init__(self, ip, starttls=False, utf8=False, dsn=False, auth=None, lmtp=False, single=False, port=None):
         self.auth, self.lmtp, self.single = auth, lmtp, single  # auth: what AUTH PLAIN must say; single: one letter a connection

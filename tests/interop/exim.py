@@ -7,12 +7,13 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import house
 
 CONF = """
 exim_path = {exe}
-queue_only
+{more}
 primary_hostname = mx.exim.test
 spool_directory = {where}/spool
 log_file_path = {where}/%slog
@@ -35,19 +36,24 @@ acl_smtp_vrfy = ok
 smtp_accept_max_nonmail = 100
 begin acl
 check:
-  accept local_parts = alice
+  accept local_parts = alice : to-alice
   deny message = No such user
 ok:
   accept
 begin routers
-all:
+{routers}all:
   driver = accept
   transport = box
 begin transports
+remote:
+  driver = smtp
+  port = 2525
+  interface = {ip}
 box:
   driver = appendfile
   directory = {where}/mail
   maildir_format
+  message_suffix =
   user = nobody
   group = nogroup
 begin authenticators
@@ -81,18 +87,33 @@ def program():
     return str(where / "usr" / "sbin" / "exim4")
 
 
+ROUTER = """
+to_{name}:
+  driver = manualroute
+  domains = {domain}
+  transport = remote
+  route_list = * {ip} byname
+  self = send
+"""
+
+
 class Exim:
-    def __init__(self, exe, ip, certificate, key):
-        self.where = house.folder() / "exim"
+    """Keeps what it gets for alice in its queue; with routes ({domain: ip}) it delivers: to those by SMTP, all else into a Maildir."""
+
+    def __init__(self, exe, ip, certificate, key, routes=None):
+        self.ip, self.where = ip, house.folder() / "exim"
+        more = "accept_8bitmime\nqueue_run_max = 5" if routes else "queue_only"
+        routers = "".join(ROUTER.format(name=i, domain=d, ip=a) for i, (d, a) in enumerate((routes or {}).items()))
         nobody, group = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
         for part in ("", "spool", "mail"):
             (self.where / part).mkdir(parents=True)
             os.chown(self.where / part, nobody, group)
         conf = self.where / "conf"
-        own = self.where / "key"
-        own.write_bytes(open(key, "rb").read())
-        os.chown(own, nobody, group)
-        conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=certificate, key=own))
+        own = {name: self.where / name for name in ("cert", "key")}  # that nobody may read
+        for name, source in (("cert", certificate), ("key", key)):
+            own[name].write_bytes(Path(source).read_bytes())
+            os.chown(own[name], nobody, group)
+        conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=own["cert"], key=own["key"], more=more, routers=routers))
         self.process = subprocess.Popen([exe, "-C", conf, "-bdf", "-q1h"], stdin=subprocess.DEVNULL, stderr=open(self.where / "stderr", "wb"))
         atexit.register(self.stop)
         for _ in range(200):
@@ -107,3 +128,9 @@ class Exim:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(30)
+
+    def letters(self):
+        return list((self.where / "mail").glob("new/*"))
+
+    def log(self):
+        return "".join(f.read_text(errors="replace")[-3000:] for f in self.where.glob("*log"))
