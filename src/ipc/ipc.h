@@ -58,7 +58,7 @@ enum ipc_verdict {
     IPC_INVALID,
     IPC_MORE
 };
-enum ipc_target { IPC_LOCAL, IPC_REMOTE, IPC_DISCARD };
+enum ipc_target { IPC_LOCAL, IPC_REMOTE, IPC_DISCARD, IPC_EXPANDED };
 enum ipc_fate { IPC_SENT, IPC_DEFERRED, IPC_REFUSED };
 enum ipc_service {
     IPC_SMTP,

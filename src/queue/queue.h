@@ -34,7 +34,8 @@ enum {
 
 /* ---- what is kept ------------------------------------------------------------------------- */
 
-enum ph_spool_target { PH_SPOOL_LOCAL, PH_SPOOL_REMOTE };
+/* EXPANDED: an alias of several recipients, there until its sender is told (RFC 3461 5.2.7.3 (c)). */
+enum ph_spool_target { PH_SPOOL_LOCAL, PH_SPOOL_REMOTE, PH_SPOOL_EXPANDED };
 
 /* One recipient. Strings are borrowed for the call, or live in the arena given. */
 struct ph_spool_rcpt {

@@ -57,6 +57,21 @@ class Reports(test_relay.Harness):
         self.assertIn("ENVID=77", sink.mails[0])
         self.assertIn("RET=FULL", sink.mails[0])
 
+    def test_an_alias_of_several_is_expanded(self):
+        """RFC 3461 5.2.7.3 (c): success is told of the alias, the rest of those behind it."""
+        sink, bob = self.sink(dsn=True), self.house.account("bob")
+        self.house.admin("alias", "add", "team@a.test", bob, "ok@sink.test")
+        key = self.submit(b"team", "team@a.test", "NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Team@a.test")
+        r, _, rcpt = self.report()
+        self.assertEqual((rcpt["Action"], rcpt["Status"][0], rcpt["Final-Recipient"]), ("expanded", "2", "rfc822; team@a.test"))
+        self.assertEqual(rcpt["Original-Recipient"], "rfc822;Team@a.test")
+        self.assertEqual(len(list(r.get_payload(1).get_payload())), 2)  # of the letter, and of the alias
+        self.house.steps(key, "relayed", "delivered", "reported")
+        self.until(lambda: self.house.admin("queue", "list", "--json").strip() == "[]")
+        self.assertEqual((self.house.wait_for(bob, 1), len(self.house.imap_letters(self.alice))), (1, 1))
+        self.assertIn("NOTIFY=FAILURE ", sink.rcpts[0] + " ")
+        self.assertIn("ORCPT=rfc822;Team@a.test", sink.rcpts[0])
+
     def test_only_what_was_asked_for(self):
         self.sink()
         self.quiet(self.submit(b"never", "perm@sink.test", "NOTIFY=NEVER"), "bounced")

@@ -25,13 +25,16 @@ static void answer(struct work *w, const struct ipc_ends *to, uint64_t req, int 
 
 static bool copy_rcpt(struct ph_arena *a, const struct ipc_rcpt *from, struct ph_spool_rcpt *to)
 {
-    to->target = from->target == IPC_LOCAL ? PH_SPOOL_LOCAL : PH_SPOOL_REMOTE;
+    static const uint8_t targets[] = {[IPC_LOCAL] = PH_SPOOL_LOCAL,
+                                      [IPC_REMOTE] = PH_SPOOL_REMOTE,
+                                      [IPC_EXPANDED] = PH_SPOOL_EXPANDED};
+    to->target = targets[from->target];
     to->address = ph_arena_copy(a, from->address);
     to->original = ph_arena_copy(a, from->original);
     to->account = from->account;
     to->folder = ph_arena_copy(a, from->folder);
     to->mailbox = ph_arena_copy(a, from->mailbox);
-    to->dest = ph_arena_copy(a, from->target == IPC_LOCAL ? (ph_str){0} : from->domain);
+    to->dest = ph_arena_copy(a, from->target == IPC_REMOTE ? from->domain : (ph_str){0});
     to->notify = from->notify;
     return to->address.p && to->original.p && to->folder.p && to->mailbox.p && to->dest.p;
 }

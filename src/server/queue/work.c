@@ -122,6 +122,14 @@ static bool make_job(struct work *w, struct letter *l, struct ph_dest *d, size_t
     return true;
 }
 
+/* An alias has no way of its own: what is left of it is to tell the sender. */
+static void tell_expanded(struct work *w, struct letter *l, uint32_t i)
+{
+    struct report *report = report_new(w, l);
+    report_add(w, report, i, &(struct ph_dsn_rcpt){.action = PH_DSN_EXPANDED});
+    report_send(w, report);
+}
+
 void work_jobs(struct work *w, struct letter *l, const struct ph_dest *only, int64_t due)
 {
     int64_t now = work_now(w);
@@ -129,6 +137,10 @@ void work_jobs(struct work *w, struct letter *l, const struct ph_dest *only, int
         n = 1;
         if (!wants(l, i, due) || (only && !ph_str_eq(l->rcpts[i].dest, only->name)))
             continue;
+        if (l->rcpts[i].target == PH_SPOOL_EXPANDED) {
+            tell_expanded(w, l, (uint32_t)i);
+            continue;
+        }
         bool local = l->rcpts[i].target == PH_SPOOL_LOCAL;
         while (!local && i + n < l->n && n < RCPTS_PER_TRY && wants(l, i + n, due) &&
                ph_str_eq(l->rcpts[i].dest, l->rcpts[i + n].dest))

@@ -136,6 +136,27 @@ static ph_str original_of(const struct letter_given *g, const struct ipc_rcpt *r
     return (ph_str){ret, n < LETTER_ADDRESS ? (size_t)n : LETTER_ADDRESS - 1};
 }
 
+/* RFC 3461 5.2.7.3 (c): success is told of the alias, once, and not of those who stand behind it. */
+static bool is_expanded(const struct letter_given *g)
+{
+    struct ipc_rcpt r;
+    unsigned count = 0;
+    for (ph_str targets = g->targets; ipc_each(rcpt, &targets, &r);)
+        count += r.target != IPC_DISCARD;
+    return count > 1 && g->notify & IPC_SUCCESS;
+}
+
+static int add_alias(struct letter *l, const struct letter_given *g)
+{
+    struct ipc_rcpt alias = {
+        .target = IPC_EXPANDED, .address = g->address, .original = g->orcpt, .notify = IPC_SUCCESS};
+    if (!seen_room(l))
+        return -PH_ENOMEM;
+    if (see(l, hash(&alias)))
+        ipc_add(rcpt, &l->rcpts, &alias);
+    return ph_buf_err(&l->rcpts);
+}
+
 int letter_to(struct letter *l, const struct letter_given *given)
 {
     ph_str targets = given->targets;
@@ -143,6 +164,9 @@ int letter_to(struct letter *l, const struct letter_given *given)
     size_t before = l->rcpts.n;
     unsigned count = 0;
     struct ipc_rcpt r;
+    bool expanded = is_expanded(given);
+    uint8_t rest = given->notify & (IPC_FAILURE | IPC_DELAY);
+    uint8_t notify = !expanded ? given->notify : rest ? rest : IPC_NEVER;
     int err = 0;
     while (!err && ipc_each(rcpt, &targets, &r)) {
         if (r.target == IPC_DISCARD)
@@ -151,12 +175,14 @@ int letter_to(struct letter *l, const struct letter_given *given)
             err = -PH_ENOMEM;
         } else if (see(l, hash(&r))) {
             r.original = original_of(given, &r, original);
-            r.notify = given->notify;
+            r.notify = notify;
             ipc_add(rcpt, &l->rcpts, &r);
             err = ph_buf_err(&l->rcpts);
             count++;
         }
     }
+    if (!err && expanded)
+        err = add_alias(l, given);
     if (!err)
         err = charge(l, l->rcpts.n - before);
     if (err) {
