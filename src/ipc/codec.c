@@ -3,29 +3,30 @@
 
 #include <string.h>
 
-static void put_uint(struct ph_buf *out, uint64_t v, size_t bytes)
+/* Numbers are little-endian, octet by octet: what a compiler makes one load or store of. */
+static char *put_u32(char *p, uint32_t v)
 {
-    char b[8];
-    for (size_t i = 0; i < bytes; i++, v >>= 8)
-        b[i] = (char)(v & 0xff);
-    ph_buf_add(out, (ph_str){b, bytes});
+    p[0] = (char)v;
+    p[1] = (char)(v >> 8);
+    p[2] = (char)(v >> 16);
+    p[3] = (char)(v >> 24);
+    return p + 4;
 }
 
-static uint64_t uint_at(const char *p, size_t bytes)
+static char *put_u64(char *p, uint64_t v)
 {
-    uint64_t v = 0;
-    while (bytes--)
-        v = v << 8 | (unsigned char)p[bytes];
-    return v;
+    return put_u32(put_u32(p, (uint32_t)v), (uint32_t)(v >> 32));
 }
 
-static bool cut_uint(ph_str *in, size_t bytes, uint64_t *ret_v)
+static uint32_t u32_at(const char *p)
 {
-    if (in->n < bytes)
-        return false;
-    *ret_v = uint_at(in->p, bytes);
-    *in = ph_str_skip(*in, bytes);
-    return true;
+    const unsigned char *u = (const unsigned char *)p;
+    return u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+
+static uint64_t u64_at(const char *p)
+{
+    return u32_at(p) | (uint64_t)u32_at(p + 4) << 32;
 }
 
 static bool is_bytes(int kind)
@@ -46,11 +47,13 @@ static bool fits(const struct ipc__field *f, uint64_t v)
     return f->kind == IPC__u64 || f->kind == IPC__i64 || v <= f->max;
 }
 
+/* A number, or the length of a string. */
 static uint64_t number_of(const struct ipc__field *f, const char *at)
 {
     uint8_t u8;
     uint32_t u32;
     uint64_t u64;
+    ph_str s;
     switch (f->kind) {
     case IPC__u8:
         memcpy(&u8, at, sizeof u8);
@@ -58,6 +61,10 @@ static uint64_t number_of(const struct ipc__field *f, const char *at)
     case IPC__u32:
         memcpy(&u32, at, sizeof u32);
         return u32;
+    case IPC__str:
+    case IPC__rows:
+        memcpy(&s, at, sizeof s);
+        return s.n;
     default:
         memcpy(&u64, at, sizeof u64);
         return u64;
@@ -76,53 +83,91 @@ static void set_number(const struct ipc__field *f, char *at, uint64_t v)
         memcpy(at, &v, sizeof v);
 }
 
+/* The octets that the values take; -PH_ELIMIT: one is above its maximum. */
+static int measure(struct ipc__fields fields, const char *values, size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < fields.n; i++) {
+        const struct ipc__field *f = &fields.v[i];
+        uint64_t v = number_of(f, values + f->offset);
+        if (!fits(f, v))
+            return -PH_ELIMIT;
+        n += width(f->kind) + (is_bytes(f->kind) ? (size_t)v : 0);
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static char *put_field(char *p, const struct ipc__field *f, const char *at)
+{
+    uint64_t v = number_of(f, at);
+    ph_str s;
+    switch (width(f->kind)) {
+    case 1:
+        *p++ = (char)v;
+        break;
+    case 4:
+        p = put_u32(p, (uint32_t)v);
+        break;
+    default:
+        p = put_u64(p, v);
+    }
+    if (!is_bytes(f->kind) || !v)
+        return p;
+    memcpy(&s, at, sizeof s);
+    memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
 int ipc__encode(struct ph_buf *out, struct ipc__fields fields, const void *values)
 {
-    size_t before = out->n;
+    size_t n;
     int r = ph_buf_err(out);
+    if (!r)
+        r = measure(fields, values, &n);
     if (r)
         return r;
-    for (size_t i = 0; i < fields.n && !r; i++) {
-        const struct ipc__field *f = &fields.v[i];
-        const char *at = (const char *)values + f->offset;
-        ph_str s = {0};
-        if (is_bytes(f->kind))
-            memcpy(&s, at, sizeof s);
-        uint64_t v = is_bytes(f->kind) ? s.n : number_of(f, at);
-        if (!fits(f, v))
-            r = -PH_ELIMIT;
-        else {
-            put_uint(out, v, width(f->kind));
-            ph_buf_add(out, s);
-        }
-    }
-    if (!r)
+    char *p = ph_buf_reserve(out, n);
+    if (!p) {
         r = ph_buf_err(out);
-    if (r) {
-        out->n = before;
         out->err = 0;
+        return r;
     }
-    return r;
+    for (size_t i = 0; i < fields.n; i++)
+        p = put_field(p, &fields.v[i], (const char *)values + fields.v[i].offset);
+    ph_buf_commit(out, n);
+    return 0;
+}
+
+static uint64_t number_at(const char *p, size_t bytes)
+{
+    return bytes == 1 ? (unsigned char)*p : bytes == 4 ? u32_at(p) : u64_at(p);
 }
 
 int ipc__decode(ph_str *in, struct ipc__fields fields, void *ret_values)
 {
+    const char *p = in->p, *end = in->p + in->n;
     for (size_t i = 0; i < fields.n; i++) {
         const struct ipc__field *f = &fields.v[i];
         char *at = (char *)ret_values + f->offset;
-        uint64_t v;
-        if (!cut_uint(in, width(f->kind), &v) || !fits(f, v))
+        size_t bytes = width(f->kind);
+        if ((size_t)(end - p) < bytes)
+            return -PH_ESYNTAX;
+        uint64_t v = number_at(p, bytes);
+        p += bytes;
+        if (!fits(f, v))
             return -PH_ESYNTAX;
         if (is_bytes(f->kind)) {
-            if (v > in->n)
+            if (v > (size_t)(end - p))
                 return -PH_ESYNTAX;
-            ph_str s = ph_str_sub(*in, 0, v);
+            ph_str s = {p, (size_t)v};
             memcpy(at, &s, sizeof s);
-            *in = ph_str_skip(*in, v);
+            p += v;
         } else {
             set_number(f, at, v);
         }
     }
+    *in = (ph_str){p, (size_t)(end - p)};
     return 0;
 }
 
@@ -130,12 +175,12 @@ int ipc__decode(ph_str *in, struct ipc__fields fields, void *ret_values)
 
 int ipc__frame_put(struct ph_buf *out, enum ipc_type type, const void *values, bool has_fd)
 {
+    static const char no_head[IPC__HEAD];
     size_t before = out->n;
     int r = ph_buf_err(out);
     if (r)
         return r;
-    put_uint(out, 0, IPC__HEAD - 8);
-    put_uint(out, 0, 8);
+    ph_buf_add(out, (ph_str){no_head, sizeof no_head});
     r = ipc__encode(out, ipc__types[type].fields(), values);
     if (!r && out->n - before > IPC_FRAME_MAX)
         r = -PH_ELIMIT;
@@ -146,8 +191,7 @@ int ipc__frame_put(struct ph_buf *out, enum ipc_type type, const void *values, b
     }
     uint64_t rest = out->n - before - IPC__HEAD;
     uint64_t head = rest | (uint64_t)type << 32 | (uint64_t)(has_fd ? IPC__HAS_FD : 0) << 48;
-    for (size_t i = 0; i < 8; i++, head >>= 8)
-        out->p[before + i] = (char)(head & 0xff);
+    put_u64(out->p + before, head);
     return 0;
 }
 
@@ -183,9 +227,9 @@ int64_t ipc__frame_get(ph_str in, const struct ipc_ends *ends, struct ipc_msg *r
         *ret_whole = IPC__HEAD;
         return 0;
     }
-    uint64_t rest = uint_at(in.p, 4);
-    unsigned type = (unsigned)uint_at(in.p + 4, 2), flags = (unsigned)uint_at(in.p + 6, 2);
-    int r = check_head(rest, type, flags, uint_at(in.p + 8, 8), ends, ret_why);
+    uint64_t rest = u32_at(in.p);
+    unsigned type = u32_at(in.p + 4) & 0xffff, flags = u32_at(in.p + 4) >> 16;
+    int r = check_head(rest, type, flags, u64_at(in.p + 8), ends, ret_why);
     if (r < 0)
         return r;
     size_t whole = IPC__HEAD + (size_t)rest;

@@ -10,18 +10,19 @@ static void rare_attributes(struct imap *im)
     struct fetching *f = im->job;
     unsigned mask = f->items->mask;
     char id[24];
-    char thread[24];
-    snprintf(id, sizeof id, "M%llx", (unsigned long long)f->row.emailid);
-    snprintf(thread, sizeof thread, "T%llx", (unsigned long long)f->row.thread);
     if (mask & PH_IMAP_F_MODSEQ ||
         (mask & PH_IMAP_F_FLAGS && imap_enabled(im, PH_IMAP_CAP(CONDSTORE))))
         ph_imap_server_fetch_modseq(im->e, f->row.modseq);
     if (mask & PH_IMAP_F_SAVEDATE)
         ph_imap_server_fetch_savedate(im->e, f->row.saved / 1000000);
-    if (mask & PH_IMAP_F_EMAILID)
+    if (mask & PH_IMAP_F_EMAILID) {
+        snprintf(id, sizeof id, "M%llx", (unsigned long long)f->row.emailid);
         ph_imap_server_fetch_emailid(im->e, ph_str_c(id));
-    if (mask & PH_IMAP_F_THREADID)
-        ph_imap_server_fetch_threadid(im->e, ph_str_c(thread));
+    }
+    if (mask & PH_IMAP_F_THREADID) {
+        snprintf(id, sizeof id, "T%llx", (unsigned long long)f->row.thread);
+        ph_imap_server_fetch_threadid(im->e, ph_str_c(id));
+    }
 }
 
 static void attributes(struct imap *im, const struct ph_summary *sum)
