@@ -3,12 +3,18 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK_FIRST = 1024, CHUNK_MOST = 256 * 1024, ALIGN = _Alignof(max_align_t) };
-
 struct chunk {
     struct chunk *older;
     size_t cap, used;
     _Alignas(max_align_t) char mem[];
+};
+
+/* The first chunk, head included, is of a size that malloc keeps at hand: most arenas never have
+ * another. */
+enum {
+    CHUNK_FIRST = 1024 - sizeof(struct chunk),
+    CHUNK_MOST = 256 * 1024,
+    ALIGN = _Alignof(max_align_t)
 };
 
 struct ph_arena {
