@@ -328,7 +328,7 @@ static int put(struct carry_account *c, const struct carry_letter *l, ph_str mes
     ph_str thread[PH_THREAD_IDS];
     struct store_letter letter = {.mailbox = l->mailbox,
                                   .thread = thread,
-                                  .thread_n = ph_summary_thread(l->bytes, thread),
+                                  .thread_n = ph_summary_thread(ph_buf_str(&summary), thread),
                                   .flags = l->flags,
                                   .keywords = l->keywords,
                                   .date = l->date,

@@ -170,7 +170,7 @@ static void show_header(struct listing *g, uint64_t qid)
 {
     struct ph_buf b;
     ph_buf_init(&b, NULL, HEADER);
-    if (ph_spool_body(g->spool, qid, 0, HEADER, NULL, &b) == 0) {
+    if (ph_spool_text(g->spool, qid, HEADER, &b) == 0) {
         size_t end = ph_str_find(ph_buf_str(&b), PH_STR("\r\n\r\n"));
         ph_str head = ph_str_sub(ph_buf_str(&b), 0, end), line;
         putchar('\n');

@@ -78,7 +78,8 @@ enum ipc_flag {
     IPC_REQUIRETLS = 8,
     IPC_RET_FULL = 16,
     IPC_RET_HDRS = 32,
-    IPC_TLS_OPTIONAL = 64
+    IPC_TLS_OPTIONAL = 64,
+    IPC_PACKED = 128 /* the body is packed: pack.h */
 };
 enum ipc_notify {
     IPC_NEVER = 1,

@@ -22,13 +22,6 @@ PH_MUST_CHECK int ph_summary_full(ph_str message, struct ph_buf *out);
  * how many Received fields it has. Looks at the header only. */
 void ph_summary_trace(ph_str message, ph_str *ret_message_id, unsigned *ret_received);
 
-/* Borrowed from the message given: the ids by which letters that belong together are found, with
- * brackets: its own Message-ID first (empty when there is none), then of those it answers the
- * nearest first, and of many References the last ones and the first. Returns how many, at least 1.
- * Looks at the header only. */
-enum { PH_THREAD_IDS = 8 };
-size_t ph_summary_thread(ph_str message, ph_str ids[PH_THREAD_IDS]);
-
 /*
  * A summary read. `root` is a tree as ph_mime_parse gives it (offsets count from the first byte of
  * the message as it was given to ph_summary_make; `head` is empty), with `envelope` set in the
@@ -65,4 +58,11 @@ struct ph_summary {
  * given. -PH_ENOMEM; -PH_ECORRUPT when it is not a summary (any bytes are safe to give). */
 PH_MUST_CHECK int ph_summary_read(struct ph_arena *arena, ph_str encoded,
                                   struct ph_summary **ret_summary);
+
+/* Borrowed from the encoded summary: the ids by which letters that belong together are found, with
+ * brackets: its own Message-ID first (empty when there is none), then of those it answers the
+ * nearest first, and of many References the last ones and the first. Returns how many, at least 1:
+ * of what is not a summary, or without memory, that is one empty id. */
+enum { PH_THREAD_IDS = 8 };
+size_t ph_summary_thread(ph_str encoded, ph_str ids[PH_THREAD_IDS]);
 #endif

@@ -4,6 +4,9 @@
 #include "summary.h"
 #include "summary_int.h"
 
+/* Of the root of a summary: addresses, parameters. */
+enum { THREAD_MEMORY = 16 * PH_SUMMARY_MAX };
+
 struct reader {
     struct ph_arena *arena;
     const uint8_t *p, *end;
@@ -217,21 +220,33 @@ static ph_str text_of(ph_str s)
     return s.p ? s : PH_STR("");
 }
 
+static void begin(struct reader *r, struct ph_arena *arena, ph_str encoded)
+{
+    *r = (struct reader){.arena = arena,
+                         .p = (const uint8_t *)encoded.p,
+                         .end = (const uint8_t *)encoded.p + encoded.n};
+}
+
+/* What is in front of the tree. */
+static void get_head(struct reader *r, struct ph_summary *s)
+{
+    if (get_byte(r) != PH__SUMMARY_VERSION)
+        fail(r, PH_ECORRUPT);
+    unsigned flags = get_byte(r);
+    s->partial = flags & PH__PARTIAL;
+    s->has_attachments = flags & PH__ATTACHED;
+    s->size = get_number(r);
+    s->preview = text_of(get_str(r));
+}
+
 int ph_summary_read(struct ph_arena *arena, ph_str encoded, struct ph_summary **ret)
 {
-    struct reader r = {.arena = arena,
-                       .p = (const uint8_t *)encoded.p,
-                       .end = (const uint8_t *)encoded.p + encoded.n};
+    struct reader r;
+    begin(&r, arena, encoded);
     struct ph_summary *s = get_memory(&r, sizeof *s);
     if (!s)
         return r.err;
-    if (get_byte(&r) != PH__SUMMARY_VERSION)
-        fail(&r, PH_ECORRUPT);
-    unsigned flags = get_byte(&r);
-    s->partial = flags & PH__PARTIAL;
-    s->has_attachments = flags & PH__ATTACHED;
-    s->size = get_number(&r);
-    s->preview = text_of(get_str(&r));
+    get_head(&r, s);
     s->root = get_tree(&r, s->size);
     if (!r.err && r.p != r.end)
         fail(&r, PH_ECORRUPT);
@@ -248,4 +263,54 @@ int ph_summary_read(struct ph_arena *arena, ph_str encoded, struct ph_summary **
     s->has_date = e->has_sent;
     *ret = s;
     return 0;
+}
+
+/* ---- threads ---- */
+
+static bool has_id(const ph_str *ids, size_t n, ph_str id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ph_str_eq(ids[i], id))
+            return true;
+    return false;
+}
+
+/* In-Reply-To, then References backwards; the last place is for their first one, the root. */
+static size_t parents(ph_str answers, ph_str references, ph_str *ids, size_t n)
+{
+    ph_str last[PH_THREAD_IDS], root = {0}, id;
+    size_t seen = 0;
+    if (ph_id_next(&answers, &id) && !has_id(ids, n, id))
+        ids[n++] = id;
+    for (; ph_id_next(&references, &id); last[seen++ % PH_THREAD_IDS] = id)
+        root = seen ? root : id;
+    for (size_t i = seen; i > 0 && seen - i < PH_THREAD_IDS && n < PH_THREAD_IDS - 1; i--)
+        if (!has_id(ids, n, last[(i - 1) % PH_THREAD_IDS]))
+            ids[n++] = last[(i - 1) % PH_THREAD_IDS];
+    if (seen && !has_id(ids, n, root))
+        ids[n++] = root;
+    return n;
+}
+
+size_t ph_summary_thread(ph_str encoded, ph_str ids[PH_THREAD_IDS])
+{
+    struct reader r;
+    uint64_t children;
+    ph_str none = {0};
+    struct ph_summary s;
+    struct ph_arena *arena = ph_arena_new(NULL, THREAD_MEMORY);
+    struct ph_part *root = NULL;
+    ids[0] = PH_STR("");
+    begin(&r, arena, encoded);
+    if (arena) {
+        get_head(&r, &s);
+        root = get_part(&r, NULL, s.size, &children);
+    }
+    const struct ph_envelope *e = root ? root->envelope : NULL;
+    ph_str own = e ? e->message_id : none, id;
+    if (ph_id_next(&own, &id))
+        ids[0] = id;
+    size_t n = e ? parents(e->in_reply_to, e->references, ids, 1) : 1;
+    ph_arena_free(arena); /* the strings are the encoded ones */
+    return n;
 }

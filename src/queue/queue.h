@@ -66,6 +66,8 @@ struct ph_spool_event {
     ph_str process, rcpt, peer, tls, auth, reply, note, host;
 };
 
+enum { PH_SPOOL_PACKED = 128 }; /* in flags: the body is packed (pack.h), as in messages.def */
+
 struct ph_spool_letter {
     uint64_t qid;
     int64_t received;
@@ -73,7 +75,7 @@ struct ph_spool_letter {
     uint32_t skip; /* bytes of our Return-Path line in front */
     uint32_t flags;
     ph_str envid, message_id, owner;
-    uint64_t size; /* of the body, whole */
+    uint64_t size; /* of the message, whole; PH_SPOOL_PACKED: the body is shorter */
     /* put only; load leaves them out */
     ph_str summary;
     const struct ph_spool_event *events; /* how its journey begins; their qid is not looked at */
@@ -184,6 +186,9 @@ PH_MUST_CHECK int ph_spool_load(struct ph_spool *s, uint64_t qid, struct ph_aren
  * -PH_ENOENT when it is gone. */
 PH_MUST_CHECK int ph_spool_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most,
                                 struct ph_buf *ret_summary, struct ph_buf *ret_body);
+/* Appends the first `most` bytes of the message, or all when it is shorter or packed. Errors as
+ * ph_spool_body, and -PH_ECORRUPT. */
+PH_MUST_CHECK int ph_spool_text(struct ph_spool *s, uint64_t qid, size_t most, struct ph_buf *out);
 /* Ids and times of letters above `after`, ascending: for the sweep that finds expired ones, and for
  * lists. */
 struct ph_spool_age {

@@ -1,5 +1,6 @@
 /* spool_read.c - what is due, letters and bodies. Readers settle first: pending changes are visible
  * to them. */
+#include "pack.h"
 #include "spool.h"
 
 #include <string.h>
@@ -203,6 +204,35 @@ int ph_spool_body(struct ph_spool *s, uint64_t qid, uint64_t from, size_t most,
         err = ended(s, st, rc, rc == SQLITE_ROW ? ph_buf_err(ret_summary) : -PH_ENOENT);
     }
     return err ? err : read_body(s, qid, from, most, ret_body);
+}
+
+/* How long the message is when it is packed; 0 when it is not, or gone. */
+static int packed_size(struct ph_spool *s, uint64_t qid, uint64_t *ret_size)
+{
+    sqlite3_stmt *st;
+    int err = begin_read(s, SQL_LOAD, &st);
+    if (err)
+        return err;
+    sqlite3_bind_int64(st, 1, (int64_t)qid);
+    int rc = sqlite3_step(st);
+    bool packed = rc == SQLITE_ROW && sqlite3_column_int64(st, 3) & PH_SPOOL_PACKED;
+    *ret_size = packed ? (uint64_t)sqlite3_column_int64(st, 7) : 0;
+    return ended(s, st, rc, 0);
+}
+
+int ph_spool_text(struct ph_spool *s, uint64_t qid, size_t most, struct ph_buf *out)
+{
+    uint64_t size;
+    int err = packed_size(s, qid, &size);
+    if (err || !size)
+        return err ? err : ph_spool_body(s, qid, 0, most, NULL, out);
+    struct ph_buf packed;
+    ph_buf_init(&packed, NULL, PH_PACK_MOST);
+    err = ph_spool_body(s, qid, 0, PH_PACK_MOST, NULL, &packed);
+    if (!err)
+        err = ph_unpack(ph_buf_str(&packed), size, out);
+    ph_buf_done(&packed);
+    return err;
 }
 
 int ph_spool_ages(struct ph_spool *s, uint64_t after, struct ph_spool_age *ret, size_t n)

@@ -43,6 +43,7 @@ enum {
     STORE_MAILBOXES_MAX = 5000,        /* mailboxes of an account */
     STORE_NAMES_MAX = 512 * 1024,      /* bytes of all mailbox names of an account */
     STORE_INLINE_MAX = 256 * 1024,     /* a stored body above this is a file in blobs/ */
+    STORE_PACKED_MAX = 64 * 1024,      /* a message that comes packed is not larger */
     STORE_UIDL_MAX = 70                /* RFC 1939 7 */
 };
 
@@ -147,6 +148,9 @@ struct store_letter {
     ph_str message_id;
     ph_str summary;
     ph_str body;
+    /* Not 0: body is packed, as zstd frames (RFC 8878), and this is how many bytes they hold; at
+     * most STORE_PACKED_MAX. -PH_EINVAL when they do not say so themselves. */
+    uint64_t packed;
     ph_str uidl; /* kept from another server, else empty; at most STORE_UIDL_MAX */
     /* Message-IDs, its own (or empty) first, then those it answers, the nearest first. It joins the
      * thread of the first of them that is known; which thread that is never changes afterwards. */

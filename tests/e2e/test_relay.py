@@ -141,9 +141,9 @@ class Harness(unittest.TestCase):
     def tearDown(self):
         self.assertEqual(self.house.stop(), 0)
 
-    def send(self, name, *rcpts):
+    def send(self, name, *rcpts, text=b""):
         with self.house.submit(self.alice) as s:
-            s.sendmail(self.alice, list(rcpts), LETTER % (name, name))
+            s.sendmail(self.alice, list(rcpts), LETTER % (name, name) + text)
         return f"<{name.decode()}@a.test>"
 
     def sink(self, **options):
@@ -318,8 +318,10 @@ class Relay(Harness):
         self.house.stop()
         self.house.start()
         self.send(b"one", "a@dead.test")
-        self.send(b"two", "b@dead.test")
+        self.send(b"two", "b@dead.test", text=b"a long one\r\n" * 2000)
         self.until(lambda: "2 letters" in self.house.admin("queue", "list"))
+        for qid in [line.split()[0] for line in self.house.admin("queue", "list").splitlines() if "@a.test" in line]:
+            self.assertIn("Message-ID: <", self.house.admin("queue", "show", qid))
         first = self.house.admin("queue", "list").split()[0]
         self.assertIn("Subject: one", self.house.admin("queue", "show", first))
         self.until(lambda: self.house.admin("queue", "remove", first) and "1 letters" in self.house.admin("queue", "list"))

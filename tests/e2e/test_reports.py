@@ -86,6 +86,22 @@ class Reports(test_relay.Harness):
         self.assertEqual(r.get_payload(2).get_content_type(), "message/rfc822")
         self.assertIn(".dot", r.get_payload(2).get_payload(0).get_payload())
 
+    def test_a_letter_that_is_kept_packed(self):
+        sink = self.sink()
+        text = b"".join(b"line %d\r\n" % i for i in range(3000))
+        for to, options in (("ok@sink.test", ["RET=HDRS"]), ("perm@sink.test", ["RET=HDRS"]), ("perm@sink.test", ["RET=FULL"])):
+            with self.house.submit(self.alice) as s:
+                s.ehlo()
+                s.sendmail(self.alice, [to], LETTER % (b"packed", options[0].encode()) + text, mail_options=options)
+        self.assertEqual(self.house.wait_for(self.alice, 2), 2)
+        self.until(lambda: sink.letters)
+        self.assertTrue(sink.letters[0][1].endswith(text))
+        self.assertNotIn(b"Return-Path", sink.letters[0][1])
+        headers, whole = sorted(self.house.imap_letters(self.alice), key=len)
+        self.assertIn(b"Subject: packed", headers)
+        self.assertNotIn(b"line 7\r\n", headers)
+        self.assertIn(text, whole)
+
     def test_a_delay_is_told_once(self):
         self.house.settings.update(queue_lifetime="1h", delay_notice="1s")
         self.house.stop()

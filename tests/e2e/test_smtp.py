@@ -91,9 +91,15 @@ class Smtp(unittest.TestCase):
         self.assertEqual(w.code("MAIL FROM:<x@other.test> SIZE=200000"), 552)
         code, _ = self.letter(w, "Subject: big\r\n\r\n" + "x" * 70 * 1500 + "\r\n.\r\n")
         self.assertEqual(code, 552)
-        for size in (60000, 65000, 65536, 66000, 90000):  # around the border between frame and memory file
-            code, text = self.letter(w, f"Subject: {size}\r\n\r\n" + "x" * 78 * (size // 80) + "\r\n.\r\n")
+        sizes = (2000, 4096, 20000, 60000, 65000, 65536, 66000, 90000)  # as it is, packed, and in a memory file
+        letters = {size: f"Subject: {size}\r\n\r\n" + "".join(f"{size} line {i} " + "x" * (i % 50) + "\r\n" for i in range(size // 40)) for size in sizes}
+        for letter in letters.values():
+            code, text = self.letter(w, letter + ".\r\n")
             self.assertEqual(code, 250, text)
+        self.house.wait_for(self.alice, len(sizes))
+        kept = b"\0".join(self.house.imap_letters(self.alice)) + b"\0"
+        for size, letter in letters.items():
+            self.assertIn(letter.encode() + b"\0", kept, size)
 
     def test_letters_share_a_room(self):
         small = house.House("c.test", house.network() + ".1", max_message_size="400K", max_letters_memory="800K").start()

@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ph_arena *arena = ph_arena_new(NULL, MEMORY);
     struct ph_summary *s;
     struct ph_buf out;
+    ph_str ids[PH_THREAD_IDS];
     unsigned received;
     ph_buf_init(&out, NULL, 2 * PH_SUMMARY_MAX);
     if (ph_summary_read(arena, bytes, &s) == 0)
@@ -59,6 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!s->partial)
             check(s);
     }
+    if (ph_summary_thread(bytes, ids) - 1 >= PH_THREAD_IDS ||
+        ph_summary_thread(ph_buf_str(&out), ids) - 1 >= PH_THREAD_IDS)
+        abort();
     ph_summary_trace(bytes, &id, &received);
     is_clean(id);
     ph_buf_done(&out);

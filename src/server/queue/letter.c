@@ -130,7 +130,7 @@ bool letter_body(struct work *w, struct letter *l)
 {
     if (l->bytes)
         return true;
-    bool large = l->l.size > IPC_INLINE;
+    bool large = l->l.size > IPC_INLINE; /* none of those is packed */
     struct ph_buf b;
     ph_buf_init(&b, NULL, SUMMARY_MAX + IPC_INLINE);
     struct ph_buf body;

@@ -89,6 +89,8 @@ static void place(struct work *w, struct letter *l, int64_t now)
     }
 }
 
+_Static_assert((int)PH_SPOOL_PACKED == (int)IPC_PACKED, "the spool keeps the flags as they come");
+
 static bool has_place(ph_str body, uint32_t at)
 {
     return at && ph_str_eq(ph_str_sub(body, at, PH_ID_TEXT), PH_STR(PLACE));
@@ -98,7 +100,8 @@ static bool has_place(ph_str body, uint32_t at)
 static int take_inline(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m,
                        ph_str *ret_body)
 {
-    if (m->size != m->body.n)
+    bool packed = m->flags & IPC_PACKED;
+    if (packed ? m->size > IPC_INLINE || !m->body.n : m->size != m->body.n)
         return -PH_ESYNTAX;
     l->bytes_n = m->summary.n + m->body.n + 1;
     l->bytes = ph_resize(NULL, NULL, 0, l->bytes_n);
@@ -305,8 +308,10 @@ static int take(struct work *w, struct letter *l, struct ipc_msg *msg)
     if (!l->l.sender.p || !l->l.envid.p || !l->l.message_id.p || !l->l.owner.p)
         return -PH_ENOMEM;
     int err = copy_rcpts(l, m->rcpts);
-    if (err < 0 || m->skip > m->size)
-        return err < 0 ? err : -PH_ESYNTAX;
+    if (err < 0)
+        return err;
+    if (m->skip > m->size || (msg->fd >= 0 && m->flags & IPC_PACKED))
+        return -PH_ESYNTAX;
     ph_str body = {0};
     int fd = msg->fd;
     msg->fd = -1;

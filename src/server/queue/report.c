@@ -330,8 +330,8 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
     size_t most = whole ? PH_DSN_WHOLE : PH_DSN_HEADER + 4;
     char id[PH_ID_TEXT + 1], letter_id[PH_ID_TEXT + 1];
     struct ph_buf text;
-    ph_buf_init(&text, NULL, most);
-    int err = ph_spool_body(w->spool, l->l.qid, l->l.skip, most, NULL, &text);
+    ph_buf_init(&text, NULL, l->l.skip + most);
+    int err = ph_spool_text(w->spool, l->l.qid, l->l.skip + most, &text);
     struct ph_dsn d = {.hostname = w->p->conf->hostname,
                        .id = ph_str_c(ph_id_text(bounce->l.qid, id)),
                        .now = work_wall(w, bounce->l.received),
@@ -341,7 +341,7 @@ static int compose(struct work *w, const struct report *r, struct letter *bounce
                        .letter_id = ph_str_c(ph_id_text(l->l.qid, letter_id)),
                        .received = work_wall(w, l->l.received),
                        .until = work_wall(w, l->l.received) + work_lifetime(w),
-                       .letter = ph_buf_str(&text),
+                       .letter = ph_str_sub(ph_buf_str(&text), l->l.skip, most),
                        .whole = whole,
                        .utf8 = (l->l.flags & IPC_SMTPUTF8) || ph_dsn_is_utf8(r->rcpts, r->n),
                        .rcpts = r->rcpts,

@@ -218,7 +218,8 @@ static int deliver(const struct work *w, struct ipc_chan *chan, const struct job
     return ipc_send(chan, DELIVER, l->fd, .req = job->req, .qid = l->l.qid, .address = r->address,
                     .account = r->account, .folder = r->folder, .mailbox = r->mailbox,
                     .received = work_wall(w, l->l.received), .message_id = l->l.message_id,
-                    .size = l->l.size, .summary = {l->bytes, l->summary_n}, .body = body_of(l));
+                    .size = l->l.size, .packed = (l->l.flags & IPC_PACKED) != 0,
+                    .summary = {l->bytes, l->summary_n}, .body = body_of(l));
 }
 
 static int relay(struct ipc_chan *chan, const struct job *job)

@@ -91,6 +91,8 @@ void intake_room(const struct proc *p, struct letter_room *room)
     uint64_t least = 2 * (uint64_t)p->conf->max_message_size,
              most = (uint64_t)p->conf->max_letters_memory;
     room->most = most > least ? most : least;
+    if (!room->packer)
+        room->packer = ph_packer_new(); /* without memory for it letters stay as they are */
 }
 
 void intake_init(struct intake *in)

@@ -23,6 +23,7 @@ void letter_init(struct letter *l, struct letter_room *room)
     l->fd = -1;
     ph_buf_init(&l->rcpts, NULL, RCPTS_MAX);
     ph_buf_init(&l->buf, NULL, LETTER_ROOM + IPC_INLINE + LETTER_WRITE);
+    ph_buf_init(&l->packed, NULL, 2 * IPC_INLINE);
     ph_buf_init(&l->summary, NULL, PH_SUMMARY_MAX);
 }
 
@@ -31,6 +32,7 @@ void letter_clear(struct letter *l)
     ph_buf_done(&l->rcpts);
     free(l->seen);
     ph_buf_done(&l->buf);
+    ph_buf_done(&l->packed);
     ph_buf_done(&l->summary);
     if (l->fd >= 0)
         close(l->fd);
@@ -294,6 +296,23 @@ static int describe(struct letter *l, ph_str whole)
     return ph_summary_make(whole, &l->summary);
 }
 
+_Static_assert((int)PH_PACK_MOST <= (int)IPC_INLINE && (int)LETTER_ROOM <= (int)PH_PACK_PLAIN,
+               "what is packed is inline");
+
+/* The prologue stays as it is: the queue writes its id into it. */
+static int pack(struct letter *l, ph_str whole)
+{
+    struct ph_packer *packer = l->room ? l->room->packer : NULL;
+    int r = packer ? ph_pack(packer, whole, LETTER_ROOM - l->at, &l->packed) : 0;
+    if (r <= 0)
+        return r;
+    ph_buf_done(&l->buf);
+    l->flags |= IPC_PACKED;
+    if (l->id_at)
+        l->id_at += PH_PACK_LEAD;
+    return 0;
+}
+
 int letter_finish(struct letter *l)
 {
     ph_str whole;
@@ -305,7 +324,8 @@ int letter_finish(struct letter *l)
     if (l->fd < 0 && l->buf.n - l->at <= IPC_INLINE) {
         whole = ph_str_skip(ph_buf_str(&l->buf), l->at);
         l->size = whole.n;
-        return describe(l, whole);
+        r = describe(l, whole);
+        return r < 0 ? r : pack(l, whole);
     }
     r = spill(l);
     if (r == 0)
@@ -339,7 +359,9 @@ int letter_quarantine(struct letter *l)
 
 int letter_put(struct letter *l, struct ipc_chan *queue, const struct letter_put *put)
 {
-    ph_str body = l->fd < 0 ? ph_str_skip(ph_buf_str(&l->buf), l->at) : (ph_str){0};
+    ph_str body = l->fd >= 0              ? (ph_str){0}
+                  : l->flags & IPC_PACKED ? ph_buf_str(&l->packed)
+                                          : ph_str_skip(ph_buf_str(&l->buf), l->at);
     return ipc_send(queue, QUEUE_PUT, l->fd, .req = put->req, .sender = ph_str_c(l->sender),
                     .rcpts = ph_buf_str(&l->rcpts), .events = put->events, .skip = l->skip,
                     .id_at = l->id_at, .message_id = ph_str_c(l->message_id), .flags = l->flags,

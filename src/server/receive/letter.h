@@ -12,6 +12,7 @@
 #ifndef PH_LETTER_H
 #define PH_LETTER_H
 #include "ipc.h"
+#include "pack.h"
 
 enum {
     LETTER_ROOM = 8192,                       /* longest prologue */
@@ -21,10 +22,11 @@ enum {
     LETTER_ENVID = 128
 };
 
-/* What the letters of one process may take together, in octets: messages and lists of recipients,
- * in memory and in memory files. */
+/* What the letters of one process share. They may take so much together, in octets: messages and
+ * lists of recipients, in memory and in memory files. */
 struct letter_room {
     uint64_t used, most;
+    struct ph_packer *packer; /* NULL: they stay as they are */
 };
 
 struct letter;
@@ -44,8 +46,9 @@ struct letter {
     char envid[LETTER_ENVID + 1];
     letter_start *start;
     void *ctx;
-    struct ph_buf buf; /* LETTER_ROOM, then the message, or what of it is not yet in the file */
-    size_t at;         /* where in buf the bytes begin */
+    struct ph_buf packed; /* what the queue gets instead of buf; empty: buf as it is */
+    struct ph_buf buf;    /* LETTER_ROOM, then the message, or what of it is not yet in the file */
+    size_t at;            /* where in buf the bytes begin */
     uint32_t skip, id_at;
     int fd;        /* memory file, or -1 */
     uint64_t size; /* of all, prologue included */
@@ -77,7 +80,7 @@ PH_MUST_CHECK int letter_to(struct letter *l, const struct letter_given *given);
 void letter_begin(struct letter *l, letter_start *start, void *ctx);
 /* -PH_ENOMEM, -PH_EFULL (its letter_room, or memory files), -PH_EIO, or what start said. */
 PH_MUST_CHECK int letter_add(struct letter *l, ph_str more);
-/* No more comes: makes the summary, finds Message-ID and trace. Errors as letter_add. */
+/* No more comes: makes the summary, finds Message-ID and trace, packs. Errors as letter_add. */
 PH_MUST_CHECK int letter_finish(struct letter *l);
 
 /* For `start`: the message so far. */

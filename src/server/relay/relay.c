@@ -1,6 +1,7 @@
 /* relay: mail to other servers. Its parts are drawn in relay.h. */
 #include "relay.h"
 #include "file.h"
+#include "pack.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,14 +47,13 @@ static int take_body(struct try *t, const struct ipc_RELAY_TRY *m, int *fd)
         t->body = ph_str_skip(t->mapped, m->skip);
         return 0;
     }
-    t->copy_n = m->body.n + 1;
-    t->copy = ph_resize(NULL, NULL, 0, t->copy_n);
-    if (!t->copy)
-        return -PH_ENOMEM;
-    if (m->body.n)
-        memcpy(t->copy, m->body.p, m->body.n);
-    t->body = ph_str_skip((ph_str){t->copy, m->body.n}, m->skip);
-    return 0;
+    int err = 0;
+    if (m->flags & IPC_PACKED)
+        err = ph_unpack(m->body, m->size, &t->copy);
+    else
+        ph_buf_add(&t->copy, m->body);
+    t->body = ph_str_skip(ph_buf_str(&t->copy), m->skip);
+    return err ? err : ph_buf_err(&t->copy);
 }
 
 static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
@@ -75,6 +75,7 @@ static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
     t->ways = ways_hold(r->ways);
     t->way = way_for(t->ways, m->sender, m->domain);
     ph_buf_init(&t->events, NULL, 262144);
+    ph_buf_init(&t->copy, NULL, IPC_INLINE);
     t->next = r->tries;
     t->at = &r->tries;
     if (t->next)

@@ -114,10 +114,9 @@ try {
     struct outcome *outcomes;
     size_t n;
     uint32_t flags;
-    ph_str body;   /* from the skip on */
-    ph_str mapped; /* the whole, to be unmapped; or */
-    char *copy;    /* the bytes of an inline one */
-    size_t copy_n;
+    ph_str body;        /* from the skip on */
+    ph_str mapped;      /* the whole, to be unmapped; or */
+    struct ph_buf copy; /* the bytes of an inline one */
     struct ph_buf events;
     /* the way */
     struct lookup mx, a, aaaa;

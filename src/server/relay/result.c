@@ -72,7 +72,7 @@ void try_free(struct try *t)
         t->next->at = t->at;
     ph_buf_done(&t->events);
     ph_unmap(t->mapped);
-    ph_free(NULL, t->copy, t->copy_n);
+    ph_buf_done(&t->copy);
     ph_arena_free(t->arena);
     ph_free(NULL, t, sizeof *t);
 }

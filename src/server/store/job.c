@@ -48,14 +48,14 @@ static void move(void *ctx, ph_str *s)
     *p += s->n;
 }
 
-/* The body of DELIVER and MSG_APPEND: inline, or a memory file. */
-static int take_body(struct job *j, ph_str inside, uint64_t size, int fd)
+/* The body of DELIVER and MSG_APPEND: inline, packed or not, or a memory file. */
+static int take_body(struct job *j, ph_str inside, uint64_t size, bool packed, int fd)
 {
     if (fd < 0) {
         j->body = inside;
-        return inside.n == size ? 0 : -PH_ESYNTAX;
+        return packed || inside.n == size ? 0 : -PH_ESYNTAX;
     }
-    int r = inside.n ? -PH_ESYNTAX : ph_memfile_map(fd, size, &j->body);
+    int r = inside.n || packed ? -PH_ESYNTAX : ph_memfile_map(fd, size, &j->body);
     j->mapped = r == 0;
     return r;
 }
@@ -81,9 +81,9 @@ struct job *job_new(struct ipc_msg *msg, const struct ipc_ends *from, ph_str fol
     ph_buf_init(&j->text2, NULL, 524288);
     int r = 0;
     if (msg->type == IPC_DELIVER)
-        r = take_body(j, j->ask.DELIVER.body, msg->DELIVER.size, msg->fd);
+        r = take_body(j, j->ask.DELIVER.body, msg->DELIVER.size, msg->DELIVER.packed, msg->fd);
     else if (msg->type == IPC_MSG_APPEND)
-        r = take_body(j, j->ask.MSG_APPEND.body, msg->MSG_APPEND.size, msg->fd);
+        r = take_body(j, j->ask.MSG_APPEND.body, msg->MSG_APPEND.size, false, msg->fd);
     if (r < 0) {
         job_reset(j);
         job_refuse(j, IPC_INVALID, "the body is not a sealed memory file of the size given");

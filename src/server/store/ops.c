@@ -266,7 +266,7 @@ static int put_one(const struct job *j, ph_str mailbox, struct store_account *a,
     ph_str thread[PH_THREAD_IDS];
     struct store_letter l = {.mailbox = mailbox,
                              .thread = thread,
-                             .thread_n = ph_summary_thread(j->body, thread),
+                             .thread_n = ph_summary_thread(m->summary, thread),
                              .flags = m->flags,
                              .keywords = m->keywords,
                              .date = m->date,
@@ -336,13 +336,14 @@ static int run_deliver(struct job *j, struct store_account *a, struct ph_error *
     ph_str thread[PH_THREAD_IDS];
     struct store_letter l = {.qid = m->qid,
                              .thread = thread,
-                             .thread_n = ph_summary_thread(j->body, thread),
+                             .thread_n = ph_summary_thread(m->summary, thread),
                              .address = m->address,
                              .mailbox = m->mailbox.n ? m->mailbox : PH_STR("INBOX"),
                              .date = m->received,
                              .message_id = m->message_id,
                              .summary = m->summary,
-                             .body = j->body};
+                             .body = j->body,
+                             .packed = m->packed ? m->size : 0};
     if (m->qid == 0)
         return ph_fail(reterr, PH_EINVAL, 0, "a delivery without queue id");
     int r = be->put(a, &l, &p, reterr);

@@ -99,11 +99,34 @@ static int write_file(struct store_account *a, uint64_t emailid, ph_str body)
     return sync_blobs(a);
 }
 
-int body_pack(struct store_account *a, uint64_t emailid, ph_str body, struct packed *ret)
+uint64_t body_size(const struct store_letter *l)
+{
+    return l->packed ? l->packed : l->body.n;
+}
+
+int body_check(struct store_account *a, const struct store_letter *l)
+{
+    uint64_t size = 0;
+    for (ph_str rest = l->body; l->packed && rest.n;) {
+        unsigned long long holds = ZSTD_getFrameContentSize(rest.p, rest.n);
+        size_t n = ZSTD_findFrameCompressedSize(rest.p, rest.n);
+        if (holds > STORE_PACKED_MAX || ZSTD_isError(n))
+            return sq_fail(a, PH_EINVAL, 0, "the body is said to be packed, and is not");
+        size += holds;
+        rest = ph_str_skip(rest, n);
+    }
+    if (l->packed && (size != l->packed || size > STORE_PACKED_MAX))
+        return sq_fail(a, PH_EINVAL, 0, "the body is packed, but not of the size given");
+    return 0;
+}
+
+int body_pack(struct store_account *a, uint64_t emailid, const struct store_letter *l,
+              struct packed *ret)
 {
     struct store *s = a->s;
-    *ret = (struct packed){FORM_PLAIN, body};
-    if (body.n < PACK_LEAST)
+    ph_str body = l->body;
+    *ret = (struct packed){l->packed ? FORM_ZSTD : FORM_PLAIN, body};
+    if (l->packed || body.n < PACK_LEAST)
         return 0;
     if (body.n <= TRY_INLINE) {
         size_t room = ZSTD_compressBound(body.n);

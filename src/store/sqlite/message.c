@@ -145,10 +145,11 @@ static int add_email(struct store_account *a, const struct store_letter *l, uint
     uint64_t thread;
     int r = sq_thread(a, l, emailid, &thread);
     if (r >= 0)
-        r = body_pack(a, emailid, l->body, &p);
+        r = body_pack(a, emailid, l, &p);
     if (r >= 0)
         r = sq_run(a, ST_EMAIL_ADD, "iiiitbi", (int64_t)emailid, (int64_t)p.form,
-                   (int64_t)l->body.n, (int64_t)l->qid, l->message_id, l->summary, (int64_t)thread);
+                   (int64_t)body_size(l), (int64_t)l->qid, l->message_id, l->summary,
+                   (int64_t)thread);
     if (r >= 0 && p.form <= FORM_ZSTD)
         r = sq_run(a, ST_CONTENT_ADD, "ib", (int64_t)emailid, p.data);
     return r;
@@ -163,7 +164,7 @@ static int put_new(struct store_account *a, const struct store_letter *l, struct
     if (r >= 0)
         r = sq_run(a, ST_MESSAGE_ADD, "iiiitiiii", (int64_t)m->id, (int64_t)m->uidnext,
                    (int64_t)emailid, (int64_t)flags, l->keywords, (int64_t)(m->modseq + 1),
-                   l->date ? l->date : now, now, (int64_t)l->body.n);
+                   l->date ? l->date : now, now, (int64_t)body_size(l));
     if (r >= 0 && l->uidl.n > 0) {
         r = sq_run(a, ST_UIDL_ADD, "iit", (int64_t)m->id, (int64_t)m->uidnext, l->uidl);
         a->uidls = true;
@@ -173,7 +174,7 @@ static int put_new(struct store_account *a, const struct store_letter *l, struct
     m->modseq++;
     ret->mailbox = m->id;
     ret->uid = m->uidnext++;
-    mbox_count_add(m, flags, l->body.n);
+    mbox_count_add(m, flags, body_size(l));
     return 0;
 }
 
@@ -184,7 +185,9 @@ static int put_in(struct store_account *a, const struct store_letter *l, struct 
     struct mbox *m = put_target(a, l);
     if (!m)
         return -a->err.code;
-    if (l->body.n > a->s->max_message)
+    if (body_check(a, l) < 0)
+        return -a->err.code;
+    if (body_size(l) > a->s->max_message)
         return sq_fail(a, PH_ELIMIT, 0, "the message is larger than %llu bytes",
                        (unsigned long long)a->s->max_message);
     if (m->uidnext == UINT32_MAX)
@@ -192,7 +195,7 @@ static int put_in(struct store_account *a, const struct store_letter *l, struct 
     if (l->uidl.n > STORE_UIDL_MAX)
         return sq_fail(a, PH_EINVAL, 0, "a UIDL has at most %d bytes", STORE_UIDL_MAX);
     ph_buf_clear(&a->keywords);
-    int r = sq_quota(a, 1, l->body.n);
+    int r = sq_quota(a, 1, body_size(l));
     if (r == -PH_EQUOTA && l->qid && delivered_before(a, l, &out) > 0)
         r = 0; /* it is in already */
     if (r >= 0)

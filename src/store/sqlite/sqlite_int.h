@@ -240,7 +240,11 @@ struct packed {
     enum form form;
     ph_str data; /* inside forms: borrowed from the store until the next pack */
 };
-int body_pack(struct store_account *a, uint64_t emailid, ph_str body, struct packed *ret);
+uint64_t body_size(const struct store_letter *l); /* of the message */
+/* Does a body that comes packed say what it is said to be? 0 or -PH_EINVAL. Nothing is unpacked. */
+int body_check(struct store_account *a, const struct store_letter *l);
+int body_pack(struct store_account *a, uint64_t emailid, const struct store_letter *l,
+              struct packed *ret);
 /* data: the content column. size at most STORE_INLINE_MAX; bytes are borrowed until the next call. */
 int body_unpack(struct store_account *a, enum form form, uint64_t emailid, ph_str data,
                 uint64_t size, ph_str *ret_bytes);

@@ -196,12 +196,18 @@ static void thread(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ph_str ids[PH_THREAD_IDS];
         char text[256] = "";
-        size_t n = ph_summary_thread(ph_str_c(rows[i].head), ids);
+        struct ph_buf out;
+        ph_buf_init(&out, NULL, MEMORY);
+        assert_int_equal(ph_summary_make(ph_str_c(rows[i].head), &out), 0);
+        size_t n = ph_summary_thread(ph_buf_str(&out), ids);
         assert_in_range(n, 1, PH_THREAD_IDS);
         for (size_t k = 0; k < n; k++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.*s", k ? " " : "",
                      PH_FMT(ids[k]));
         assert_string_equal(text, rows[i].ids);
+        for (size_t cut = 0; cut + 1 < out.n && out.n < 4096; cut++)
+            assert_in_range(ph_summary_thread((ph_str){out.p, cut}, ids), 1, PH_THREAD_IDS);
+        ph_buf_done(&out);
     }
 }
 

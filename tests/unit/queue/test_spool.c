@@ -1,5 +1,6 @@
 /* The spool: states on disk, kills at random moments, a disk that fails at its k-th call. */
 #include "id.h"
+#include "pack.h"
 #include "queue.h"
 
 #include <setjmp.h>
@@ -723,11 +724,47 @@ static void id_texts(void **state)
     assert_false(ph_id_parse(PH_STR("0000000000u"), &back));
 }
 
+/* What is quoted in reports and lists is the message, however it is kept. */
+static void texts(void **state)
+{
+    (void)state;
+    enum { SIZE = 20000, SKIP = 300 };
+    struct ph_spool *s = open_spool();
+    struct ph_packer *packer = ph_packer_new();
+    struct ph_buf packed, out;
+    ph_buf_init(&packed, NULL, 2 * PH_PACK_MOST);
+    ph_buf_init(&out, NULL, SIZE);
+    char *body = malloc(SIZE);
+    make_body(7, body, SIZE);
+    ph_str whole = {body, SIZE};
+    assert_int_equal(ph_pack(packer, whole, SKIP, &packed), 1);
+    struct ph_spool_rcpt r = {.address = PH_STR("b@b.test"), .dest = PH_STR("b.test")};
+    for (int is_packed = 0; is_packed < 2; is_packed++) {
+        struct ph_spool_letter l = {.qid = ph_spool_id(s, NOW),
+                                    .received = NOW,
+                                    .flags = is_packed ? PH_SPOOL_PACKED : 0,
+                                    .size = SIZE};
+        assert_int_equal(ph_spool_put(s, &l, &r, 1, is_packed ? ph_buf_str(&packed) : whole), 0);
+        ph_buf_clear(&out);
+        assert_int_equal(ph_spool_text(s, l.qid, 1000, &out), 0);
+        assert_in_range(out.n, 1000, SIZE);
+        assert_memory_equal(out.p, body, out.n);
+    }
+    assert_int_equal(ph_spool_text(s, 1, 1000, &out), -PH_ENOENT);
+    assert_int_equal(ph_spool_commit(s), 0);
+    ph_buf_done(&packed);
+    ph_buf_done(&out);
+    ph_packer_free(packer);
+    free(body);
+    ph_spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(id_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(states, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts, setup, teardown),
         cmocka_unit_test_setup_teardown(log_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_never_repeat, setup, teardown),
         cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),

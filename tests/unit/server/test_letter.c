@@ -50,12 +50,12 @@ static int to(struct letter *l, ph_str address, ph_str targets)
     "for <c@d.test>;\r\n\tThu, 01 Jan 1970 00:00:01 +0000\r\n"
 #define HEADER "Received: x\r\nMessage-ID: <m@x>\r\n\r\n"
 
-static void begin(struct letter *l)
+static void begin(struct letter *l, struct letter_room *room)
 {
     struct ph_buf rows;
     ph_buf_init(&rows, NULL, 1000);
     add_target(&rows, "c@d.test", 7);
-    letter_init(l, NULL);
+    letter_init(l, room);
     letter_from(l, PH_STR("a@b.test"), IPC_8BITMIME, PH_STR("env"));
     assert_int_equal(to(l, PH_STR("c@d.test"), ph_buf_str(&rows)), 0);
     letter_begin(l, prologue, NULL);
@@ -63,10 +63,9 @@ static void begin(struct letter *l)
 }
 
 /* Sizes around every border, in pieces of every kind: what comes out is the prologue and what went
- * in. */
-static void sizes(void **state)
+ * in. With a packer the smaller ones come out packed. */
+static void all_sizes(struct letter_room *room)
 {
-    (void)state;
     static const size_t sizes[] = {
         0,      1,      100,    57000, 65000, 65200, IPC_INLINE - 1, IPC_INLINE, IPC_INLINE + 1,
         131072, 300000, 1000000};
@@ -78,7 +77,9 @@ static void sizes(void **state)
         for (size_t k = 0; k < sizeof pieces / sizeof pieces[0]; k++) {
             struct letter l;
             ph_str whole, rest = {text, sizes[i]};
-            begin(&l);
+            struct ph_buf out;
+            ph_buf_init(&out, NULL, IPC_INLINE);
+            begin(&l, room);
             assert_int_equal(letter_add(&l, PH_STR(HEADER)), 0);
             while (rest.n) {
                 ph_str piece = ph_str_sub(rest, 0, pieces[k]);
@@ -89,23 +90,41 @@ static void sizes(void **state)
             size_t want = strlen(PROLOGUE HEADER) + sizes[i];
             assert_int_equal(l.size, want);
             assert_int_equal(l.fd >= 0, want > IPC_INLINE);
+            bool packed = room && want >= PH_PACK_LEAST && want <= PH_PACK_MOST;
+            assert_int_equal(!!(l.flags & IPC_PACKED), packed);
+            if (packed)
+                assert_int_equal(ph_unpack(ph_buf_str(&l.packed), l.size, &out), 0);
             if (l.fd >= 0)
                 assert_int_equal(ph_memfile_map(l.fd, l.size, &whole), 0);
+            else if (packed)
+                whole = ph_buf_str(&out);
             else
                 whole = ph_str_skip(ph_buf_str(&l.buf), l.at);
             assert_int_equal(whole.n, want);
             assert_memory_equal(whole.p, PROLOGUE HEADER, strlen(PROLOGUE HEADER));
             assert_int_equal(memcmp(whole.p + strlen(PROLOGUE HEADER), text, sizes[i]), 0);
-            assert_memory_equal(whole.p + l.id_at, "00000000000", 11);
+            assert_memory_equal((packed ? l.packed.p : whole.p) + l.id_at, "00000000000", 11);
             assert_int_equal(l.skip, strlen("Return-Path: <a@b.test>\r\n"));
             assert_string_equal(l.message_id, "<m@x>");
             assert_int_equal(l.received, 2);
             assert_true(l.summary.n > 0);
             if (l.fd >= 0)
                 ph_unmap(whole);
+            ph_buf_done(&out);
             letter_clear(&l);
         }
     free(text);
+}
+
+static void sizes(void **state)
+{
+    (void)state;
+    struct letter_room room = {.most = UINT64_MAX, .packer = ph_packer_new()};
+    all_sizes(NULL);
+    assert_non_null(room.packer);
+    all_sizes(&room);
+    assert_int_equal(room.used, 0);
+    ph_packer_free(room.packer);
 }
 
 /* What reports need goes with every recipient. */
@@ -326,8 +345,8 @@ static void test_room(void **state)
     struct letter a, b;
     char *big = calloc(1, 90000);
     (void)state;
-    begin(&a);
-    begin(&b);
+    begin(&a, NULL);
+    begin(&b, NULL);
     a.room = b.room = &room;
     assert_int_equal(letter_add(&a, (ph_str){big, 90000}), 0);
     assert_int_equal(letter_add(&b, (ph_str){big, 10001}), -PH_EFULL);

@@ -1,4 +1,5 @@
 /* Every operation of a backend, and what it answers when it cannot. */
+#include "pack.h"
 #include "store_test.h"
 
 struct fixture {
@@ -240,6 +241,46 @@ static void large_bodies(void **state)
     assert_int_equal(ops->mark(f->a, &y), 1);
     assert_int_equal(ops->sync(y, true), 0); /* teardown's check finds no file left */
     assert_int_equal(ops->mark(f->a, &y), 0);
+    free(text);
+}
+
+/* A body that comes packed is kept so, and is the message for everyone. */
+static void packed_bodies(void **state)
+{
+    struct fixture *f = *state;
+    enum { SIZE = 30000 };
+    char uids[64], *text = malloc(SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        text[i] = (char)('a' + (i * 2654435761u >> 20) % 20);
+    struct ph_packer *packer = ph_packer_new();
+    struct ph_buf packed;
+    ph_buf_init(&packed, NULL, 2 * PH_PACK_MOST);
+    assert_int_equal(ph_pack(packer, (ph_str){text, SIZE}, 500, &packed), 1);
+    struct store_letter l = {
+        .mailbox = PH_STR("INBOX"), .body = ph_buf_str(&packed), .packed = SIZE};
+    struct store_put p;
+    OK(ops->put(f->a, &l, &p, &err));
+    static const struct {
+        uint64_t size;
+        size_t cut;
+    } wrong[] = {{SIZE - 1, 0}, {SIZE + 1, 0}, {PH_PACK_MOST + 1, 0}, {SIZE, 1}, {SIZE, 1000}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        l.packed = wrong[i].size;
+        l.body = (ph_str){packed.p, packed.n - wrong[i].cut};
+        FAILS(PH_EINVAL, ops->put(f->a, &l, &p, &err));
+    }
+    l.packed = 5;
+    l.body = PH_STR("hello");
+    FAILS(PH_EINVAL, ops->put(f->a, &l, &p, &err));
+    struct store_selected in = sel(f->a, "INBOX", uids);
+    assert_int_equal(in.mailbox.messages, 1);
+    assert_int_equal(in.mailbox.size, SIZE);
+    struct store_body b;
+    OK(ops->body(f->a, in.mailbox.id, p.uid, false, &b, &err));
+    assert_int_equal(b.size, SIZE);
+    assert_memory_equal(b.bytes.p, text, SIZE);
+    ph_buf_done(&packed);
+    ph_packer_free(packer);
     free(text);
 }
 
@@ -511,9 +552,10 @@ static void many_accounts(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        T(defaults),          T(deliver_once), T(read_body),     T(large_bodies),
-        T(flags_and_changes), T(threads),      T(copy_and_move), T(names),
-        T(transactions),      T(holes),        T(erase),         T(many_accounts)};
+    const struct CMUnitTest tests[] = {T(defaults),     T(deliver_once),  T(read_body),
+                                       T(large_bodies), T(packed_bodies), T(flags_and_changes),
+                                       T(threads),      T(copy_and_move), T(names),
+                                       T(transactions), T(holes),         T(erase),
+                                       T(many_accounts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

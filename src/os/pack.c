@@ -1,0 +1,84 @@
+/* pack.c - compressed bodies: see pack.h. */
+#include "pack.h"
+
+#include <string.h>
+#include <zstd.h>
+
+enum { LEVEL = 1 };
+
+struct ph_packer {
+    ZSTD_CCtx *zstd;
+};
+
+struct ph_packer *ph_packer_new(void)
+{
+    struct ph_packer *p = ph_new0(NULL, sizeof *p);
+    if (!p)
+        return NULL;
+    p->zstd = ZSTD_createCCtx();
+    if (!p->zstd)
+        return ph_packer_free(p);
+    ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, LEVEL);
+    return p;
+}
+
+struct ph_packer *ph_packer_free(struct ph_packer *p)
+{
+    if (p)
+        ZSTD_freeCCtx(p->zstd);
+    ph_free(NULL, p, sizeof *p);
+    return NULL;
+}
+
+static void little_endian(char *to, unsigned n, uint32_t value)
+{
+    for (unsigned i = 0; i < n; i++)
+        to[i] = (char)(value >> 8 * i & 0xff);
+}
+
+/* A frame of one raw block: RFC 8878 3.1.1. */
+static void add_plain(struct ph_buf *out, ph_str bytes)
+{
+    enum { SINGLE_SEGMENT_SIZE_4 = 0xa0, LAST_RAW_BLOCK = 1 };
+    char lead[PH_PACK_LEAD];
+    little_endian(lead, 4, ZSTD_MAGICNUMBER);
+    lead[4] = (char)SINGLE_SEGMENT_SIZE_4;
+    little_endian(lead + 5, 4, (uint32_t)bytes.n);
+    little_endian(lead + 9, 3, (uint32_t)bytes.n << 3 | LAST_RAW_BLOCK);
+    ph_buf_add(out, (ph_str){lead, sizeof lead});
+    ph_buf_add(out, bytes);
+}
+
+int ph_pack(struct ph_packer *p, ph_str body, size_t plain, struct ph_buf *out)
+{
+    if (body.n < PH_PACK_LEAST || body.n > PH_PACK_MOST || plain > PH_PACK_PLAIN || plain > body.n)
+        return 0;
+    size_t start = out->n, worth = body.n - body.n / 16;
+    ph_str rest = ph_str_skip(body, plain);
+    add_plain(out, ph_str_sub(body, 0, plain));
+    size_t room = ZSTD_compressBound(rest.n);
+    char *to = ph_buf_reserve(out, room);
+    if (!to)
+        return -PH_ENOMEM;
+    size_t n = ZSTD_compress2(p->zstd, to, room, rest.p, rest.n);
+    if (ZSTD_isError(n) || out->n - start + n > worth) {
+        out->n = start;
+        return ZSTD_isError(n) ? -PH_ENOMEM : 0;
+    }
+    ph_buf_commit(out, n);
+    return 1;
+}
+
+int ph_unpack(ph_str packed, uint64_t size, struct ph_buf *out)
+{
+    if (size == 0 || size > PH_PACK_MOST)
+        return -PH_ECORRUPT;
+    char *to = ph_buf_reserve(out, (size_t)size);
+    if (!to)
+        return ph_buf_err(out);
+    size_t n = ZSTD_decompress(to, (size_t)size, packed.p, packed.n);
+    if (ZSTD_isError(n) || n != size)
+        return -PH_ECORRUPT;
+    ph_buf_commit(out, n);
+    return 0;
+}
