@@ -16,7 +16,7 @@
 #include <posthouse/base.h>
 
 enum {
-    PH_PACK_LEAST = 4096, /* of smaller ones the copies cost less than the packing */
+    PH_PACK_LEAST = 1024, /* of smaller ones the copies cost less than the packing */
     PH_PACK_LEAD = 12,    /* bytes in front of those that are kept as they are */
     PH_PACK_MOST = 65536, /* larger ones stay as they are, too */
     PH_PACK_PLAIN = 16384 /* of those at most */
