@@ -1,4 +1,6 @@
 """Extensions of SMTP as a client meets them: raw dialogues, and swaks where it speaks them."""
+import email
+import email.policy
 import smtplib
 import sqlite3
 import subprocess
@@ -90,6 +92,31 @@ class Extensions(unittest.TestCase):
         w.send(body)
         self.assertEqual([w.reply()[0] for _ in range(3)], [250] * 3)
         self.assertTrue(self.arrived(self.alice, b"large chunk").endswith(body))
+
+    def send_binary(self, w, body, pieces):
+        w.send("MAIL FROM:<x@other.test> BODY=BINARYMIME\r\nRCPT TO:<alice@a.test>\r\nDATA\r\n")
+        self.assertEqual([w.reply()[0] for _ in range(3)], [250, 250, 503])
+        for at in range(0, len(body), pieces):
+            piece = body[at:at + pieces]
+            w.send(f"BDAT {len(piece)}{' LAST' if at + pieces >= len(body) else ''}\r\n".encode() + piece)
+        return [w.reply() for _ in range(0, len(body), pieces)][-1]
+
+    def test_binary_letters(self):
+        """RFC 3030: any octets, small and large, in small and large chunks; mailboxes have text."""
+        w = self.mx()
+        for size, pieces in ((300, 1), (20000, 7000), (300000, 65536)):
+            data = bytes(i * 7 % 256 for i in range(size)) + b"\r"
+            body = (f"Subject: binary-{size}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+                    "--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n").encode() + data + b"\r\n--b--\r\n"
+            code, text = self.send_binary(w, body, pieces)
+            self.assertEqual(code, 250, text)
+            raw = self.arrived(self.alice, f"binary-{size}".encode())
+            self.assertNotIn(b"\0", raw)
+            letter = email.message_from_bytes(raw, policy=email.policy.default)
+            self.assertEqual(letter.get_payload(1).get_content(), data)
+            self.assertEqual(letter.get_payload(0).get_content(), "text")
+            self.assertRegex(letter["Received"], text.split()[-1])  # the queue's id found its place
+        self.assertEqual(self.send_binary(w, b"Subject: \0\r\n\r\nx\r\n", 100), (554, "5.6.3 It is binary where that cannot become text: send it as text"))
 
     def test_envelope_is_kept(self):
         w = self.user()
@@ -206,9 +233,11 @@ class Limits(unittest.TestCase):
         steps = str(h.steps(text.split()[-1], "delivered"))
         self.assertIn("third.test [203.0.113.3:77]", steps)
         self.assertIn("forwarded for NAME=origin.test ADDR=198.51.100.7", steps)
-        h.wait_for("alice@a.test", 3)
+        subprocess.run(["swaks", "--server", h.ip, "--port", str(PORTS["mx"]), "--from", "x@other.test", "--to", "alice@a.test", "--xclient-addr", "203.0.113.4",
+                        "--xclient-name", "client.test"], check=True, capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
+        h.wait_for("alice@a.test", 4)
         letters = b"".join(h.imap_letters("alice@a.test"))
-        for n in (1, 2, 3):
+        for n in (1, 2, 3, 4):
             self.assertIn(b"([203.0.113.%d])" % n, letters)
 
     def test_stages(self):

@@ -47,7 +47,7 @@ begin routers
 begin transports
 remote:
   driver = smtp
-  port = 2525
+  port = {port}
   interface = {ip}
 box:
   driver = appendfile
@@ -98,11 +98,11 @@ to_{name}:
 
 
 class Exim:
-    """Keeps what it gets for alice in its queue; with routes ({domain: ip}) it delivers: to those by SMTP, all else into a Maildir."""
+    """Keeps what it gets for alice in its queue; with routes ({domain: ip}) it delivers: to those by SMTP at that port, all else into a Maildir."""
 
-    def __init__(self, exe, ip, certificate, key, routes=None):
-        self.ip, self.where = ip, house.folder() / "exim"
-        more = "accept_8bitmime\nqueue_run_max = 5" if routes else "queue_only"
+    def __init__(self, exe, ip, certificate, key, routes=None, port=2525, more="", where=None):
+        self.ip, self.where = ip, where or house.folder() / "exim"
+        more += "accept_8bitmime\nqueue_run_max = 5" if routes else "queue_only"
         routers = "".join(ROUTER.format(name=i, domain=d, ip=a) for i, (d, a) in enumerate((routes or {}).items()))
         nobody, group = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
         for part in ("", "spool", "mail"):
@@ -113,7 +113,7 @@ class Exim:
         for name, source in (("cert", certificate), ("key", key)):
             own[name].write_bytes(Path(source).read_bytes())
             os.chown(own[name], nobody, group)
-        conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=own["cert"], key=own["key"], more=more, routers=routers))
+        conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=own["cert"], key=own["key"], port=port, more=more, routers=routers))
         self.process = subprocess.Popen([exe, "-C", conf, "-bdf", "-q1h"], stdin=subprocess.DEVNULL, stderr=open(self.where / "stderr", "wb"))
         atexit.register(self.stop)
         for _ in range(200):

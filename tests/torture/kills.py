@@ -21,7 +21,7 @@ def main():
     env = {**os.environ, "POSTHOUSE_BUILD": str(args.build.resolve()), "POSTHOUSE_RANDOM_KILLS": str(args.kills)}
     if args.seed is not None:
         env["POSTHOUSE_SEED"] = str(args.seed)
-    return subprocess.run([sys.executable, "-m", "unittest", "-v", "test_kills"], cwd=E2E, env=env).returncode
+    return subprocess.run([sys.executable, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", "test_kills"], cwd=E2E, env=env).returncode
 
 
 if __name__ == "__main__":

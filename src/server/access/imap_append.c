@@ -1,6 +1,7 @@
 /*
  * APPEND, also of several messages (RFC 3502), and REPLACE (RFC 8508). A message is collected in
- * memory up to IPC_INLINE, then in a memory file; summed up here, kept by the store. All but the
+ * memory up to IPC_INLINE, then in a memory file; one with NUL (literal8, RFC 3516 4.4) becomes
+ * text; summed up here, kept by the store. All but the
  * last of several are sent with `more`: the store keeps them aside until the last one comes, and
  * then takes all or none.
  *
@@ -10,7 +11,9 @@
 #include "file.h"
 #include "imap_session.h"
 #include "summary.h"
+#include "unbinary.h"
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct append {
@@ -108,18 +111,20 @@ static int spill(struct append *a, ph_str data)
     return ph_memfile_add(a->fd, data);
 }
 
+static int collect(void *append, ph_str data)
+{
+    struct append *a = append;
+    a->size += data.n;
+    if (a->fd >= 0 || a->size > IPC_INLINE)
+        return spill(a, data);
+    ph_buf_add(&a->body, data);
+    return ph_buf_err(&a->body);
+}
+
 void imap_append_data(struct imap *im, ph_str data)
 {
     struct append *a = im->job;
-    a->size += data.n;
-    if (a->failed)
-        return;
-    if (a->fd < 0 && a->size <= IPC_INLINE) {
-        ph_buf_add(&a->body, data);
-        a->failed = ph_buf_err(&a->body) < 0;
-    } else {
-        a->failed = spill(a, data) < 0;
-    }
+    a->failed = a->failed || collect(a, data) < 0;
 }
 
 static void appended(struct imap *im, struct ipc_msg *msg)
@@ -164,18 +169,67 @@ static int send_append(struct imap *im, ph_str bytes, ph_str summary, bool more,
                     .summary = summary, .body = a->fd < 0 ? bytes : (ph_str){0});
 }
 
+static int open_message(const struct append *a, ph_str *ret_bytes)
+{
+    *ret_bytes = ph_buf_str(&a->body);
+    if (a->failed)
+        return -PH_EFULL;
+    if (a->fd < 0)
+        return 0;
+    int r = ph_memfile_seal(a->fd);
+    return r < 0 ? r : ph_memfile_map(a->fd, a->size, ret_bytes);
+}
+
+static void close_message(const struct append *a, ph_str bytes)
+{
+    if (a->fd >= 0)
+        ph_unmap(bytes);
+}
+
+static void exchange(struct append *a, struct append *text)
+{
+    struct append was = *a;
+    a->body = text->body;
+    a->fd = text->fd;
+    a->size = text->size;
+    text->body = was.body;
+    text->fd = was.fd;
+}
+
+/* The message with NUL as text, in the place of what was collected. */
+static int make_text(struct append *a)
+{
+    struct append text = {.fd = -1};
+    ph_str bytes;
+    int r = open_message(a, &bytes);
+    if (r < 0)
+        return r;
+    bool change = memchr(bytes.p, 0, bytes.n);
+    ph_buf_init(&text.body, NULL, IPC_INLINE);
+    if (change)
+        r = ph_mime_unbinary(bytes, collect, &text);
+    close_message(a, bytes);
+    if (change && r == 0)
+        exchange(a, &text);
+    ph_buf_done(&text.body);
+    if (text.fd >= 0)
+        close(text.fd);
+    return r;
+}
+
 /* The message is whole: to the store. 0, or what went wrong. */
 static int give(struct imap *im, bool more)
 {
     struct append *a = im->job;
     struct ph_buf summary;
-    ph_str bytes = ph_buf_str(&a->body);
-    bool mapped = a->fd >= 0;
-    if (a->failed ||
-        (mapped && (ph_memfile_seal(a->fd) < 0 || ph_memfile_map(a->fd, a->size, &bytes) < 0)))
-        return -PH_EFULL;
+    ph_str bytes;
+    int r = make_text(a);
+    if (r == 0)
+        r = open_message(a, &bytes);
+    if (r < 0)
+        return r;
     ph_buf_init(&summary, NULL, PH_SUMMARY_MAX);
-    int r = ph_summary_make(bytes, &summary);
+    r = ph_summary_make(bytes, &summary);
     uint64_t req = r < 0 || more ? 0 : imap_ask(im, IPC_MSG_APPENDED, appended);
     bool ended = r == 0 && !more && !req; /* there is no store, and that was answered */
     if (r == 0 && more) {
@@ -186,27 +240,32 @@ static int give(struct imap *im, bool more)
         imap_sent(im, send_append(im, bytes, ph_buf_str(&summary), false, req));
     }
     ph_buf_done(&summary);
-    if (mapped)
-        ph_unmap(bytes);
+    close_message(a, bytes);
     return ended || r >= 0 ? 0 : r;
 }
 
-static void no_room(struct imap *im)
+static void refuse(struct imap *im, int error)
 {
-    imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
-                     "There is no room for the message at the moment.");
+    if (error == -PH_ENOTIMPL)
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNKNOWN_CTE,
+                         "The message has NUL where it cannot be written as text.");
+    else
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNAVAILABLE,
+                         "There is no room for the message at the moment.");
 }
 
 void imap_append_more(struct imap *im)
 {
-    if (give(im, true) < 0)
-        no_room(im);
+    int r = give(im, true);
+    if (r < 0)
+        refuse(im, r);
     else
         next_message(im);
 }
 
 void imap_append_end(struct imap *im)
 {
-    if (give(im, false) < 0)
-        no_room(im);
+    int r = give(im, false);
+    if (r < 0)
+        refuse(im, r);
 }

@@ -60,7 +60,9 @@ static void reply_verdict(struct intake *in, int verdict, ph_str text)
 static void reply_error(struct intake *in, int error)
 {
     const struct ph_error_info *i = ph_error_info(error);
-    if (i->cls == PH_CLASS_PEER || error == -PH_ELIMIT)
+    if (error == -PH_ENOTIMPL) /* RFC 3030 3 */
+        reply(in, 554, "5.6.3", "It is binary where that cannot become text: send it as text");
+    else if (i->cls == PH_CLASS_PEER || error == -PH_ELIMIT)
         reply(in, 552, "5.3.4", "The header of the message is too large");
     else if (error == -PH_EFULL)
         reply_verdict(in, IPC_FULL, (ph_str){0});
@@ -77,6 +79,7 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
 {
     ph_smtp_server_defaults(o);
     o->hostname = intake_hostname(p);
+    o->binary = true;     /* it becomes text: letter.h */
     o->smtputf8 = true;   /* relay and reports carry it, or say 5.6.7 */
     o->requiretls = true; /* the same, 5.7.10 and 5.7.30 */
     o->tls_available = p->tls_server != NULL;
@@ -205,6 +208,7 @@ static void on_mail(struct intake *in, const struct ph_smtp_server_event *ev)
         return;
     }
     letter_from(&in->letter, ev->mailbox.address, flags_of(&ev->params), ev->params.envid);
+    in->letter.binary = ev->params.body == PH_SMTP_BINARYMIME;
     in->began_us = ph_mono_us();
     in->failed = 0;
     if (!in->host->local_users || !ev->mailbox.address.n) {

@@ -8,6 +8,7 @@
 #include "letter.h"
 #include "file.h"
 #include "summary.h"
+#include "unbinary.h"
 #include <posthouse/mime.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +230,7 @@ int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at
     if (prologue.n > LETTER_ROOM)
         return -PH_ELIMIT;
     l->at = LETTER_ROOM - prologue.n;
+    l->prologue = prologue.n;
     if (prologue.n)
         memcpy(l->buf.p + l->at, prologue.p, prologue.n);
     l->skip = (uint32_t)skip;
@@ -303,7 +305,7 @@ _Static_assert((int)PH_PACK_MOST <= (int)IPC_INLINE && (int)LETTER_ROOM <= (int)
 static int pack(struct letter *l, ph_str whole)
 {
     struct ph_packer *packer = l->room ? l->room->packer : NULL;
-    int r = packer ? ph_pack(packer, whole, LETTER_ROOM - l->at, &l->packed) : 0;
+    int r = packer ? ph_pack(packer, whole, l->prologue, &l->packed) : 0;
     if (r <= 0)
         return r;
     ph_buf_done(&l->buf);
@@ -313,30 +315,77 @@ static int pack(struct letter *l, ph_str whole)
     return 0;
 }
 
+/* All bytes, in memory or mapped, until open_bytes; no more can be added. */
+static int close_bytes(struct letter *l, ph_str *ret_whole)
+{
+    int r = ph_buf_err(&l->buf) ? -PH_ENOMEM : begin_bytes(l);
+    if (r == 0 && l->fd < 0 && l->buf.n - l->at <= IPC_INLINE) {
+        *ret_whole = ph_str_skip(ph_buf_str(&l->buf), l->at);
+        l->size = ret_whole->n;
+        return 0;
+    }
+    if (r == 0)
+        r = spill(l);
+    if (r == 0)
+        r = ph_memfile_seal(l->fd);
+    return r < 0 ? r : ph_memfile_map(l->fd, l->size, ret_whole);
+}
+
+static void open_bytes(const struct letter *l, ph_str whole)
+{
+    if (l->fd >= 0)
+        ph_unmap(whole);
+}
+
+static int add_piece(void *text, ph_str piece)
+{
+    return letter_add(text, piece);
+}
+
+/* RFC 3030 3: the next server may take text alone, and so does every mailbox. The text is gathered
+ * in a letter of its own, whose bytes then take the place of these. */
+static int make_text(struct letter *l)
+{
+    struct letter text;
+    ph_str whole;
+    int r = close_bytes(l, &whole);
+    if (r < 0)
+        return r;
+    letter_init(&text, l->room);
+    letter_begin(&text, NULL, NULL);
+    text.started = true;
+    r = ph_buf_err(&text.buf) ? -PH_ENOMEM
+                              : letter_prologue(&text, ph_str_sub(whole, 0, l->prologue), 0, 0);
+    if (r == 0)
+        r = ph_mime_unbinary(ph_str_skip(whole, l->prologue), add_piece, &text);
+    open_bytes(l, whole);
+    if (r == 0) {
+        struct letter was = *l;
+        l->buf = text.buf;
+        l->at = text.at;
+        l->fd = text.fd;
+        l->size = text.size;
+        l->held += text.held;
+        text.buf = was.buf;
+        text.fd = was.fd;
+        text.held = 0;
+    }
+    letter_clear(&text);
+    return r;
+}
+
 int letter_finish(struct letter *l)
 {
     ph_str whole;
-    if (ph_buf_err(&l->buf))
-        return -PH_ENOMEM;
-    int r = begin_bytes(l);
-    if (r < 0)
-        return r;
-    if (l->fd < 0 && l->buf.n - l->at <= IPC_INLINE) {
-        whole = ph_str_skip(ph_buf_str(&l->buf), l->at);
-        l->size = whole.n;
-        r = describe(l, whole);
-        return r < 0 ? r : pack(l, whole);
-    }
-    r = spill(l);
+    int r = l->binary ? make_text(l) : 0;
     if (r == 0)
-        r = ph_memfile_seal(l->fd);
-    if (r < 0)
-        return r;
-    r = ph_memfile_map(l->fd, l->size, &whole);
+        r = close_bytes(l, &whole);
     if (r < 0)
         return r;
     r = describe(l, whole);
-    ph_unmap(whole);
+    if (r == 0 && l->fd < 0)
+        return pack(l, whole);
+    open_bytes(l, whole);
     return r;
 }
 

@@ -7,7 +7,8 @@
  * The bytes are [our prologue][the message as it came]. The prologue is Return-Path and Received,
  * and what submission adds; it is put in front when the header has been seen, without moving the
  * message: room for it is kept. A small letter stays in memory, a large one goes to a memory file
- * as it comes.
+ * as it comes. One that is `binary` (RFC 3030) becomes text when it is whole: what is behind us
+ * knows lines only.
  */
 #ifndef PH_LETTER_H
 #define PH_LETTER_H
@@ -44,11 +45,13 @@ struct letter {
     size_t seen_n, seen_cap;
     uint32_t flags;
     char envid[LETTER_ENVID + 1];
+    bool binary; /* it may hold any octets */
     letter_start *start;
     void *ctx;
     struct ph_buf packed; /* what the queue gets instead of buf; empty: buf as it is */
     struct ph_buf buf;    /* LETTER_ROOM, then the message, or what of it is not yet in the file */
     size_t at;            /* where in buf the bytes begin */
+    size_t prologue;      /* its length */
     uint32_t skip, id_at;
     int fd;        /* memory file, or -1 */
     uint64_t size; /* of all, prologue included */
@@ -80,7 +83,8 @@ PH_MUST_CHECK int letter_to(struct letter *l, const struct letter_given *given);
 void letter_begin(struct letter *l, letter_start *start, void *ctx);
 /* -PH_ENOMEM, -PH_EFULL (its letter_room, or memory files), -PH_EIO, or what start said. */
 PH_MUST_CHECK int letter_add(struct letter *l, ph_str more);
-/* No more comes: makes the summary, finds Message-ID and trace, packs. Errors as letter_add. */
+/* No more comes: makes it text and the summary, finds Message-ID and trace, packs. Errors as
+ * letter_add; -PH_ENOTIMPL: it is binary in a way that cannot be written as text. */
 PH_MUST_CHECK int letter_finish(struct letter *l);
 
 /* For `start`: the message so far. */
