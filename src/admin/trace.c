@@ -49,7 +49,7 @@ static int one_trip(struct journey *j, struct ph_spool *s, uint64_t qid)
     struct ph_buf id, owner;
     ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
     ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
-    int err = ph_spool_trip(s, qid, &id, &owner);
+    int err = ph_spool_trip(s, qid, &id, &owner, NULL);
     if (!j->message_id.n)
         j->message_id = ph_arena_copy(j->arena, ph_buf_str(&id));
     if (!j->owner.n)
@@ -67,7 +67,7 @@ static int name_of(struct journey *j, uint64_t qid)
     ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
     ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
     for (size_t i = 0; i < j->houses && !id.n && err >= 0; i++)
-        err = ph_spool_trip(j->spools[i], qid, &id, &owner);
+        err = ph_spool_trip(j->spools[i], qid, &id, &owner, NULL);
     if (id.n)
         j->message_id = ph_arena_copy(j->arena, ph_buf_str(&id));
     ph_buf_done(&id);

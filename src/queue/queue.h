@@ -218,9 +218,10 @@ PH_MUST_CHECK int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint
  */
 PH_MUST_CHECK int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids,
                                  size_t n);
-/* Who began it, and its Message-ID; appended. 1, 0 when not known. */
+/* Its Message-ID, who began it, and the reverse-path (NULL: not wanted); appended. 1, 0 when not known,
+ * or an error. */
 PH_MUST_CHECK int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id,
-                                struct ph_buf *ret_owner);
+                                struct ph_buf *ret_owner, struct ph_buf *ret_sender);
 /* The events of one id in order; each is borrowed until `each` returns; non-zero stops. 0 or what
  * `each` returned or an error. */
 PH_MUST_CHECK int ph_spool_journey_of(struct ph_spool *s, uint64_t qid,

@@ -261,7 +261,7 @@ int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids, si
 }
 
 int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id,
-                  struct ph_buf *ret_owner)
+                  struct ph_buf *ret_owner, struct ph_buf *ret_sender)
 {
     int err = ph__spool_settle(s);
     if (err)
@@ -274,6 +274,8 @@ int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_i
     if (rc == SQLITE_ROW) {
         ph_buf_add(ret_message_id, ph__column(st, 0));
         ph_buf_add(ret_owner, ph__column(st, 1));
+        if (ret_sender)
+            ph_buf_add(ret_sender, ph__column(st, 2));
     }
     err = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : ph__spool_error(s, rc);
     sqlite3_reset(st);

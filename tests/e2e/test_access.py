@@ -209,6 +209,62 @@ class Login(unittest.TestCase):
                 m.login(self.user, made)
 
 
+class Memory(unittest.TestCase):
+    """A client that comes again costs no hash, and what is remembered is void with what it was about."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.house = house.House("a.test", plaintext_login="loopback").start()
+        cls.user = cls.house.account("alice", PASSWORD)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.house.stop() == 0, cls.house.tail()
+
+    def hashed(self):
+        keeper = next(p for p in self.house.status()["processes"] if p["process"] == "keeper")
+        return keeper["counters"]["passwords_hashed"]
+
+    def log_in(self, password):
+        """True when it is let in."""
+        m = imaplib.IMAP4(self.house.ip, PORTS["imap"])
+        try:
+            m.login(self.user, password)
+            return True
+        except imaplib.IMAP4.error:
+            return False
+        finally:
+            m.logout()
+
+    def test_a_hundred_logins_are_one_hash(self):
+        before = self.hashed()
+        self.assertTrue(all(self.log_in(PASSWORD) for _ in range(100)))
+        self.assertEqual(self.hashed() - before, 1)
+        self.assertFalse(self.log_in(PASSWORD + "x"))  # and for a wrong one the memory is no help
+        self.assertEqual(self.hashed() - before, 2)
+
+    def test_a_new_password_empties_it(self):
+        self.assertTrue(self.log_in(PASSWORD))
+        self.house.admin("account", "passwd", self.user, "--password-file", "-", input="another long one\n")
+        self.assertFalse(self.log_in(PASSWORD))
+        before = self.hashed()
+        self.assertTrue(self.log_in("another long one"))
+        self.assertTrue(self.log_in("another long one"))
+        self.assertEqual(self.hashed() - before, 1)
+        self.house.admin("account", "passwd", self.user, "--password-file", "-", input=PASSWORD + "\n")
+        self.assertFalse(self.log_in("another long one"))
+        self.assertTrue(self.log_in(PASSWORD))
+
+    def test_an_app_password_is_not_hashed_and_ends_at_once(self):
+        made = self.house.admin("account", "app-password", "add", self.user, "telephone").strip()
+        before = self.hashed()
+        self.assertTrue(self.log_in(made))
+        self.assertTrue(self.log_in(made))
+        self.assertEqual(self.hashed(), before)
+        self.house.admin("account", "app-password", "remove", self.user, "telephone")
+        self.assertFalse(self.log_in(made))
+
+
 class Limits(unittest.TestCase):
     def test_wrong_passwords_shut_an_address_out_of_every_protocol(self):
         h = house.House("a.test", plaintext_login="loopback", limits_exempt=[], rate_login_errors=4, rate_account_login_errors=0).start()

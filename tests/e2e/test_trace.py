@@ -1,4 +1,5 @@
 """The journey as a picture: well-formed, every step in it, and nothing that a stranger said is markup."""
+import smtplib
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -38,6 +39,60 @@ class Picture(unittest.TestCase):
         self.assertTrue(any("550 5.1.1 no such user here" in "".join(g.itertext()) and "550 550" not in "".join(g.itertext()) for g in drawn))
         lanes = {t.text for t in root.iter(SVG + "text") if t.get("class") == "p"}
         self.assertEqual(lanes, {e["process"] for e in steps})
+
+
+REPORT = """From: <postmaster@far.test>
+To: <{to}>
+Subject: delivered
+Message-ID: <report{number}@far.test>
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+
+It is there.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.far.test
+
+Final-Recipient: rfc822; bob@far.test
+Action: delivered
+Status: 2.0.0
+Last-Attempt-Date: Sun, 22 Nov 2026 12:00:00 +0000
+
+--b
+Content-Type: text/rfc822-headers
+
+From: alice@a.test
+Message-ID: <{about}>
+
+--b--
+"""
+
+
+class Reports(unittest.TestCase):
+    """What another house reports is a step of the journey it is about, marked as heard; of nothing else."""
+
+    def test_a_report_that_comes_back(self):
+        net = house.network()
+        sink = test_relay.Sink(f"{net}.9")
+        self.addCleanup(sink.server_close)
+        self.addCleanup(sink.shutdown)
+        h = house.House("a.test", f"{net}.1", house.zone(("a.test", f"{net}.1"), ("far.test", f"{net}.9"))).start()
+        self.addCleanup(h.stop)
+        alice, mallory = h.account("alice"), h.account("mallory")
+        with h.submit(alice) as s:
+            s.sendmail(alice, ["bob@far.test"], test_relay.LETTER % (b"out", b"out"))
+        h.steps("<out@a.test>", "relayed")
+        with smtplib.SMTP(h.ip, house.PORTS["mx"]) as s:
+            for number, (sender, to, about) in enumerate((("", mallory, "out@a.test"), ("x@far.test", alice, "out@a.test"), ("", alice, "unknown@a.test"),
+                                                          ("", alice, "out@a.test"))):
+                s.sendmail(sender, [to], REPORT.format(to=to, number=number, about=about).replace("\n", "\r\n"))
+        steps = h.steps("<out@a.test>", "delivered")
+        heard = [(e["event"], e["host"], e.get("recipient")) for e in steps if e["process"] == "heard" and e["event"] == "delivered"]
+        self.assertEqual(heard, [("delivered", "mx.far.test", "bob@far.test")])
+        self.assertIn("its delivery report says so", next(e["note"] for e in steps if e["event"] == "delivered"))
+        self.assertNotEqual(h.admin("trace", "<unknown@a.test>", check=False).returncode, 0)
 
 
 if __name__ == "__main__":

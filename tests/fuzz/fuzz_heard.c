@@ -2,6 +2,7 @@
 #include "heard.h"
 #include "ipc.h"
 #include "reply_id.h"
+#include "reported.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ph_buf rows;
     struct ipc_event e;
     size_t n = 0;
-    ph_buf_init(&rows, NULL, 32768);
+    ph_buf_init(&rows, NULL, 65536);
     heard_write(in, INT64_C(1795000000000000), &rows);
     if (ph_buf_err(&rows))
         abort();
@@ -26,6 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (left.n || n > HEARD_MOST)
         abort();
+    char about[REPORTED_ID + 1];
+    ph_buf_clear(&rows);
+    if (reported_read(in, INT64_C(1795000000000000), about, &rows))
+        for (left = ph_buf_str(&rows), n = 0; ipc_each(event, &left, &e); n++)
+            if (n >= REPORTED_MOST || !e.host.n || e.host.n > 255 || e.peer.n > 320 ||
+                e.rcpt.n > 1024 || e.reply.n > 2048 || e.note.n > 512)
+                abort();
     ph_str id = reply_id(in);
     if (id.n && (id.p < in.p || id.p + id.n > in.p + in.n))
         abort();

@@ -6,6 +6,7 @@
 import argparse
 import re
 import socket
+import threading
 from pathlib import Path
 
 import hostile
@@ -101,23 +102,74 @@ def deep_nesting(t, size):
         w.close()
 
 
+HELLO = bytes.fromhex("16030101fc010001f80303") + b"x" * 32  # the beginning of a ClientHello of 508 octets
+FLOOD = b"x" * (1 << 20)
+# service, whether a handshake comes first, what is sent and answered, what is sent then
+STATES = [("imap", False, [], b'a LOGIN "' + FLOOD),
+          ("imap", False, [], b"a LOGIN {4096+}\r\n" + FLOOD),
+          ("imap", False, [b"a LOGIN {1000}\r\n"], b""),
+          ("imap", False, [], b"a NOOP\r\n" * 8192),
+          ("imap", False, [b"a AUTHENTICATE PLAIN\r\n"], FLOOD),
+          ("imap", False, [b"a AUTHENTICATE SCRAM-SHA-256\r\n", b"biwsbj1hbGljZUBhLnRlc3Qscj1hYmNkZWY=\r\n"], b""),
+          ("imap", False, [b"a STARTTLS\r\n"], HELLO),
+          ("imaps", False, None, HELLO),
+          ("imaps", True, [], b""),
+          ("imaps", True, [], b'a LOGIN "' + FLOOD),
+          ("imaps", True, [b"a AUTHENTICATE SCRAM-SHA-256\r\n", b"biwsbj1hbGljZUBhLnRlc3Qscj1hYmNkZWY=\r\n"], b""),
+          ("pop3", False, [], b"USER " + FLOOD),
+          ("pop3", False, [b"USER alice@a.test\r\n"], b"PASS " + FLOOD),
+          ("pop3", False, [b"AUTH PLAIN\r\n"], FLOOD),
+          ("pop3", False, [b"STLS\r\n"], HELLO),
+          ("pop3s", True, [], b"NOOP\r\n" * 8192),
+          ("submissions", True, [b"AUTH PLAIN\r\n"], FLOOD),
+          ("submission", False, [], b"EHLO " + FLOOD)]
+
+
+def reach(t, state):
+    """A connection in that state: it has sent as much as will be taken, and stays."""
+    service, tls, said, last = state
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.settimeout(PATIENCE)
+    s.connect((t.house.ip, house.PORTS[service]))
+    if tls:
+        s = t.house.tls().wrap_socket(s)
+    for line in [None] + said if said is not None else []:
+        if line:
+            s.sendall(line)
+        assert s.recv(4096), state[:3]
+    s.settimeout(0.01)
+    try:
+        s.sendall(last)
+    except OSError:
+        pass
+    return s
+
+
 def memory_before_login(t, size):
-    """Each sends as much as will be taken of a command that never ends, and stays."""
-    before = t.memory()
-    for service, start in (("imap", b'a LOGIN "'), ("imap", b"a LOGIN {4096+}\r\n"), ("imap", b"a NOOP\r\n" * 8192), ("pop3", b"USER ")):
-        wires = [Wire(t, service, room=4096) for _ in range(size["connections"])]
-        for w in wires:
-            w.socket.settimeout(0.01)
-            try:
-                w.socket.sendall(start + b"x" * (1 << 20))
-            except OSError:
-                pass
+    """In every state that a connection can be in before somebody logs in."""
+    for state in STATES:
+        before = t.memory()
+        sockets = [reach(t, state) for _ in range(size["connections"])]
         t.honest()
-        each = (t.memory() - before) / len(wires)
-        print(f"    {len(wires)} x {service} {start[:18]!r}: {each:.0f} octets each")
-        for w in wires:
-            w.close()
-        assert each < BEFORE_LOGIN
+        each = (t.memory() - before) / len(sockets)
+        print(f"    {len(sockets)} x {state[0]}{' in TLS' if state[1] else ''} {b''.join(state[2] or [])[:30]!r} {state[3][:12]!r}: {each:.0f} octets each")
+        for s in sockets:
+            s.close()
+        assert each < BEFORE_LOGIN, state[:3]
+
+
+def ten_thousand_commands(t, size):
+    """At once, and each is answered, in order."""
+    w = Wire(t).login(t)
+    lines = [b"NOOP", b"STATUS INBOX (MESSAGES)", b'LIST "" INBOX', b"NONSENSE", b"SELECT INBOX", b"FETCH 1 FLAGS", b"SEARCH ALL", b"UNSELECT"]
+    commands = [b"p%d " % i + lines[i % len(lines)] + b"\r\n" for i in range(10000)]
+    sender = threading.Thread(target=w.socket.sendall, args=(b"".join(commands),), daemon=True)
+    sender.start()
+    for i in range(len(commands)):
+        assert w.answer(b"p%d" % i), i
+    sender.join()
+    w.close()
 
 
 def client_that_never_reads(t, size):
@@ -141,7 +193,7 @@ def client_that_never_reads(t, size):
     assert each < UNREAD
 
 
-ATTACKS = [literal_bombs, deep_nesting, memory_before_login, client_that_never_reads]
+ATTACKS = [literal_bombs, deep_nesting, memory_before_login, ten_thousand_commands, client_that_never_reads]
 
 
 def main():

@@ -196,25 +196,19 @@ static void exchange(struct append *a, struct append *text)
     text->fd = was.fd;
 }
 
-/* The message with NUL as text, in the place of what was collected. */
-static int make_text(struct append *a)
+/* The message that is open, with NUL, becomes text, and is open then. */
+static int make_text(struct append *a, ph_str *bytes)
 {
     struct append text = {.fd = -1};
-    ph_str bytes;
-    int r = open_message(a, &bytes);
-    if (r < 0)
-        return r;
-    bool change = memchr(bytes.p, 0, bytes.n);
     ph_buf_init(&text.body, NULL, IPC_INLINE);
-    if (change)
-        r = ph_mime_unbinary(bytes, collect, &text);
-    close_message(a, bytes);
-    if (change && r == 0)
+    int r = ph_mime_unbinary(*bytes, collect, &text);
+    close_message(a, *bytes);
+    if (r == 0)
         exchange(a, &text);
     ph_buf_done(&text.body);
     if (text.fd >= 0)
         close(text.fd);
-    return r;
+    return r < 0 ? r : open_message(a, bytes);
 }
 
 /* The message is whole: to the store. 0, or what went wrong. */
@@ -223,9 +217,9 @@ static int give(struct imap *im, bool more)
     struct append *a = im->job;
     struct ph_buf summary;
     ph_str bytes;
-    int r = make_text(a);
-    if (r == 0)
-        r = open_message(a, &bytes);
+    int r = open_message(a, &bytes);
+    if (r == 0 && memchr(bytes.p, 0, bytes.n))
+        r = make_text(a, &bytes);
     if (r < 0)
         return r;
     ph_buf_init(&summary, NULL, PH_SUMMARY_MAX);

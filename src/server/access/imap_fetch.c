@@ -255,6 +255,8 @@ static void ask_page(struct imap *im)
                          .since = im->cmd->fetch.changedsince) < 0) {
         im->ahead_then = NULL;
         paged(im, NULL);
+    } else {
+        ipc_chan_flush(imap_store(im)); /* the store reads it while this page is told */
     }
     ph_buf_done(&set);
 }

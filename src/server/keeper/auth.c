@@ -362,6 +362,8 @@ void auth_password(struct keeper_auth *a, struct attempt *t)
         auth_grant(a, t);
     else if (keeper_hasher_add(a->hasher, &t->job) < 0)
         auth_fail_now(a, t, IPC_TEMP, "too many logins at the same time");
+    else
+        a->k->hashes++;
 }
 
 /* ---- who it may be ------------------------------------------------------------------------ */

@@ -219,6 +219,7 @@ static void stats(struct proc *p, struct ph_buf *rows)
         {.name = PH_STR("answers_from_memory"), .value = k->cache_hits},
         {.name = PH_STR("logins"), .value = k->logins},
         {.name = PH_STR("logins_refused"), .value = k->failures},
+        {.name = PH_STR("passwords_hashed"), .value = k->hashes},
         {.name = PH_STR("sessions"), .value = keeper_auth_sessions(k->auth)},
         {.name = PH_STR("signatures"), .value = k->signatures},
     };

@@ -52,7 +52,7 @@ struct keeper {
     uint64_t generation; /* of the address book; answers of an older one are void */
     uint64_t told;       /* the store knows of removed accounts up to here */
     uint64_t told_quota; /* ... and of limits up to here */
-    uint64_t rcpt_checks, cache_hits, logins, failures, signatures; /* for stats */
+    uint64_t rcpt_checks, cache_hits, logins, failures, hashes, signatures; /* for stats */
 };
 
 /* Before an answer: whether the address book has changed; once a turn. */

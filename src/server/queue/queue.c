@@ -230,10 +230,11 @@ static void stats(struct proc *p, struct ph_buf *rows)
 }
 
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
-    [IPC_QUEUE_PUT] = put_letter,        [IPC_DELIVERED] = work_delivered,
-    [IPC_SYNCED] = work_synced,          [IPC_RELAY_TRIED] = work_relayed,
-    [IPC_TRACE_GET] = trace_get,         [IPC_JOURNAL] = trace_journal,
-    [IPC_RCPT_CHECKED] = report_checked, [IPC_QUEUE_ACT] = act_begin,
+    [IPC_QUEUE_PUT] = put_letter,    [IPC_DELIVERED] = work_delivered,
+    [IPC_SYNCED] = work_synced,      [IPC_RELAY_TRIED] = work_relayed,
+    [IPC_TRACE_GET] = trace_get,     [IPC_JOURNAL] = trace_journal,
+    [IPC_REPORTED] = trace_reported, [IPC_RCPT_CHECKED] = report_checked,
+    [IPC_QUEUE_ACT] = act_begin,
 };
 
 const struct proc_def proc_queue = {

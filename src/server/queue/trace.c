@@ -3,7 +3,12 @@
 
 #include <string.h>
 
-enum { TRACE_BYTES = 500 * 1024, TRACE_LETTERS = 64, PRUNE_PAGE = 500 };
+enum {
+    TRACE_BYTES = 500 * 1024,
+    TRACE_LETTERS = 64,
+    TRACE_HEARD = 200, /* steps of one journey that are only heard; reports beyond are forgotten */
+    PRUNE_PAGE = 500
+};
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -92,6 +97,51 @@ void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     trace_rows(p->state, 0, msg->JOURNAL.message_id, msg->JOURNAL.events);
 }
 
+static bool is_heard(const struct ph_spool_event *e)
+{
+    return ph_str_eq(e->process, PH_STR(IPC_HEARD));
+}
+
+static int count_heard(void *ctx, const struct ph_spool_event *e)
+{
+    size_t *n = ctx;
+    return is_heard(e) && ++*n > TRACE_HEARD;
+}
+
+/* Whether the letter was sent with this reverse-path, and its journey is not full of what is only
+ * heard. 1, 0, or an error. */
+static int may_report(struct work *w, uint64_t qid, ph_str sender)
+{
+    struct ph_buf id, owner, is;
+    size_t heard = 0;
+    ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
+    ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
+    ph_buf_init(&is, NULL, PH_SPOOL_REPLY);
+    int got = ph_spool_trip(w->spool, qid, &id, &owner, &is);
+    if (got > 0)
+        got = sender.n && ph_str_ieq(ph_buf_str(&is), sender);
+    if (got > 0 && ph_spool_journey_of(w->spool, qid, count_heard, &heard) != 0)
+        got = 0;
+    ph_buf_done(&id);
+    ph_buf_done(&owner);
+    ph_buf_done(&is);
+    return got;
+}
+
+void trace_reported(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct work *w = p->state;
+    const struct ipc_REPORTED *m = &msg->REPORTED;
+    uint64_t qids[TRACE_LETTERS];
+    (void)from;
+    int n = ph_spool_trips(w->spool, m->message_id, qids, TRACE_LETTERS);
+    for (int i = 0; i < n; i++)
+        if (may_report(w, qids[i], m->sender) > 0) {
+            trace_rows(w, qids[i], (ph_str){0}, m->events);
+            return;
+        }
+}
+
 void trace_prune(struct work *w, int64_t now)
 {
     int n = ph_spool_prune(w->spool, now - w->p->conf->journey_keep * 1000, PRUNE_PAGE);
@@ -113,7 +163,8 @@ struct view {
 static int look(void *ctx, const struct ph_spool_event *e)
 {
     struct view *v = ctx;
-    if ((e->kind == EV_DELIVERED || e->kind == EV_FETCHED) && ph_str_ieq(e->rcpt, v->owner))
+    if ((e->kind == EV_DELIVERED || e->kind == EV_FETCHED) && ph_str_ieq(e->rcpt, v->owner) &&
+        !is_heard(e))
         v->received = true;
     return 0;
 }
@@ -148,7 +199,7 @@ static int trip(struct work *w, uint64_t qid, struct view *v)
     ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
     ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
     v->received = false;
-    int got = ph_spool_trip(w->spool, qid, &id, &owner);
+    int got = ph_spool_trip(w->spool, qid, &id, &owner, NULL);
     v->sender = got > 0 && owner.n && ph_str_ieq(ph_buf_str(&owner), v->owner);
     if (got > 0 && !v->sender)
         got = ph_spool_journey_of(w->spool, qid, look, v);

@@ -204,6 +204,7 @@ bool report_waits(const struct work *w);
 /* ---- trace.c ----------------------------------------------------------------------------- */
 void trace_get(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void trace_journal(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
+void trace_reported(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 /* An event of ours about a letter; host, process and time are filled in. */
 void trace_event(struct work *w, const struct letter *l, struct ph_spool_event e);
 /* How a letter's journey begins: the steps that came with it, then that it is queued. For its put:

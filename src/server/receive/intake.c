@@ -525,12 +525,24 @@ static void on_eom(struct intake *in)
         letter_clear(&in->letter);
 }
 
+/* What another house reports becomes part of the journey of the letter it is about. Nobody who logs
+ * in reports. */
+static void tell_reported(const struct intake *in)
+{
+    const struct letter *l = &in->letter;
+    struct ipc_chan *queue = proc_peer(in->proc, ROLE_QUEUE);
+    if (queue && l->reported.n && !in->user[0])
+        ipc_send(queue, REPORTED, -1, .message_id = ph_str_c(l->reported_id),
+                 .sender = ph_str_c(l->first), .events = ph_buf_str(&l->reported));
+}
+
 static void put_done(struct intake *in, const struct ipc_QUEUE_PUT_DONE *m)
 {
     char id[PH_ID_TEXT + 1];
     const struct letter *l = &in->letter;
     if (m->verdict == IPC_OK) {
         in->letters++;
+        tell_reported(in);
         ph_id_text(m->qid, id);
         ph_log(PH_LOG_INFO, ph_str_c(l->message_id), "accepted",
                "session=%s qid=%s peer=%s sender=%s recipients=%u size=%llu tls=%s user=%s",

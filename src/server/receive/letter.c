@@ -7,6 +7,7 @@
  */
 #include "letter.h"
 #include "file.h"
+#include "loop.h"
 #include "summary.h"
 #include "unbinary.h"
 #include <posthouse/mime.h>
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RCPTS_MAX = 524288 }; /* as in QUEUE_PUT */
+enum { RCPTS_MAX = 524288, REPORTED_ROWS = 65536 }; /* as in QUEUE_PUT and REPORTED */
 
 void letter_init(struct letter *l, struct letter_room *room)
 {
@@ -26,6 +27,7 @@ void letter_init(struct letter *l, struct letter_room *room)
     ph_buf_init(&l->buf, NULL, LETTER_ROOM + IPC_INLINE + LETTER_WRITE);
     ph_buf_init(&l->packed, NULL, 2 * IPC_INLINE);
     ph_buf_init(&l->summary, NULL, PH_SUMMARY_MAX);
+    ph_buf_init(&l->reported, NULL, REPORTED_ROWS);
 }
 
 void letter_clear(struct letter *l)
@@ -35,6 +37,7 @@ void letter_clear(struct letter *l)
     ph_buf_done(&l->buf);
     ph_buf_done(&l->packed);
     ph_buf_done(&l->summary);
+    ph_buf_done(&l->reported);
     if (l->fd >= 0)
         close(l->fd);
     if (l->room)
@@ -295,6 +298,8 @@ static int describe(struct letter *l, ph_str whole)
     ph_str head = ph_message_head(whole);
     for (l->froms = 0; ph_field_next(&head, &field);)
         l->froms += ph_str_ieq(field.name, PH_STR("From"));
+    if (!l->sender[0] && !reported_read(whole, ph_wall_us(), l->reported_id, &l->reported))
+        ph_buf_clear(&l->reported);
     return ph_summary_make(whole, &l->summary);
 }
 

@@ -14,6 +14,7 @@
 #define PH_LETTER_H
 #include "ipc.h"
 #include "pack.h"
+#include "reported.h"
 
 enum {
     LETTER_ROOM = 8192,                       /* longest prologue */
@@ -58,10 +59,12 @@ struct letter {
     bool started;
     struct ph_buf summary;
     char message_id[999];
-    unsigned received;        /* Received fields, ours included */
-    unsigned froms;           /* From fields */
-    struct letter_room *room; /* the owner's; NULL: no bound */
-    uint64_t held;            /* of it */
+    char reported_id[REPORTED_ID + 1]; /* it is a delivery report about this Message-ID, */
+    struct ph_buf reported;            /* and says this: rows; empty: it is none */
+    unsigned received;                 /* Received fields, ours included */
+    unsigned froms;                    /* From fields */
+    struct letter_room *room;          /* the owner's; NULL: no bound */
+    uint64_t held;                     /* of it */
 };
 
 void letter_init(struct letter *l, struct letter_room *room);

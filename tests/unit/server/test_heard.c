@@ -9,6 +9,7 @@
 #include "heard.h"
 #include "ipc.h"
 #include "reply_id.h"
+#include "reported.h"
 
 #include <string.h>
 
@@ -116,6 +117,64 @@ static void ways_of_letters(void **state)
     }
 }
 
+#define REPORT(type, status, original)                                                             \
+    "From: postmaster@far.test\r\nContent-Type: " type "; boundary=b; "                            \
+    "report-type=delivery-status\r\n\r\n--b\r\n\r\nfor people\r\n--b\r\nContent-Type: "            \
+    "message/delivery-status\r\n\r\nReporting-MTA: dns; mx.far.test\r\n" status "\r\n--b\r\n"      \
+    "Content-Type: " original "--b--\r\n"
+#define FAILED                                                                                     \
+    "\r\nFinal-Recipient: rfc822; bob@far.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"             \
+    "Remote-MTA: dns; in.far.test\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n"            \
+    "Last-Attempt-Date: Wed, 18 Nov 2026 11:06:30 +0000\r\n"
+#define DELIVERED                                                                                  \
+    "\r\nOriginal-Recipient: rfc822; info@far.test\r\nFinal-Recipient: rfc822; c@in.far.test\r\n"  \
+    "Action: delivered\r\nStatus: 2.0.0\r\nLast-Attempt-Date: Wed, 18 Nov 2036 11:06:30 +0000\r\n"
+#define HEADER "text/rfc822-headers\r\n\r\nFrom: alice@a.test\r\nMessage-ID: <one@a.test>\r\n"
+#define WHOLE "message/rfc822\r\n\r\nFrom: alice@a.test\r\nMessage-ID: <two@a.test>\r\n\r\ntext\r\n"
+
+static void reports_of_others(void **state)
+{
+    static const struct {
+        const char *letter, *id, *want; /* id NULL: nothing is learnt */
+    } cases[] = {
+        {REPORT("multipart/report", FAILED, HEADER), "<one@a.test>",
+         "-10 bounced mx.far.test bob@far.test at in.far.test: 550 550 5.1.1 no such user (5.1.1; "
+         "not seen by us: its delivery report says so)\n"},
+        {REPORT("Multipart/Report", FAILED DELIVERED, WHOLE), "<two@a.test>",
+         "-10 bounced mx.far.test bob@far.test at in.far.test: 550 550 5.1.1 no such user (5.1.1; "
+         "not seen by us: its delivery report says so)\n"
+         "0 delivered mx.far.test info@far.test at : 0  (2.0.0; not seen by us: its delivery "
+         "report says so)\n"},
+        {REPORT("multipart/mixed", FAILED, HEADER), NULL, ""},
+        {REPORT("multipart/report", "", HEADER), NULL, ""},
+        {REPORT("multipart/report", FAILED, "text/plain\r\n\r\nMessage-ID: <x@y>\r\n"), NULL, ""},
+        {REPORT("multipart/report", FAILED, "text/rfc822-headers\r\n\r\nFrom: a@b\r\n"), NULL, ""},
+        {"Content-Type: multipart/report\r\n\r\nrubbish\r\n", NULL, ""},
+        {"Subject: x\r\n\r\n", NULL, ""},
+        {"", NULL, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ph_buf rows, out;
+        struct ipc_event e;
+        char id[REPORTED_ID + 1];
+        ph_buf_init(&rows, NULL, 65536);
+        ph_buf_init(&out, NULL, 65536);
+        assert_int_equal(reported_read(ph_str_c(cases[i].letter), NOW, id, &rows), !!cases[i].id);
+        if (cases[i].id)
+            assert_string_equal(id, cases[i].id);
+        for (ph_str left = ph_buf_str(&rows); cases[i].id && ipc_each(event, &left, &e);) {
+            assert_true(ph_str_eq(e.process, PH_STR(IPC_HEARD)));
+            ph_buf_addf(&out, "%lld %s %.*s %.*s at %.*s: %u %.*s (%.*s)\n",
+                        (long long)(e.time - NOW) / 1000000, ipc_step_name(e.kind), PH_FMT(e.host),
+                        PH_FMT(e.rcpt), PH_FMT(e.peer), e.code, PH_FMT(e.reply), PH_FMT(e.note));
+        }
+        assert_string_equal(out.n ? ph_buf_cstr(&out) : "", cases[i].want);
+        ph_buf_done(&rows);
+        ph_buf_done(&out);
+    }
+}
+
 /* A thousand fields of a thousand octets cost no more than the first twenty. */
 static void hostile_headers_are_bounded(void **state)
 {
@@ -150,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_of_replies),
         cmocka_unit_test(ways_of_letters),
+        cmocka_unit_test(reports_of_others),
         cmocka_unit_test(hostile_headers_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
