@@ -147,8 +147,9 @@ def reach(t, state):
 
 
 def memory_before_login(t, size):
-    """In every state that a connection can be in before somebody logs in."""
+    """In every state that a connection can be in before somebody logs in; each in a house of its own, so that nothing is left from the one before."""
     for state in STATES:
+        t = Target()
         before = t.memory()
         sockets = [reach(t, state) for _ in range(size["connections"])]
         t.honest()
@@ -156,6 +157,7 @@ def memory_before_login(t, size):
         print(f"    {len(sockets)} x {state[0]}{' in TLS' if state[1] else ''} {b''.join(state[2] or [])[:30]!r} {state[3][:12]!r}: {each:.0f} octets each")
         for s in sockets:
             s.close()
+        assert t.house.stop() == 0, t.house.tail()
         assert each < BEFORE_LOGIN, state[:3]
 
 
