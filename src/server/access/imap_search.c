@@ -28,6 +28,7 @@ struct searching {
     struct ph_buf hits[NEEDLES_MAX][2]; /* yes, maybe: struct imap_range each, while they come */
     unsigned needle_n;
     bool bodies;                  /* the second round */
+    bool ahead;                   /* the next page is asked for while this one is looked at */
     uint32_t next, looked, total; /* messages looked at, and to look at, in all */
     int64_t told_at;
     struct ph_buf page, uids, unsure; /* unsure: places, uint32_t each */
@@ -177,10 +178,34 @@ static void rows_on(struct imap *im)
         look(im, place);
     }
     tell_progress(im);
+    if (s->ahead)
+        return;
     if (!s->m.err && s->next)
         ask_page(im);
     else
         round_done(im);
+}
+
+/* Nothing but the next page will have to be asked for. */
+static bool is_complete(const struct searching *s)
+{
+    struct ipc_message row;
+    bool whole = true;
+    for (ph_str rows = s->rows; s->bodies && whole && ipc_each(message, &rows, &row);)
+        whole = row.body.n == row.size;
+    return whole;
+}
+
+/* The store reads the next page while this one is looked at. */
+static void ask_ahead(struct imap *im)
+{
+    struct searching *s = im->job;
+    s->ahead = s->next && is_complete(s);
+    if (!s->ahead)
+        return;
+    ask_page(im);
+    if (im->job) /* not ended by that */
+        ipc_chan_flush(imap_store(im));
 }
 
 static void paged(struct imap *im, struct ipc_msg *msg)
@@ -194,13 +219,20 @@ static void paged(struct imap *im, struct ipc_msg *msg)
         imap_fail(im, msg->MSG_LISTED.verdict, (ph_str){0});
         return;
     }
+    if (s->m.err) {
+        imap_no_memory(im);
+        return;
+    }
     s->next = msg->MSG_LISTED.next;
     ph_buf_clear(&s->page);
     ph_buf_add(&s->page, msg->MSG_LISTED.messages);
     s->rows = ph_buf_str(&s->page);
-    if (ph_buf_err(&s->page))
+    if (ph_buf_err(&s->page)) {
         imap_no_memory(im);
-    else
+        return;
+    }
+    ask_ahead(im);
+    if (im->job)
         rows_on(im);
 }
 
