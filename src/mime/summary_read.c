@@ -190,9 +190,7 @@ struct waiting {
 static struct ph_part *get_tree(struct reader *r, uint64_t size)
 {
     struct ph_part *root = NULL, *parent = NULL;
-    struct waiting *w = get_memory(r, sizeof *w * (PH_MIME_DEPTH_MOST + 2));
-    if (!w)
-        return NULL;
+    struct waiting w[PH_MIME_DEPTH_MOST + 2];
     w[0] = (struct waiting){.left = 1, .last = &root};
     for (size_t depth = 0; !r->err;) {
         if (w[depth].left == 0) {
