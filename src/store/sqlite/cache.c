@@ -106,12 +106,12 @@ static void remove_gone(struct cache *c, const struct uidset *gone)
     c->n = kept;
 }
 
-static int fill(struct store_account *a, const struct mbox *m, cache_list *list)
+static int fill(struct store_account *a, const struct mbox *m)
 {
     struct cache *c = &a->cache;
     cache_drop(a);
     ph_buf_init(&c->pool, NULL, POOL_MAX);
-    int r = list(a, m->id, take, a);
+    int r = sq_list_flags(a, m->id, take, a);
     c->mailbox = m->id;
     c->modseq = m->modseq;
     return r;
@@ -131,7 +131,7 @@ static int catch_up(struct store_account *a, struct mbox *m)
     return r;
 }
 
-int cache_ready(struct store_account *a, struct mbox *m, bool wants_all, cache_list *list)
+int cache_ready(struct store_account *a, struct mbox *m, bool wants_all)
 {
     struct cache *c = &a->cache;
     if (m->messages < WORTH || sqlite3_txn_state(a->db, NULL) == SQLITE_TXN_WRITE)
@@ -141,7 +141,7 @@ int cache_ready(struct store_account *a, struct mbox *m, bool wants_all, cache_l
     bool known = c->mailbox == m->id && m->modseq - c->modseq < CHANGES_MAX;
     if (!known && !wants_all)
         return 0;
-    int r = known ? catch_up(a, m) : fill(a, m, list);
+    int r = known ? catch_up(a, m) : fill(a, m);
     if (r != 0 || c->n != m->messages)
         cache_drop(a);
     return r < 0 ? r : c->mailbox == m->id;

@@ -308,8 +308,7 @@ static int list_range(struct store_account *a, const struct listing *l, const st
     return r;
 }
 
-static int list_all_flags(struct store_account *a, uint64_t mailbox, store_message_fn *row,
-                          void *ctx)
+int sq_list_flags(struct store_account *a, uint64_t mailbox, store_message_fn *row, void *ctx)
 {
     struct listing l = {.q = ST_LIST_FLAGS, .mailbox = mailbox, .row = row, .ctx = ctx};
     return list_range(a, &l, &(struct uidrange){1, UINT32_MAX});
@@ -334,7 +333,7 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
         r = -a->err.code;
     bool cached = false;
     if (m && r == 0 && l.q == ST_LIST_FLAGS && !l.uidl) {
-        r = cache_ready(a, m, 2 * uidset_count(uids) > m->messages, list_all_flags);
+        r = cache_ready(a, m, 2 * uidset_count(uids) > m->messages);
         cached = r > 0;
         if (r > 0)
             r = cache_give(a, uids, since, row, ctx);

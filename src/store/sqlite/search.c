@@ -29,6 +29,7 @@ struct searching {
     struct store_account *a;
     struct hunt *hunts;
     size_t n, looked, walked;
+    uint32_t next; /* 0: all were walked */
     struct ids unread;
 };
 
@@ -124,8 +125,20 @@ static bool is_enough(const struct searching *s)
     return s->looked >= LOOKED_MAX || s->walked >= MESSAGES_MAX || ranges >= UIDS_TEXT / RANGE_TEXT;
 }
 
-/* Pages, because looking at a text may not disturb the statement that walks. 1: enough. */
-static int walk(struct searching *s, uint64_t mailbox, struct uidrange u, uint32_t *ret_next)
+/* store_message_fn. 1: enough, the rest from this uid on. */
+static int walk_on(void *ctx, const struct store_message *m)
+{
+    struct searching *s = ctx;
+    if (is_enough(s)) {
+        s->next = m->uid;
+        return 1;
+    }
+    s->walked++;
+    return look(s, m->uid, m->emailid);
+}
+
+/* Pages, because looking at a text may not disturb the statement that walks. */
+static int walk_table(struct searching *s, uint64_t mailbox, struct uidrange u)
 {
     enum { PAGE = 1024 };
     while (u.from <= u.to) {
@@ -135,26 +148,29 @@ static int walk(struct searching *s, uint64_t mailbox, struct uidrange u, uint32
         sqlite3_stmt *st =
             sq_start(s->a, ST_UID_EMAILS, "iii", (int64_t)mailbox, (int64_t)u.from, (int64_t)u.to);
         int r = st ? sq_step(s->a, st) : -s->a->err.code;
-        for (; r > 0 && n < PAGE; r = n < PAGE ? sq_step(s->a, st) : 1) {
+        for (; r > 0 && n < PAGE; r = n < PAGE ? sq_step(s->a, st) : 0) {
             uids[n] = (uint32_t)sqlite3_column_int64(st, 0);
             emails[n++] = (uint64_t)sqlite3_column_int64(st, 1);
         }
         sqlite3_reset(st);
-        for (size_t i = 0; r >= 0 && i < n; i++) {
-            if (is_enough(s)) {
-                *ret_next = uids[i];
-                return 1;
-            }
-            s->walked++;
-            r = look(s, uids[i], emails[i]);
-        }
-        if (r < 0)
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = walk_on(s, &(struct store_message){.uid = uids[i], .emailid = emails[i]});
+        if (r != 0 || n < PAGE || uids[n - 1] == UINT32_MAX)
             return r;
-        if (n < PAGE || uids[n - 1] == UINT32_MAX)
-            return 0;
         u.from = uids[n - 1] + 1;
     }
     return 0;
+}
+
+/* 1: not all of them. */
+static int walk(struct searching *s, struct mbox *m, const struct uidset *uids)
+{
+    int r = cache_ready(s->a, m, 2 * uidset_count(uids) > m->messages);
+    if (r > 0)
+        return cache_give(s->a, uids, 0, walk_on, s);
+    for (size_t i = 0; r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
+        r = walk_table(s, m->id, uids->v[i]);
+    return r;
 }
 
 /* Without an index nothing is ruled out. */
@@ -169,18 +185,16 @@ static int all_maybe(struct searching *s, const struct mbox *m, const struct uid
     return 0;
 }
 
-static int search_in(struct searching *s, struct mbox *m, const struct uidset *uids,
-                     uint32_t *ret_next)
+static int search_in(struct searching *s, struct mbox *m, const struct uidset *uids)
 {
     struct store_account *a = s->a;
-    *ret_next = 0;
     if (a->indexed < 0)
         return all_maybe(s, m, uids);
     int r = take_ids(a, sq_start(a, ST_TEXT_UNREAD, ""), &s->unread);
     for (size_t i = 0; r >= 0 && i < s->n; i++)
         r = find_candidates(a, &s->hunts[i]);
-    for (size_t i = 0; r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
-        r = walk(s, m->id, uids->v[i], ret_next);
+    if (r >= 0)
+        r = walk(s, m, uids);
     return r < 0 ? r : 0;
 }
 
@@ -196,7 +210,8 @@ int sq_search(struct store_account *a, uint64_t mailbox, const struct uidset *ui
         a->wants_index |= needles[i].in != STORE_IN_HEAD;
     }
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
-    r = m ? search_in(&s, m, uids, ret_next) : -a->err.code;
+    r = m ? search_in(&s, m, uids) : -a->err.code;
+    *ret_next = s.next;
     for (size_t i = 0; s.hunts && i < n; i++)
         free(s.hunts[i].found.v);
     free(s.hunts);

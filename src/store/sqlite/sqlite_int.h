@@ -155,14 +155,16 @@ int sq_wal(struct store_account *a); /* a->wal is open */
 int ids_add(struct ids *l, uint64_t id);
 
 /* ---- cache.c */
-/* Lists the flags of a whole mailbox from the table. */
-typedef int cache_list(struct store_account *a, uint64_t mailbox, store_message_fn *row, void *ctx);
 /* 1: cache_give may be asked. wants_all: it is worth being filled. Negative: an error of the
  * database. */
-int cache_ready(struct store_account *a, struct mbox *m, bool wants_all, cache_list *list);
+int cache_ready(struct store_account *a, struct mbox *m, bool wants_all);
 int cache_give(struct store_account *a, const struct uidset *uids, uint64_t since,
                store_message_fn *row, void *ctx);
 void cache_drop(struct store_account *a);
+
+/* ---- message.c */
+/* The flags of a whole mailbox from the table. */
+int sq_list_flags(struct store_account *a, uint64_t mailbox, store_message_fn *row, void *ctx);
 
 /* ---- thread.c */
 /* The thread of a letter that is being stored, and what later ones find it by. */
