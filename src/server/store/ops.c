@@ -495,6 +495,18 @@ static int run_nothing(struct job *j, struct store_account *a, struct ph_error *
     return 0;
 }
 
+static bool is_one_message(const struct job *j)
+{
+    ph_str uids = j->ask.MSG_FLAGS.uids;
+    return ph_str_chr(uids, ':') == PH_NPOS && ph_str_chr(uids, ',') == PH_NPOS;
+}
+
+/* A small one, too: large bodies are mapped. */
+static bool is_one_letter(const struct job *j)
+{
+    return !j->group && !j->mapped;
+}
+
 #define OP(ask, reply, ...)                                                                        \
     [IPC_##ask] = {                                                                                \
         .answer = IPC_##reply, .verdict_at = offsetof(struct ipc_##reply, verdict), __VA_ARGS__}
@@ -508,8 +520,9 @@ const struct op store_ops_table[IPC_TYPE_COUNT] = {
     OP(MB_OPEN, MB_OPENED, TEXT(MB_OPENED), .run = run_mb_open),
     OP(MSG_LIST, MSG_LISTED, .run = run_msg_list),
     OP(MSG_BODY, MSG_BODIED, .run = run_msg_body),
-    OP(MSG_FLAGS, MSG_FLAGGED, TEXT(MSG_FLAGGED), .run = run_msg_flags),
-    OP(MSG_APPEND, MSG_APPENDED, TEXT(MSG_APPENDED), .run = run_append, .durable = true),
+    OP(MSG_FLAGS, MSG_FLAGGED, TEXT(MSG_FLAGGED), .run = run_msg_flags, .quick = is_one_message),
+    OP(MSG_APPEND, MSG_APPENDED, TEXT(MSG_APPENDED), .run = run_append, .quick = is_one_letter,
+       .durable = true),
     OP(MSG_COPY, MSG_COPIED, TEXT(MSG_COPIED), .run = run_copy, .durable = true),
     OP(MSG_EXPUNGE, MSG_EXPUNGED, TEXT(MSG_EXPUNGED), .run = run_expunge),
     OP(MB_CHANGES, MB_CHANGED, .run = run_changes),

@@ -65,9 +65,10 @@ struct job {
 struct op {
     int answer; /* enum ipc_type; 0: not an operation */
     int (*run)(struct job *j, struct store_account *a, struct ph_error *reterr);
-    size_t verdict_at, text_at; /* in the answer's struct; text_at 0: it has none */
-    bool durable;               /* answered after a sync */
-    bool create;                /* makes the account when it is not there */
+    size_t verdict_at, text_at;         /* in the answer's struct; text_at 0: it has none */
+    bool (*quick)(const struct job *j); /* surely short; NULL: never */
+    bool durable;                       /* answered after a sync */
+    bool create;                        /* makes the account when it is not there */
 };
 extern const struct op store_ops_table[IPC_TYPE_COUNT];
 
@@ -130,6 +131,9 @@ struct worker {
     struct queue in;
     struct dirty *back; /* from syncers: must be synced again; under in.lock */
     bool stop;          /* under in.lock */
+    bool asleep;        /* ... all of the worker is the lock holder's */
+    int64_t until;      /* ... when it wakes by itself */
+    uint64_t warm;      /* the account that was worked last */
     struct store *store;
     struct dirty *dirty; /* accounts with commits that are not on disk */
     int64_t round_us;    /* how long the last sync took */
