@@ -86,7 +86,11 @@ static const struct rule rules[] = {
      " " MESSAGES_OF ")"},
     {"SELECT 'mailbox ' || name || ': an unseen message is below seen_below' FROM mailbox WHERE "
      "EXISTS (SELECT 1 " MESSAGES_OF " AND uid < mailbox.seen_below AND flags & 1 = 0)",
-     "UPDATE mailbox SET seen_below = 1"},
+     "UPDATE mailbox SET seen_below = 1, seen_exact = 0"},
+    {"SELECT 'mailbox ' || name || ': the message at seen_below is not what it should be' FROM "
+     "mailbox WHERE seen_exact AND unseen > 0 AND NOT EXISTS (SELECT 1 " MESSAGES_OF
+     " AND uid = mailbox.seen_below AND flags & 1 = 0)",
+     "UPDATE mailbox SET seen_exact = 0"},
     /* 6 */
     {"SELECT 'mailbox ' || mailbox || ': message ' || uid || ' has lost its email ' || emailid "
      "FROM message WHERE emailid NOT IN"

@@ -190,10 +190,10 @@ int sq_enter(struct store_account *a, bool write)
 
 static int write_mailbox(struct store_account *a, struct mbox *m)
 {
-    return sq_run(a, ST_MAILBOX_SET, "iiiiitiiii", (int64_t)m->id, (int64_t)m->uidnext,
+    return sq_run(a, ST_MAILBOX_SET, "iiiiitiiiii", (int64_t)m->id, (int64_t)m->uidnext,
                   (int64_t)m->recent_uid, (int64_t)m->modseq, (int64_t)m->seen_below,
                   ph_str_c(m->keywords), (int64_t)m->messages, (int64_t)m->unseen,
-                  (int64_t)m->deleted, (int64_t)m->size);
+                  (int64_t)m->deleted, (int64_t)m->size, (int64_t)m->seen_exact);
 }
 
 int sq_write_back(struct store_account *a)

@@ -33,8 +33,10 @@ static void recount(struct mbox *m, uint32_t uid, unsigned was, unsigned is)
 {
     m->unseen += (uint32_t) !(is & STORE_SEEN) - (uint32_t) !(was & STORE_SEEN);
     m->deleted += (uint32_t)((is & STORE_DELETED) != 0) - (uint32_t)((was & STORE_DELETED) != 0);
-    if (!(is & STORE_SEEN) && uid < m->seen_below)
-        m->seen_below = uid;
+    if (uid <= m->seen_below) {
+        m->seen_exact = !(is & STORE_SEEN) || (m->seen_exact && uid < m->seen_below);
+        m->seen_below = is & STORE_SEEN ? m->seen_below : uid;
+    }
     m->dirty = true;
 }
 

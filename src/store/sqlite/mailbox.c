@@ -203,16 +203,18 @@ static int first_unseen(struct store_account *a, struct mbox *m, uint32_t *ret)
     *ret = 0;
     if (m->unseen == 0)
         return 0;
+    if (m->seen_exact) {
+        *ret = m->seen_below;
+        return 0;
+    }
     sqlite3_stmt *st = sq_start(a, ST_FIRST_UNSEEN, "ii", (int64_t)m->id, (int64_t)m->seen_below);
     int r = st ? sq_step(a, st) : -a->err.code;
     if (r <= 0)
         return r;
     *ret = (uint32_t)sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
-    if (*ret > m->seen_below) {
-        m->seen_below = *ret;
-        m->lazy = true;
-    }
+    m->seen_below = *ret;
+    m->seen_exact = m->lazy = true;
     return 0;
 }
 

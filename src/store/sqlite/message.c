@@ -31,17 +31,21 @@ static void flags_row(sqlite3_stmt *st, struct store_message *ret)
     };
 }
 
-void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size)
+void mbox_count_add(struct mbox *m, uint32_t uid, unsigned flags, uint64_t size)
 {
+    if (!(flags & STORE_SEEN) && m->unseen++ == 0) {
+        m->seen_below = uid;
+        m->seen_exact = true;
+    }
     m->messages++;
-    m->unseen += !(flags & STORE_SEEN);
     m->deleted += (flags & STORE_DELETED) != 0;
     m->size += size;
     m->dirty = true;
 }
 
-void mbox_count_del(struct mbox *m, unsigned flags, uint64_t size)
+void mbox_count_del(struct mbox *m, uint32_t uid, unsigned flags, uint64_t size)
 {
+    m->seen_exact &= uid != m->seen_below;
     m->messages--;
     m->unseen -= !(flags & STORE_SEEN);
     m->deleted -= (flags & STORE_DELETED) != 0;
@@ -174,7 +178,7 @@ static int put_new(struct store_account *a, const struct store_letter *l, struct
     m->modseq++;
     ret->mailbox = m->id;
     ret->uid = m->uidnext++;
-    mbox_count_add(m, flags, body_size(l));
+    mbox_count_add(m, ret->uid, flags, body_size(l));
     return 0;
 }
 

@@ -70,9 +70,9 @@ static int transfer_row(struct transfer *t, const struct chunk_row *x, ph_str ke
     if (r < 0)
         return r;
     t->to->uidnext++;
-    mbox_count_add(t->to, x->flags, x->size);
+    mbox_count_add(t->to, uid, x->flags, x->size);
     if (t->move)
-        mbox_count_del(t->from, x->flags, x->size);
+        mbox_count_del(t->from, x->uid, x->flags, x->size);
     if (uidset_add(&t->from_uids, x->uid, x->uid) < 0 || uidset_add(&t->to_uids, uid, uid) < 0)
         return sq_fail(a, PH_ENOMEM, 0, "out of memory");
     return 0;
@@ -174,7 +174,7 @@ static int remove_range(struct store_account *a, struct mbox *m, struct uidrange
             if (r >= 0 && gone && uidset_add(gone, x->uid, x->uid) < 0)
                 r = sq_fail(a, PH_ENOMEM, 0, "out of memory");
             if (r >= 0)
-                mbox_count_del(m, x->flags, x->size);
+                mbox_count_del(m, x->uid, x->flags, x->size);
             u.from = x->uid + 1;
         }
         if (r < 0)

@@ -264,6 +264,7 @@ static int load_mailbox(struct store_account *a, sqlite3_stmt *st)
         .unseen = (uint32_t)sqlite3_column_int64(st, 12),
         .deleted = (uint32_t)sqlite3_column_int64(st, 13),
         .size = (uint64_t)sqlite3_column_int64(st, 14),
+        .seen_exact = sqlite3_column_int(st, 15) != 0,
     };
     if (!m.name || !m.special || !m.keywords)
         return sq_fail(a, PH_ENOMEM, 0, "out of memory");

@@ -2,7 +2,7 @@
 #ifndef PH_STORE_SCHEMA_SQL_H
 #define PH_STORE_SCHEMA_SQL_H
 
-enum { SCHEMA_VERSION = 3 };
+enum { SCHEMA_VERSION = 4 };
 
 /* What is there from version 2 on, also in a new file. */
 #define SCHEMA_UIDL                                                                                \
@@ -33,7 +33,8 @@ enum { SCHEMA_VERSION = 3 };
 #define SCHEMA_UPGRADES                                                                            \
     [1] = SCHEMA_UIDL "ALTER TABLE account ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;",       \
     [2] = SCHEMA_THREAD "ALTER TABLE email ADD COLUMN thread INTEGER NOT NULL DEFAULT 0;"          \
-                        "UPDATE email SET thread=emailid;"
+                        "UPDATE email SET thread=emailid;",                                        \
+    [3] = "ALTER TABLE mailbox ADD COLUMN seen_exact INTEGER NOT NULL DEFAULT 0;"
 
 #define SCHEMA_SQL                                                                                 \
     "CREATE TABLE mailbox(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,"      \
@@ -41,7 +42,8 @@ enum { SCHEMA_VERSION = 3 };
     " uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL, recent_uid INTEGER NOT NULL,"        \
     " modseq INTEGER NOT NULL, seen_below INTEGER NOT NULL, keywords TEXT NOT NULL,"               \
     " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL,"               \
-    " size INTEGER NOT NULL, PRIMARY KEY(account, id)) WITHOUT ROWID;"                             \
+    " size INTEGER NOT NULL, seen_exact INTEGER NOT NULL DEFAULT 0,"                               \
+    " PRIMARY KEY(account, id)) WITHOUT ROWID;"                                                    \
     "CREATE UNIQUE INDEX mailbox_name ON mailbox(account, name);"                                  \
     "CREATE TABLE message(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT"     \
     " NULL, emailid INTEGER NOT NULL, flags INTEGER NOT NULL, keywords TEXT NOT NULL,"             \

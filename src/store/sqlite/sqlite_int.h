@@ -41,6 +41,7 @@ struct mbox {
     size_t name_n;
     int state;
     bool subscribed, dirty, lazy;
+    bool seen_exact; /* the message at seen_below is not seen: it need not be looked for */
     uint32_t uidvalidity, uidnext, recent_uid, seen_below, messages, unseen, deleted;
     uint64_t modseq, size;
 };
@@ -212,8 +213,8 @@ int chunk_read(struct store_account *a, uint64_t mailbox, uint32_t from, uint32_
                unsigned flags, struct chunk *c);
 ph_str chunk_keywords(const struct chunk *c, const struct chunk_row *r);
 void sq_row(sqlite3_stmt *st, struct store_message *ret); /* the shape of LIST */
-void mbox_count_add(struct mbox *m, unsigned flags, uint64_t size);
-void mbox_count_del(struct mbox *m, unsigned flags, uint64_t size);
+void mbox_count_add(struct mbox *m, uint32_t uid, unsigned flags, uint64_t size);
+void mbox_count_del(struct mbox *m, uint32_t uid, unsigned flags, uint64_t size);
 int sq_remove_gone(struct store_account *a, struct mbox *m, const struct uidset *gone);
 int sq_move_all(struct store_account *a, struct mbox *from, struct mbox *to); /* RENAME INBOX */
 int sq_expire(struct store_account *a, struct mbox *m,
