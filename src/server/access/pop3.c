@@ -4,7 +4,8 @@
  *
  *   LOGIN -> keeper -> MB_OPEN (the only POP3 session of this account) -> MSG_LIST, page by page ->
  * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file -> EV_FETCHED when it was
- * read for the first time; or from a page of letters, when one follows the other UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
+ * read for the first time; or, when one follows the other, from a page of letters; the store reads the next page while this one is given
+ * UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
  * of bounded length -> MB_CLOSE -> +OK
  */
 #include "file.h"
@@ -19,11 +20,18 @@
 enum {
     UIDS_MAX = 500000, /* octets of one set of uids; messages.def allows 524288 */
     BODY_MAX = 262144, /* octets of a body that came in a frame */
-    PAGE_LETTERS = 32, /* asked for at a time when they are fetched one after the other */
+    PAGE_FIRST = 8,    /* letters asked for at a time when they are fetched one after the other */
+    PAGE_LAST = 128,   /* ... as they go on */
     PAGE_MAX = 1024 * 1024
 };
 
 static const char busy_text[] = "the mailbox can not be reached now, try again later";
+
+/* Letters that follow one another. */
+struct page {
+    struct ph_buf bytes;
+    ph_str rows; /* those that are not given yet */
+};
 
 struct pop3 {
     void (*answer)(struct session *s,
@@ -32,15 +40,26 @@ struct pop3 {
     uint32_t uidvalidity;
     struct ph_buf body; /* of the message being written, or: */
     ph_str mapped;
-    struct ph_buf page; /* letters that follow the one asked for */
-    ph_str rows;        /* those of them that are not given yet */
+    struct page page, ahead;
+    uint64_t ahead_req; /* under way: the answer is for `ahead` */
+    uint32_t next,
+        letters;        /* number of the message behind both, 0: not known; how many to ask for */
     uint32_t wanted;    /* number of the message asked for last */
+    bool waits;         /* ... for `ahead` */
     bool one_by_one;    /* they are new: each reading is to be noted */
     struct ph_buf uids; /* being removed */
     uint32_t at;        /* the first message not yet looked at by UPDATE */
     bool all;           /* that was to be removed, was */
 };
 
+static void forget_page(struct page *g)
+{
+    g->rows = (ph_str){0};
+    ph_buf_clear(&g->bytes);
+    ph_buf_shrink(&g->bytes);
+}
+
+/* The engine has written it. */
 static void forget_body(struct pop3 *p)
 {
     if (p->mapped.n)
@@ -48,10 +67,8 @@ static void forget_body(struct pop3 *p)
     p->mapped = (ph_str){0};
     ph_buf_clear(&p->body);
     ph_buf_shrink(&p->body);
-    if (p->rows.n)
-        return;
-    ph_buf_clear(&p->page);
-    ph_buf_shrink(&p->page);
+    if (!p->page.rows.n)
+        forget_page(&p->page);
 }
 
 /* Sends a request of the store; false when that can not be done. */
@@ -266,38 +283,97 @@ static bool give_from_page(struct session *s)
 {
     struct pop3 *p = s->state;
     struct ipc_message m = {0};
+    ph_str rest = p->page.rows;
     uint64_t uid = ph_pop3_server_uid(s->engine, p->wanted);
-    while (m.uid < uid && ipc_each(message, &p->rows, &m))
-        ;
+    while (ipc_each(message, &rest, &m) && m.uid < uid)
+        p->page.rows = rest;
     if (m.uid != uid || m.body.n == 0 || m.flags & IPC_FRESH) {
         p->one_by_one |= m.uid == uid && m.flags & IPC_FRESH;
         return false;
     }
+    p->page.rows = rest;
     ph_pop3_server_body(s->engine, m.body, true);
     return true;
 }
 
-static void on_page(struct session *s, struct ipc_msg *msg)
+/* The letters from p->next on, into `ahead`. */
+static bool ask_ahead(struct session *s)
+{
+    struct pop3 *p = s->state;
+    struct ipc_chan *store = session_chan(s, ROLE_STORE);
+    char uids[32];
+    uint32_t count = ph_pop3_server_count(s->engine), first = p->next;
+    if (!store || first == 0 || first > count)
+        return false;
+    p->letters = !p->letters ? PAGE_FIRST : p->letters < PAGE_LAST ? 2 * p->letters : PAGE_LAST;
+    p->next = count - first < p->letters ? count + 1 : first + p->letters;
+    snprintf(uids, sizeof uids, "%u:%u", (unsigned)ph_pop3_server_uid(s->engine, first),
+             (unsigned)ph_pop3_server_uid(s->engine, p->next - 1));
+    p->ahead_req = session_ask(s, ROLE_STORE, IPC_MSG_LISTED);
+    if (p->ahead_req && ipc_send(store, MSG_LIST, -1, .req = p->ahead_req, .session = s->grant,
+                                 .mailbox = p->mailbox, .uids = ph_str_c(uids),
+                                 .mask = IPC_F_BODY | IPC_F_FRESH) < 0) {
+        session_unask(s, p->ahead_req);
+        p->ahead_req = 0;
+    }
+    if (p->ahead_req)
+        ipc_chan_flush(store);
+    return p->ahead_req;
+}
+
+/* `ahead` becomes the page, of which the wanted message is given. */
+static bool turn_page(struct session *s)
+{
+    struct pop3 *p = s->state;
+    struct page old = p->page;
+    p->page = p->ahead;
+    p->ahead = old;
+    forget_page(&p->ahead);
+    bool given = give_from_page(s);
+    if (given)
+        ask_ahead(s);
+    return given;
+}
+
+static void on_ahead(struct session *s, struct ipc_msg *msg)
 {
     struct pop3 *p = s->state;
     bool have = msg && msg->MSG_LISTED.verdict == IPC_OK;
-    ph_buf_clear(&p->page);
-    ph_buf_add(&p->page, have ? msg->MSG_LISTED.messages : (ph_str){0});
-    p->rows = ph_buf_err(&p->page) ? (ph_str){0} : ph_buf_str(&p->page);
-    if (!give_from_page(s))
+    ph_buf_clear(&p->ahead.bytes);
+    ph_buf_add(&p->ahead.bytes, have ? msg->MSG_LISTED.messages : (ph_str){0});
+    p->ahead.rows = ph_buf_err(&p->ahead.bytes) ? (ph_str){0} : ph_buf_str(&p->ahead.bytes);
+    if (have && msg->MSG_LISTED.next) /* not all of them had room */
+        while (p->next > 1 && ph_pop3_server_uid(s->engine, p->next - 1) >= msg->MSG_LISTED.next)
+            p->next--;
+    if (!p->waits)
+        return;
+    p->waits = false;
+    if (!turn_page(s))
         ask_body(s);
 }
 
-static bool ask_page(struct session *s)
+/* Not one after the other: what was read ahead is of no use. */
+static void stop_reading_ahead(struct pop3 *p)
+{
+    p->ahead_req = p->next = p->letters = 0;
+    forget_page(&p->page);
+    forget_page(&p->ahead);
+}
+
+/* The wanted message from what is read ahead. false: it must be asked for by itself. */
+static bool give_from_ahead(struct session *s)
 {
     struct pop3 *p = s->state;
-    char uids[32];
-    uint32_t count = ph_pop3_server_count(s->engine),
-             last = count - p->wanted > PAGE_LETTERS ? p->wanted + PAGE_LETTERS - 1 : count - 1;
-    snprintf(uids, sizeof uids, "%u:%u", (unsigned)ph_pop3_server_uid(s->engine, p->wanted),
-             (unsigned)ph_pop3_server_uid(s->engine, last));
-    return ASK(s, MSG_LIST, MSG_LISTED, on_page, .mailbox = p->mailbox, .uids = ph_str_c(uids),
-               .mask = IPC_F_BODY | IPC_F_FRESH);
+    if (p->one_by_one)
+        return false;
+    if (p->ahead.rows.n)
+        return turn_page(s);
+    if (!p->ahead_req) {
+        p->next = p->wanted;
+        ask_ahead(s);
+    }
+    p->waits = p->ahead_req;
+    return p->waits;
 }
 
 static void do_mail(struct session *s, uint32_t number)
@@ -306,10 +382,8 @@ static void do_mail(struct session *s, uint32_t number)
     bool next = number == p->wanted + 1;
     p->wanted = number;
     if (!next)
-        p->rows = (ph_str){0};
-    if (next && give_from_page(s))
-        return;
-    if (!next || p->one_by_one || !ask_page(s))
+        stop_reading_ahead(p);
+    if (!next || (!give_from_page(s) && !give_from_ahead(s)))
         ask_body(s);
 }
 
@@ -440,7 +514,8 @@ static int make(struct session *s, const char *refusal)
     if (!p || !s->engine)
         return -PH_ENOMEM;
     ph_buf_init(&p->body, NULL, BODY_MAX);
-    ph_buf_init(&p->page, NULL, PAGE_MAX);
+    ph_buf_init(&p->page.bytes, NULL, PAGE_MAX);
+    ph_buf_init(&p->ahead.bytes, NULL, PAGE_MAX);
     ph_buf_init(&p->uids, NULL, UIDS_MAX);
     offer(s);
     return 0;
@@ -461,10 +536,13 @@ static void secured(struct session *s, const struct ph_tls_info *info)
 static void answer(struct session *s, uint64_t req, struct ipc_msg *msg)
 {
     struct pop3 *p = s->state;
-    if (req != p->req)
-        return;
-    p->req = 0;
-    p->answer(s, msg);
+    if (req == p->ahead_req) {
+        p->ahead_req = 0;
+        on_ahead(s, msg);
+    } else if (req == p->req) {
+        p->req = 0;
+        p->answer(s, msg);
+    }
 }
 
 /* Marked messages stay, as when the connection breaks (RFC 1939 6). */
@@ -485,7 +563,8 @@ static void end(struct session *s)
     s->engine = ph_pop3_server_free(s->engine);
     if (p) {
         forget_body(p);
-        ph_buf_done(&p->page);
+        ph_buf_done(&p->page.bytes);
+        ph_buf_done(&p->ahead.bytes);
         ph_buf_done(&p->uids);
         free(p);
     }
