@@ -21,6 +21,7 @@ enum {
     WORKERS_MAX = 16,
     SYNCERS = 4,
     BATCH_JOBS = 256,                /* jobs of one transaction */
+    BATCH_ANSWERS = 8,               /* ... those that are answered without a flush */
     BATCH_BYTES = 8 * 1024 * 1024,   /* ... and bytes of their bodies, about */
     SYNC_SOON_US = 30 * 1000,        /* from a commit to the sync round that makes it durable */
     SYNC_LATE_US = 1000 * 1000,      /* ... at most, when the disk is slow */

@@ -142,12 +142,12 @@ static void run_job(struct job *j, struct store_account *a)
         job_fail(j, r, &e);
 }
 
-/* One transaction for jobs from..to (exclusive). False: it was rolled back. */
-static bool run_all(struct store_account *a, struct job *from, struct job *to, struct ph_error *e)
+/* One transaction for all of them. False: it was rolled back. */
+static bool run_all(struct store_account *a, struct job *jobs, struct ph_error *e)
 {
     bool undo = false;
     be->txn(a, STORE_BEGIN, NULL);
-    for (struct job *j = from; j != to; j = j->next) {
+    for (struct job *j = jobs; j; j = j->next) {
         run_job(j, a);
         undo |= j->undo;
     }
@@ -157,38 +157,42 @@ static bool run_all(struct store_account *a, struct job *from, struct job *to, s
 static void run_alone(struct store_account *a, struct job *j)
 {
     struct ph_error e = {0};
-    if (!run_all(a, j, j->next, &e) && !j->failed)
+    struct job *rest = j->next;
+    j->next = NULL;
+    if (!run_all(a, j, &e) && !j->failed)
         job_fail(j, e.code ? e.code : PH_EIO, &e);
+    j->next = rest;
 }
 
 /* All of them in one transaction; when that fails, each in its own, so that one does not spoil the
  * others. */
-static void run_batch(struct worker *w, struct store_account *a, struct job *from, struct job *to)
+static void run_batch(struct worker *w, struct store_account *a, struct job *jobs)
 {
     struct ph_error e = {0};
     atomic_fetch_add(&w->h->count.batches, 1);
-    if (from->next == to) {
-        run_alone(a, from);
+    if (jobs->next && run_all(a, jobs, &e))
         return;
-    }
-    if (run_all(a, from, to, &e))
-        return;
-    for (struct job *j = from; j != to; j = j->next)
+    for (struct job *j = jobs; j; j = j->next)
         run_alone(a, j);
 }
 
-static void run_batches(struct worker *w, struct store_account *a, struct job *jobs)
+/* What a job takes of a transaction. Where the answer needs no flush, small ones let it go early. */
+static size_t share(const struct job *j)
 {
-    while (jobs) {
-        struct job *to = jobs;
-        size_t n = 0, bytes = 0;
-        for (; to && n < BATCH_JOBS && bytes < BATCH_BYTES; to = to->next) {
-            n++;
-            bytes += to->body.n;
-        }
-        run_batch(w, a, jobs, to);
-        jobs = to;
-    }
+    bool flushed = store_ops_table[j->ask.type].durable || j->ask.type == IPC_DELIVER;
+    size_t most = flushed ? BATCH_JOBS : BATCH_ANSWERS, bytes = j->body.n;
+    return BATCH_BYTES / most > bytes ? BATCH_BYTES / most : bytes;
+}
+
+/* What one transaction takes of a group; gives the rest. */
+static struct job *cut_batch(struct job *jobs)
+{
+    struct job *last = jobs;
+    for (size_t n = share(last); last->next && n < BATCH_BYTES; n += share(last))
+        last = last->next;
+    struct job *rest = last->next;
+    last->next = NULL;
+    return rest;
 }
 
 static void count_job(struct worker *w, const struct job *j)
@@ -270,13 +274,20 @@ static void run_group(struct worker *w, struct job *jobs)
         return;
     }
     w->warm = jobs->account;
-    run_batches(w, a, jobs);
-    index_returned(w, jobs);
+    struct job *later = NULL, **later_end = &later;
     for (struct job *j = jobs; j; j = j->next)
         if (j->ask.type == IPC_DELIVER || j->ask.type == IPC_MSG_APPEND ||
             j->ask.type == IPC_MSG_SEARCH)
             index_want(w, j->account, j->folder);
-    struct job *later = sort_out(w, jobs, &d);
+    while (jobs) {
+        struct job *batch = jobs;
+        jobs = cut_batch(batch);
+        run_batch(w, a, batch);
+        index_returned(w, batch);
+        *later_end = sort_out(w, batch, &d);
+        while (*later_end)
+            later_end = &(*later_end)->next;
+    }
     if (!later)
         return;
     if (d)
