@@ -25,7 +25,8 @@
 struct ph_spool;
 
 enum {
-    PH_SPOOL_SCHEMA = 6, /* PRAGMA user_version */
+    PH_SPOOL_SCHEMA = 7, /* PRAGMA user_version */
+    PH_SPOOL_LANES = 64, /* of a destination: senders fall into them by their hash */
     PH_SPOOL_CHANGES =
         32 * 1024 *
         1024, /* bytes of changes kept in memory; more: -PH_ELIMIT, begin and commit first */
@@ -168,10 +169,15 @@ struct ph_spool_due {
     uint32_t idx;
     int64_t next_try;
 };
-/* Waiting recipients of a destination behind `after` in the order of (next_try, qid, idx), earliest
- * first, at most n. The count, or an error. */
-PH_MUST_CHECK int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after,
-                               struct ph_spool_due *ret, size_t n);
+/* Waiting recipients of a lane of a destination behind `after` in the order of (next_try, qid, idx),
+ * earliest first, at most n. The count, or an error. */
+PH_MUST_CHECK int ph_spool_due(struct ph_spool *s, ph_str dest, unsigned lane,
+                               const struct ph_spool_due *after, struct ph_spool_due *ret,
+                               size_t n);
+/* The first lane from `from` on that has waiting recipients, and the earliest time of one. 1, 0 at
+ * the end, or an error. */
+PH_MUST_CHECK int ph_spool_lane_next(struct ph_spool *s, ph_str dest, unsigned from,
+                                     unsigned *ret_lane, int64_t *ret_when);
 /* The first destination after `after` (bytewise) that has waiting recipients, and the earliest time
  * of one. first: start with the empty (local) one. 1, 0 at the end, or an error. */
 PH_MUST_CHECK int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first,

@@ -29,8 +29,16 @@ struct ph_sched *ph_sched_new(const struct ph_sched_options *opt, uint64_t seed)
     return s;
 }
 
+void ph_sched_unsee(struct ph_dest *d)
+{
+    if (d->seen)
+        ph_free(NULL, d->seen, sizeof *d->seen);
+    d->seen = NULL;
+}
+
 static void free_dest(struct ph_dest *d)
 {
+    ph_sched_unsee(d);
     ph_free(NULL, d, sizeof *d + d->name.n);
 }
 

@@ -23,6 +23,7 @@ enum {
     SCHED_DESTS = 50000, /* destinations in memory (about 600 bytes each, with a site of its own) */
     SCHED_JOBS = 50000,  /* jobs in memory, ready or flying; */
     SCHED_DISK_JOBS = SCHED_JOBS / 4 * 3, /* from here on no more from disk and none of mailings */
+    SCHED_LANES = 64,                     /* of a destination on disk, by sender: PH_SPOOL_LANES */
     SCHED_FEW = 16,    /* ready jobs of a sender at a site: up to here it is no mailing */
     SCHED_READY = 256, /* ready jobs of one sender at a foreign site; others wait on disk */
     SCHED_REFILL = 64  /* fewer ready ones of a destination: look on disk */
@@ -31,6 +32,15 @@ enum {
 struct ph_sched;
 struct ph_site;
 
+/* Of each lane of a destination on disk, what is up to here was seen; qid 0: nothing. */
+struct ph_seen {
+    struct {
+        int64_t when;
+        uint64_t qid;
+        uint32_t idx;
+    } lane[SCHED_LANES];
+};
+
 struct ph_dest {
     ph_str name;
     struct ph_site *site;
@@ -38,10 +48,9 @@ struct ph_dest {
     unsigned pins; /* the caller's: it is not freed while there are any */
     bool on_disk;  /* recipients wait on disk; disk_when: the earliest */
     int64_t disk_when;
-    int64_t
-        seen_when; /* the caller's cursor: on disk, what is up to here was seen; 0, 0, 0: nothing */
-    uint64_t seen_qid;
-    uint32_t seen_idx;
+    struct ph_seen
+        *seen;     /* the caller's, made by ph_new0(NULL): what of it was seen; NULL: nothing */
+    unsigned lane; /* the caller's: whose turn it is */
     /* the schedule's own */
     struct ph_alarm alarm;
     struct ph_dest *chain;
@@ -128,6 +137,8 @@ void ph_sched_learn(struct ph_sched *s, struct ph_dest *d, ph_str site, unsigned
 /* Nothing more for this destination's site until then. */
 void ph_sched_rest(struct ph_sched *s, struct ph_dest *d, int64_t until);
 
+/* Frees `seen`: the disk is read from the beginning again. */
+void ph_sched_unsee(struct ph_dest *d);
 /* Recipients of it wait on disk, the earliest at `when`. */
 void ph_sched_on_disk(struct ph_sched *s, struct ph_dest *d, int64_t when);
 /* A destination with something due on disk and room for it; it is not named again until

@@ -172,12 +172,27 @@ static int make_schema(struct ph_spool *s)
     return err ? err : pragma(s, "COMMIT");
 }
 
+/* From 6: recipients had no lane. The ones that wait share the first. */
+static int upgrade(struct ph_spool *s)
+{
+    char version[48];
+    snprintf(version, sizeof version, "PRAGMA user_version=%d; COMMIT", PH_SPOOL_SCHEMA);
+    int err = pragma(s, "BEGIN IMMEDIATE; ALTER TABLE rcpt ADD COLUMN lane INTEGER NOT NULL "
+                        "DEFAULT 0; DROP INDEX rcpt_due");
+    for (size_t i = 0; !err && i < sizeof schema / sizeof *schema; i++)
+        if (!strncmp(schema[i], "CREATE INDEX", 12))
+            err = pragma(s, schema[i]);
+    return err ? err : pragma(s, version);
+}
+
 static int check_schema(struct ph_spool *s, struct ph_error *reterr)
 {
     int64_t version = 0;
     int err = number(s, "PRAGMA user_version", &version);
     if (err > 0 && version == 0 && !s->read_only)
         return make_schema(s);
+    if (err > 0 && version == PH_SPOOL_SCHEMA - 1 && !s->read_only)
+        return upgrade(s);
     if (err > 0 && version != PH_SPOOL_SCHEMA)
         return ph_fail(reterr, PH_ECORRUPT, 0,
                        "%s has schema %lld, this program knows %d: use the program that wrote it, "

@@ -45,7 +45,7 @@ int64_t ph_spool_recover(struct ph_spool *s, int64_t now)
     return err ? err : count;
 }
 
-int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *after,
+int ph_spool_due(struct ph_spool *s, ph_str dest, unsigned lane, const struct ph_spool_due *after,
                  struct ph_spool_due *ret, size_t n)
 {
     sqlite3_stmt *st;
@@ -57,6 +57,7 @@ int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *aft
     sqlite3_bind_int64(st, 3, (int64_t)after->qid);
     sqlite3_bind_int64(st, 4, after->idx);
     sqlite3_bind_int64(st, 5, (int64_t)n);
+    sqlite3_bind_int(st, 6, (int)lane);
     size_t got = 0;
     int rc = SQLITE_DONE;
     while (got < n && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -65,6 +66,33 @@ int ph_spool_due(struct ph_spool *s, ph_str dest, const struct ph_spool_due *aft
         ret[got++].next_try = sqlite3_column_int64(st, 2);
     }
     return ended(s, st, rc, (int)got);
+}
+
+int ph_spool_lane_next(struct ph_spool *s, ph_str dest, unsigned from, unsigned *ret_lane,
+                       int64_t *ret_when)
+{
+    sqlite3_stmt *st;
+    int err = begin_read(s, SQL_LANE, &st);
+    if (err)
+        return err;
+    ph__bind_str(st, 1, dest);
+    sqlite3_bind_int(st, 2, (int)from);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        *ret_lane = (unsigned)sqlite3_column_int(st, 0);
+        *ret_when = sqlite3_column_int64(st, 1);
+    }
+    return ended(s, st, rc, rc == SQLITE_ROW);
+}
+
+static int earliest(struct ph_spool *s, ph_str dest, int64_t *ret_when)
+{
+    int64_t when, first = INT64_MAX;
+    int got;
+    for (unsigned lane = 0; (got = ph_spool_lane_next(s, dest, lane, &lane, &when)) > 0; lane++)
+        first = when < first ? when : first;
+    *ret_when = first;
+    return got;
 }
 
 int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_buf *ret_dest,
@@ -77,12 +105,14 @@ int ph_spool_dest_next(struct ph_spool *s, ph_str after, bool first, struct ph_b
     if (!first)
         ph__bind_str(st, 1, after);
     int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
+    if (rc == SQLITE_ROW)
         ph_buf_add(ret_dest, ph__column(st, 0));
-        *ret_when = sqlite3_column_int64(st, 1);
-    }
     err = ended(s, st, rc, rc == SQLITE_ROW);
-    return err > 0 && ph_buf_err(ret_dest) ? ph_buf_err(ret_dest) : err;
+    if (err <= 0)
+        return err;
+    err = ph_buf_err(ret_dest);
+    err = err ? err : earliest(s, ph_buf_str(ret_dest), ret_when);
+    return err < 0 ? err : 1;
 }
 
 static bool read_rcpt(const struct ph_spool *s, sqlite3_stmt *st, struct ph_arena *a,

@@ -177,7 +177,15 @@ static int put_body(struct ph_spool *s, uint64_t qid, ph_str summary, ph_str bod
     return !err && body.n > WHOLE ? write_pieces(s, qid, body) : err;
 }
 
-static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt *r)
+static unsigned lane_of(ph_str sender)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < sender.n; i++)
+        h = (h ^ (unsigned char)sender.p[i]) * 1099511628211u;
+    return (unsigned)((h ^ h >> 32) % PH_SPOOL_LANES);
+}
+
+static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt *r, unsigned lane)
 {
     sqlite3_stmt *st = ph__spool_stmt(s, SQL_PUT_RCPT);
     if (!st)
@@ -198,6 +206,7 @@ static int put_rcpt(struct ph_spool *s, uint64_t qid, const struct ph_spool_rcpt
         sqlite3_bind_int64(st, 11, r->next_try);
     ph__bind_str(st, 12, r->reply);
     ph__bind_str(st, 13, r->mailbox);
+    sqlite3_bind_int(st, 14, (int)lane);
     return ph__spool_run(s, st);
 }
 
@@ -213,7 +222,7 @@ int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter *l,
     if (!err)
         err = put_body(s, l->qid, l->summary, body);
     for (size_t i = 0; !err && i < n; i++)
-        err = put_rcpt(s, l->qid, &rcpts[i]);
+        err = put_rcpt(s, l->qid, &rcpts[i], lane_of(l->sender));
     return err ? ph__spool_failed(s, err) : 0;
 }
 

@@ -313,6 +313,24 @@ class Relay(Harness):
         self.until(lambda: len(sink.letters) >= 5)
         self.assertEqual(sorted(r for rcpts, _ in sink.letters for r in rcpts), sorted(f"{c}{i}" for i in range(5) for c in "wv"))
 
+    def test_a_mailing_on_disk_delays_nobody(self):
+        self.house.settings.update(queue_lifetime="1h", rate_sender_letters="0", rate_account_letters="0")
+        self.house.stop()
+        self.house.start()
+        bob = self.house.account("bob")
+        with self.house.submit(self.alice) as s:
+            for i in range(1200):
+                s.sendmail(self.alice, ["mailing@sink.test"], LETTER % (b"mailing", b"mailing%d" % i))
+        with self.house.submit(bob) as s:
+            s.sendmail(bob, ["friend@sink.test"], LETTER % (b"single", b"single"))
+        self.house.kill()
+        sink = self.sink()
+        self.house.start()
+        self.house.admin("queue", "retry", "all")
+        self.until(lambda: ["friend"] in [rcpts for rcpts, _ in sink.letters])
+        self.assertLess([rcpts for rcpts, _ in sink.letters].index(["friend"]), 300)
+        self.until(lambda: len(sink.letters) == 1201)
+
     def test_queue_verbs(self):
         self.house.settings["queue_lifetime"] = "1h"
         self.house.stop()

@@ -122,7 +122,7 @@ static void act_letter(struct work *w, struct act *a, uint64_t qid)
 static void forget_cursor(void *ctx, struct ph_dest *d)
 {
     (void)ctx;
-    d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+    ph_sched_unsee(d);
 }
 
 static void answer(struct work *w, const struct act *a, int verdict, const char *text)

@@ -38,7 +38,7 @@ static void scan(struct work *w, int64_t now)
             got = -PH_ELIMIT;
             break;
         }
-        if (!d->seen_qid && when != PH_SPOOL_HELD)
+        if (!d->seen && when != PH_SPOOL_HELD)
             ph_sched_on_disk(w->sched, d, when);
         ph_sched_tidy(w->sched, d);
         w->scan_first = false;
@@ -78,29 +78,112 @@ static void fill_row(struct work *w, struct ph_dest *d, const struct ph_spool_du
         letter_drop(w, l);
 }
 
-static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
+_Static_assert((int)SCHED_LANES == (int)PH_SPOOL_LANES, "a cursor for each lane");
+
+/* One page of a destination while it is read. */
+struct page {
+    struct work *w;
+    struct ph_dest *d;
+    int64_t now, next; /* next: the earliest in the future */
+    int left;          /* rows that it may still have */
+    struct ph_seen seen;
+    unsigned lanes[SCHED_LANES];
+    size_t n; /* lanes that may have more that is due */
+};
+
+/* The lanes that have something, from the one whose turn it is on. */
+static int find_lanes(struct page *g)
+{
+    unsigned lane;
+    int64_t when;
+    int got = 1;
+    for (unsigned from = 0; got > 0 && from < SCHED_LANES; from = lane + 1) {
+        got = ph_spool_lane_next(g->w->spool, g->d->name, from, &lane, &when);
+        if (got > 0)
+            g->lanes[g->n++] = lane;
+    }
+    for (size_t turned = 0; turned < g->n && g->lanes[0] < g->d->lane; turned++) {
+        lane = g->lanes[0];
+        memmove(g->lanes, g->lanes + 1, (g->n - 1) * sizeof *g->lanes);
+        g->lanes[g->n - 1] = lane;
+    }
+    return got;
+}
+
+/* Up to `most` due rows of a lane. 1: there may be more, 0: no, or an error. */
+static int fill_lane(struct page *g, unsigned lane, int most)
 {
     struct ph_spool_due rows[FILL_PAGE];
-    struct ph_spool_due after = {.next_try = d->seen_when, .qid = d->seen_qid, .idx = d->seen_idx};
-    if (!d->seen_qid)
+    struct ph_spool_due after = {.next_try = g->seen.lane[lane].when,
+                                 .qid = g->seen.lane[lane].qid,
+                                 .idx = g->seen.lane[lane].idx};
+    if (!after.qid)
         after.next_try = INT64_MIN;
-    /* Where nobody answered the last time, one is asked first. */
-    int page = d->site->fails ? FILL_PROBE : FILL_PAGE;
-    d->pins++;
-    int n = ph_spool_due(w->spool, d->name, &after, rows, (size_t)page), i = 0;
-    for (; i < n && is_due(w, rows[i].next_try, now); i++)
-        fill_row(w, d, &rows[i], now);
-    if (n < 0) { /* the disk fails: later */
-        ph_sched_on_disk(w->sched, d, now + 1000000);
-    } else if (i < n || n < page) { /* all that is due was seen; the rest is in the future */
-        d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
-        if (i < n && rows[i].next_try != PH_SPOOL_HELD)
-            ph_sched_on_disk(w->sched, d, rows[i].next_try);
-    } else {
-        d->seen_when = rows[n - 1].next_try, d->seen_qid = rows[n - 1].qid,
-        d->seen_idx = rows[n - 1].idx;
-        ph_sched_on_disk(w->sched, d, now);
+    int n = ph_spool_due(g->w->spool, g->d->name, lane, &after, rows, (size_t)most), i = 0;
+    for (; i < n && is_due(g->w, rows[i].next_try, g->now); i++) {
+        fill_row(g->w, g->d, &rows[i], g->now);
+        g->seen.lane[lane].when = rows[i].next_try;
+        g->seen.lane[lane].qid = rows[i].qid;
+        g->seen.lane[lane].idx = rows[i].idx;
     }
+    if (i < n && rows[i].next_try != PH_SPOOL_HELD && rows[i].next_try < g->next)
+        g->next = rows[i].next_try;
+    g->left -= i;
+    return n < 0 ? n : i == most;
+}
+
+/* Lanes take turns, so that the letters of a mailing do not hide those of others. */
+static int fill_lanes(struct page *g)
+{
+    int share = g->n ? g->left / (int)g->n : 0, r = 0;
+    share = share > 0 ? share : 1;
+    while (g->n && g->left > 0 && r >= 0) {
+        size_t open = 0;
+        for (size_t i = 0; i < g->n && r >= 0; i++) {
+            unsigned lane = g->lanes[i];
+            r = 1;
+            if (g->left > 0) {
+                r = fill_lane(g, lane, share < g->left ? share : g->left);
+                g->d->lane = lane + 1;
+            }
+            if (r > 0)
+                g->lanes[open++] = lane;
+        }
+        g->n = open;
+    }
+    return r;
+}
+
+/* What was seen is kept until all of it was. */
+static bool keep_seen(struct page *g)
+{
+    struct ph_dest *d = g->d;
+    if (!g->n)
+        ph_sched_unsee(d);
+    else if (!d->seen && !(d->seen = ph_new0(NULL, sizeof *d->seen)))
+        return false;
+    else
+        *d->seen = g->seen;
+    return true;
+}
+
+static void fill_dest(struct work *w, struct ph_dest *d, int64_t now)
+{
+    struct page g = {.w = w, .d = d, .now = now, .next = INT64_MAX};
+    /* Where nobody answered the last time, one is asked first. */
+    g.left = d->site->fails ? FILL_PROBE : FILL_PAGE;
+    if (d->seen)
+        g.seen = *d->seen;
+    d->pins++;
+    int r = find_lanes(&g);
+    if (r >= 0)
+        r = fill_lanes(&g);
+    if (r < 0 || !keep_seen(&g)) /* the disk fails, or memory: later */
+        ph_sched_on_disk(w->sched, d, now + 1000000);
+    else if (g.n)
+        ph_sched_on_disk(w->sched, d, now);
+    else if (g.next != INT64_MAX)
+        ph_sched_on_disk(w->sched, d, g.next);
     d->pins--;
     ph_sched_tidy(w->sched, d);
 }
@@ -129,7 +212,7 @@ void fill_shed(struct work *w, struct ph_site *site, int64_t now)
             if (l->rcpts[job->which[k]].next_try == PH_SPOOL_FRESH)
                 work_wait(w, l, job->which[k], now, (ph_str){0});
         work_job_free(w, job);
-        d->seen_when = 0, d->seen_qid = 0, d->seen_idx = 0;
+        ph_sched_unsee(d);
         ph_sched_on_disk(w->sched, d, now);
     }
 }

@@ -69,6 +69,8 @@ static size_t make_body(uint64_t qid, char *buf, size_t n)
     return n;
 }
 
+static const char *from = "a@a.test";
+
 static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_try,
                const char *dest)
 {
@@ -78,7 +80,7 @@ static int put(struct ph_spool *s, uint64_t *ret_qid, size_t size, int64_t next_
     struct ph_spool_event queued = {.time = NOW, .kind = 3, .process = PH_STR("queue")};
     struct ph_spool_letter l = {.qid = qid,
                                 .received = NOW,
-                                .sender = PH_STR("a@a.test"),
+                                .sender = ph_str_c(from),
                                 .message_id = PH_STR("<m@a.test>"),
                                 .owner = PH_STR("a@a.test"),
                                 .size = size,
@@ -261,6 +263,68 @@ static int add_site(void *ctx, const struct ph_spool_site *site)
     return 0;
 }
 
+/* Each sender's letters lie in one lane, and the lanes of a destination are found one after the
+ * other. */
+static void lanes(void **state)
+{
+    (void)state;
+    static const char *const senders[] = {"a@a.test", "b@a.test", "", "mailing@c.test"};
+    struct ph_spool *s = open_spool();
+    struct ph_spool_due row[64];
+    uint64_t qid;
+    unsigned lane = 0, found = 0, rows = 0;
+    int64_t when;
+    for (int i = 0; i < 40; i++) {
+        from = senders[i % 4];
+        assert_int_equal(put(s, &qid, 20, NOW + i % 4, "x.test"), 0);
+    }
+    from = senders[0];
+    assert_int_equal(ph_spool_commit(s), 0);
+    for (; ph_spool_lane_next(s, PH_STR("x.test"), lane, &lane, &when) == 1; lane++) {
+        struct ph_spool_due start = {.next_try = INT64_MIN};
+        assert_true(lane < PH_SPOOL_LANES);
+        int n = ph_spool_due(s, PH_STR("x.test"), lane, &start, row, 64);
+        assert_int_equal(n, 10); /* these four share none */
+        for (int i = 0; i < n; i++)
+            assert_int_equal(row[i].next_try, when);
+        found++;
+        rows += (unsigned)n;
+    }
+    assert_int_equal(found, 4);
+    assert_int_equal(rows, 40);
+    ph_spool_close(s);
+}
+
+/* A queue that the program before the lanes wrote. */
+static void upgrade(void **state)
+{
+    (void)state;
+    struct ph_spool *s = open_spool();
+    uint64_t qid;
+    assert_int_equal(put(s, &qid, 100, NOW, "x.test"), 0);
+    assert_int_equal(ph_spool_commit(s), 0);
+    ph_spool_close(s);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP INDEX rcpt_due; ALTER TABLE rcpt DROP COLUMN lane; CREATE "
+                                  "INDEX rcpt_due ON rcpt(dest, next_try) WHERE next_try IS NOT "
+                                  "NULL; PRAGMA user_version=6",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    for (int turn = 0; turn < 2; turn++) { /* the second one finds nothing to do */
+        s = open_spool();
+        unsigned lane = 1;
+        int64_t when = 0;
+        assert_true(is_there(s, qid, 100));
+        assert_int_equal(ph_spool_lane_next(s, PH_STR("x.test"), 0, &lane, &when), 1);
+        assert_int_equal(lane, 0);
+        assert_int_equal(when, NOW);
+        ph_spool_close(s);
+    }
+}
+
 static void due_in_pages(void **state)
 {
     (void)state;
@@ -271,7 +335,11 @@ static void due_in_pages(void **state)
     assert_int_equal(ph_spool_commit(s), 0);
     struct ph_spool_due row[7], after = {.next_try = INT64_MIN};
     int n, seen = 0;
-    while ((n = ph_spool_due(s, PH_STR("x.test"), &after, row, 7)) > 0) {
+    unsigned lane;
+    int64_t when;
+    assert_int_equal(ph_spool_lane_next(s, PH_STR("x.test"), 0, &lane, &when), 1);
+    assert_int_equal(when, NOW);
+    while ((n = ph_spool_due(s, PH_STR("x.test"), lane, &after, row, 7)) > 0) {
         for (int i = 0; i < n; i++) {
             assert_true(row[i].next_try > after.next_try ||
                         (row[i].next_try == after.next_try && row[i].qid > after.qid));
@@ -282,7 +350,7 @@ static void due_in_pages(void **state)
     assert_int_equal(seen, 66);
     struct ph_buf name;
     ph_buf_init(&name, NULL, 300);
-    int64_t when;
+    assert_int_equal(ph_spool_lane_next(s, PH_STR("x.test"), lane + 1, &lane, &when), 0);
     assert_int_equal(ph_spool_dest_next(s, (ph_str){0}, true, &name, &when), 1);
     assert_int_equal(name.n, 0);
     assert_int_equal(ph_spool_dest_next(s, (ph_str){0}, false, &name, &when), 1);
@@ -768,6 +836,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(log_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_never_repeat, setup, teardown),
         cmocka_unit_test_setup_teardown(rollback_keeps_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(lanes, setup, teardown),
+        cmocka_unit_test_setup_teardown(upgrade, setup, teardown),
         cmocka_unit_test_setup_teardown(due_in_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(journeys, setup, teardown),
         cmocka_unit_test_setup_teardown(events_stay_in_order, setup, teardown),
