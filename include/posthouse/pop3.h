@@ -18,7 +18,7 @@ extern "C" {
  *   X(verb, states, arguments, reply, capability)
  * states     AUTHORIZATION, TRANSACTION, ANYTIME (RFC 1939 4, 5)
  * arguments  NOTHING, NUMBER, MAYBE_NUMBER, NUMBER_LINES (a number and a count), TEXT (the rest of
- * the line, spaces included), MECHANISM (a word and perhaps an initial response) reply      LINE,
+ * the line, spaces included), MAYBE_TEXT, MECHANISM (a word and perhaps an initial response) reply      LINE,
  * LINES, LINES_UNLESS_NUMBER, MAIL capability what CAPA says when this row is served (RFC 2449 5,
  * 6); "" for what RFC 1939 takes for granted
  */
@@ -27,6 +27,8 @@ extern "C" {
     X(PASS, AUTHORIZATION, TEXT, LINE, "")                                                         \
     X(AUTH, AUTHORIZATION, MECHANISM, LINE, "SASL")                                                \
     X(STLS, AUTHORIZATION, NOTHING, LINE, "STLS")                                                  \
+    X(UTF8, AUTHORIZATION, NOTHING, LINE, "UTF8")                                                  \
+    X(LANG, ANYTIME, MAYBE_TEXT, LINE, "LANG")                                                     \
     X(CAPA, ANYTIME, NOTHING, LINES, "")                                                           \
     X(STAT, TRANSACTION, NOTHING, LINE, "")                                                        \
     X(LIST, TRANSACTION, MAYBE_NUMBER, LINES_UNLESS_NUMBER, "")                                    \
@@ -158,6 +160,9 @@ PH_EXPORT void ph_pop3_server_close(struct ph_pop3_server *s);
 
 /* Answers UPDATE: all marked messages are removed, or not all (RFC 1939 6). The connection ends. */
 PH_EXPORT void ph_pop3_server_updated(struct ph_pop3_server *s, bool all);
+
+/* The client takes UTF-8 in headers (RFC 6856 2.1). To others none may be given: ph_surrogate_head. */
+PH_EXPORT bool ph_pop3_server_utf8(const struct ph_pop3_server *s);
 
 PH_EXPORT uint32_t ph_pop3_server_count(const struct ph_pop3_server *s);
 PH_EXPORT uint64_t ph_pop3_server_uid(const struct ph_pop3_server *s, uint32_t number);

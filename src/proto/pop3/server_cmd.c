@@ -148,8 +148,10 @@ int ph_pop3_server_mechanisms(struct ph_pop3_server *s, ph_str mechanisms)
 static void do_stls(struct ph_pop3_server *s, const struct arguments *a)
 {
     (void)a;
-    if (s->tls || !s->opt.tls_possible) {
-        ph__pop3_mistake(s, s->tls ? "TLS is there already" : "there is no TLS here");
+    if (s->tls || !s->opt.tls_possible || s->utf8) {
+        ph__pop3_mistake(s, s->tls                ? "TLS is there already"
+                            : s->opt.tls_possible ? "STLS comes before UTF8"
+                                                  : "there is no TLS here");
         return;
     }
     if (ph_inbuf_rest(&s->in).n) {
@@ -185,6 +187,29 @@ static void do_capa(struct ph_pop3_server *s, const struct arguments *a)
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         ph__pop3_say(s, "%s", always[i]);
     ph__pop3_say(s, ".");
+}
+
+static void do_utf8(struct ph_pop3_server *s, const struct arguments *a)
+{
+    (void)a;
+    s->utf8 = true;
+    ph__pop3_say(s, "+OK headers may hold UTF-8 from now on");
+}
+
+/* RFC 6856 3.2: there is one language. */
+static void do_lang(struct ph_pop3_server *s, const struct arguments *a)
+{
+    if (!a->text.n)
+        ph__pop3_say(s, "+OK the languages are\r\nen English\r\n.");
+    else if (ph_str_eq(a->text, PH_STR("*")) || ph_str_ieq(a->text, PH_STR("en")))
+        ph__pop3_say(s, "+OK en This is English");
+    else
+        ph__pop3_say(s, "-ERR this language is not there; LANG tells which are");
+}
+
+bool ph_pop3_server_utf8(const struct ph_pop3_server *s)
+{
+    return s->utf8;
 }
 
 /* ---- TRANSACTION ------------------------------------------------------------------------- */
@@ -301,7 +326,8 @@ static void (*const functions[PH_POP3_VERB_COUNT])(struct ph_pop3_server *,
     [PH_POP3_STLS] = do_stls, [PH_POP3_CAPA] = do_capa, [PH_POP3_STAT] = do_stat,
     [PH_POP3_LIST] = do_list, [PH_POP3_UIDL] = do_uidl, [PH_POP3_RETR] = do_retr,
     [PH_POP3_TOP] = do_top,   [PH_POP3_DELE] = do_dele, [PH_POP3_RSET] = do_rset,
-    [PH_POP3_NOOP] = do_noop, [PH_POP3_QUIT] = do_quit};
+    [PH_POP3_NOOP] = do_noop, [PH_POP3_QUIT] = do_quit, [PH_POP3_UTF8] = do_utf8,
+    [PH_POP3_LANG] = do_lang};
 
 /* NULL, or what is wrong. `rest` is what follows the verb and one space. */
 static const char *parse(enum pop3_arguments kind, ph_str rest, struct arguments *a)
@@ -314,6 +340,9 @@ static const char *parse(enum pop3_arguments kind, ph_str rest, struct arguments
     case POP3_TEXT:
         a->text = rest;
         return rest.n ? NULL : "an argument is missing";
+    case POP3_MAYBE_TEXT:
+        a->text = words;
+        return NULL;
     case POP3_MECHANISM:
         a->has_initial = ph_str_token(&words, ' ', &a->mechanism) && words.n;
         a->text = words;

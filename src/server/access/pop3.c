@@ -10,6 +10,7 @@
  */
 #include "file.h"
 #include "session.h"
+#include "surrogate.h"
 #include <posthouse/pop3.h>
 
 #include <stdio.h>
@@ -22,7 +23,8 @@ enum {
     BODY_MAX = 262144, /* octets of a body that came in a frame */
     PAGE_FIRST = 8,    /* letters asked for at a time when they are fetched one after the other */
     PAGE_LAST = 128,   /* ... as they go on */
-    PAGE_MAX = 1024 * 1024
+    PAGE_MAX = 1024 * 1024,
+    HEAD_MAX = 16 * 1024 * 1024
 };
 
 static const char busy_text[] = "the mailbox can not be reached now, try again later";
@@ -40,6 +42,8 @@ struct pop3 {
     uint32_t uidvalidity;
     struct ph_buf body; /* of the message being written, or: */
     ph_str mapped;
+    struct ph_buf head; /* in ASCII, for a client without UTF8; `rest` is what follows */
+    ph_str rest;
     struct page page, ahead;
     uint64_t ahead_req; /* under way: the answer is for `ahead` */
     uint32_t next,
@@ -62,6 +66,9 @@ static void forget_page(struct page *g)
 /* The engine has written it. */
 static void forget_body(struct pop3 *p)
 {
+    p->rest = (ph_str){0};
+    ph_buf_clear(&p->head);
+    ph_buf_shrink(&p->head);
     if (p->mapped.n)
         ph_unmap(p->mapped);
     p->mapped = (ph_str){0};
@@ -239,6 +246,35 @@ static void tell_journey(struct session *s, const struct ipc_MSG_BODIED *m)
     ph_buf_done(&rows);
 }
 
+/* Gives a message to the engine; borrowed until MORE. A header in UTF-8 goes to those alone who asked
+ * for it (RFC 6856 2.1). */
+static void give(struct session *s, ph_str body)
+{
+    struct pop3 *p = s->state;
+    ph_str head = ph_pop3_server_utf8(s->engine) ? (ph_str){0} : ph_message_head(body);
+    ph_buf_clear(&p->head);
+    if (!ph_surrogate_needed(head)) {
+        ph_pop3_server_body(s->engine, body, true);
+    } else if (ph_surrogate_head(head, &p->head) < 0) {
+        refuse_now(s);
+    } else {
+        p->rest = ph_str_skip(body, head.n);
+        ph_pop3_server_body(s->engine, ph_buf_str(&p->head), false);
+    }
+}
+
+/* MORE: the rest of it, or nothing. */
+static void give_rest(struct session *s)
+{
+    struct pop3 *p = s->state;
+    ph_str rest = p->rest;
+    p->rest = (ph_str){0};
+    if (p->head.n && rest.p)
+        ph_pop3_server_body(s->engine, rest, true);
+    else
+        forget_body(p);
+}
+
 static void on_bodied(struct session *s, struct ipc_msg *msg)
 {
     struct pop3 *p = s->state;
@@ -266,7 +302,7 @@ static void on_bodied(struct session *s, struct ipc_msg *msg)
         return;
     }
     tell_journey(s, m);
-    ph_pop3_server_body(s->engine, body, true);
+    give(s, body);
 }
 
 static void ask_body(struct session *s)
@@ -292,7 +328,7 @@ static bool give_from_page(struct session *s)
         return false;
     }
     p->page.rows = rest;
-    ph_pop3_server_body(s->engine, m.body, true);
+    give(s, m.body);
     return true;
 }
 
@@ -486,7 +522,7 @@ static void events(struct session *s)
             do_mail(s, ev.number);
             break;
         case PH_POP3_S_MORE:
-            forget_body(s->state);
+            give_rest(s);
             break;
         case PH_POP3_S_UPDATE:
             do_update(s);
@@ -514,6 +550,7 @@ static int make(struct session *s, const char *refusal)
     if (!p || !s->engine)
         return -PH_ENOMEM;
     ph_buf_init(&p->body, NULL, BODY_MAX);
+    ph_buf_init(&p->head, NULL, HEAD_MAX);
     ph_buf_init(&p->page.bytes, NULL, PAGE_MAX);
     ph_buf_init(&p->ahead.bytes, NULL, PAGE_MAX);
     ph_buf_init(&p->uids, NULL, UIDS_MAX);
