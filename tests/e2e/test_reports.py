@@ -1,11 +1,16 @@
 """What a sender is told: failures, delays, success (RFC 3461, 3464), and what REQUIRETLS forbids (RFC 8689)."""
 import email
 import email.policy
+import smtplib
 
 import test_relay
+from house import PORTS
 from test_relay import LETTER
 
 SUCCESS = "NOTIFY=SUCCESS"
+REPORT = (b"From: postmaster@sink.test\r\nTo: alice@a.test\r\nSubject: report\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; "
+          b"boundary=b\r\n\r\n--b\r\n\r\nwhat became of it\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; far.sink.test\r\n\r\n"
+          b"Final-Recipient: rfc822; ok@sink.test\r\nAction: %b\r\nStatus: %b\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: %b\r\n\r\n--b--\r\n")
 
 
 class Reports(test_relay.Harness):
@@ -101,6 +106,24 @@ class Reports(test_relay.Harness):
         self.assertIn(b"Subject: packed", headers)
         self.assertNotIn(b"line 7\r\n", headers)
         self.assertIn(text, whole)
+
+    def hear(self, key, action, status, times=1):
+        """A report of another house about the letter, as often as that house likes to send it."""
+        text = REPORT % (action.encode(), status.encode(), key.encode())
+        for _ in range(times):
+            with smtplib.SMTP(self.house.ip, PORTS["mx"]) as s:
+                s.sendmail("", [self.alice], text)
+
+    def test_a_report_that_comes_twice_is_heard_once(self):
+        sink = self.sink()
+        key = self.submit(b"twice", "ok@sink.test")
+        self.until(lambda: sink.letters)
+        self.hear(key, "relayed", "2.0.0", times=3)
+        self.hear(key, "failed", "5.1.1", times=2)
+        self.assertEqual(self.house.wait_for(self.alice, 5), 5)
+        heard = lambda: [s["event"] for s in self.house.steps(key) if s["process"] == "heard" and s["event"] != "queued"]
+        self.until(lambda: len(heard()) >= 2)
+        self.assertEqual(heard(), ["relayed", "bounced"])
 
     def test_a_delay_is_told_once(self):
         self.house.settings.update(queue_lifetime="1h", delay_notice="1s")

@@ -102,30 +102,57 @@ static bool is_heard(const struct ph_spool_event *e)
     return ph_str_eq(e->process, PH_STR(IPC_HEARD));
 }
 
-static int count_heard(void *ctx, const struct ph_spool_event *e)
+/* A step that was heard, looked for in its journey. */
+struct hearing {
+    const struct ph_spool_event *step;
+    size_t n; /* those heard before */
+    bool known;
+};
+
+/* The same report may come twice. A delay is told again and again; all else happens once. */
+static bool is_same(const struct ph_spool_event *a, const struct ph_spool_event *b)
 {
-    size_t *n = ctx;
-    return is_heard(e) && ++*n > TRACE_HEARD;
+    return a->kind == b->kind && (a->kind != EV_DEFERRED || a->time == b->time) &&
+           ph_str_eq(a->rcpt, b->rcpt) && ph_str_eq(a->host, b->host) &&
+           ph_str_eq(a->reply, b->reply);
 }
 
-/* Whether the letter was sent with this reverse-path, and its journey is not full of what is only
- * heard. 1, 0, or an error. */
+static int look_for(void *ctx, const struct ph_spool_event *e)
+{
+    struct hearing *h = ctx;
+    if (!is_heard(e))
+        return 0;
+    h->known = is_same(e, h->step);
+    return ++h->n >= TRACE_HEARD || h->known;
+}
+
+/* Whether the letter was sent with this reverse-path. 1, 0, or an error. */
 static int may_report(struct work *w, uint64_t qid, ph_str sender)
 {
     struct ph_buf id, owner, is;
-    size_t heard = 0;
     ph_buf_init(&id, NULL, PH_SPOOL_REPLY);
     ph_buf_init(&owner, NULL, PH_SPOOL_REPLY);
     ph_buf_init(&is, NULL, PH_SPOOL_REPLY);
     int got = ph_spool_trip(w->spool, qid, &id, &owner, &is);
     if (got > 0)
         got = sender.n && ph_str_ieq(ph_buf_str(&is), sender);
-    if (got > 0 && ph_spool_journey_of(w->spool, qid, count_heard, &heard) != 0)
-        got = 0;
     ph_buf_done(&id);
     ph_buf_done(&owner);
     ph_buf_done(&is);
     return got;
+}
+
+/* Steps that are new, as long as there is room for what is only heard. */
+static void hear(struct work *w, uint64_t qid, ph_str rows)
+{
+    struct ipc_event r;
+    while (ipc_each(event, &rows, &r)) {
+        struct ph_spool_event e = from_row(&r);
+        struct hearing h = {.step = &e};
+        e.qid = qid;
+        if (ph_spool_journey_of(w->spool, qid, look_for, &h) == 0)
+            keep(w, (ph_str){0}, (ph_str){0}, &e);
+    }
 }
 
 void trace_reported(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
@@ -137,7 +164,7 @@ void trace_reported(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     int n = ph_spool_trips(w->spool, m->message_id, qids, TRACE_LETTERS);
     for (int i = 0; i < n; i++)
         if (may_report(w, qids[i], m->sender) > 0) {
-            trace_rows(w, qids[i], (ph_str){0}, m->events);
+            hear(w, qids[i], m->events);
             return;
         }
 }
