@@ -11,6 +11,9 @@ SUCCESS = "NOTIFY=SUCCESS"
 REPORT = (b"From: postmaster@sink.test\r\nTo: alice@a.test\r\nSubject: report\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; "
           b"boundary=b\r\n\r\n--b\r\n\r\nwhat became of it\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; far.sink.test\r\n\r\n"
           b"Final-Recipient: rfc822; ok@sink.test\r\nAction: %b\r\nStatus: %b\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: %b\r\n\r\n--b--\r\n")
+RECEIPT = (b"From: ok@sink.test\r\nTo: alice@a.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n"
+           b"--b\r\n\r\nread\r\n--b\r\nContent-Type: message/disposition-notification\r\n\r\nFinal-Recipient: rfc822; ok@sink.test\r\nOriginal-Message-ID: %b\r\n"
+           b"Disposition: manual-action/MDN-sent-manually; %b\r\n\r\n--b--\r\n")
 
 
 class Reports(test_relay.Harness):
@@ -124,6 +127,16 @@ class Reports(test_relay.Harness):
         heard = lambda: [s["event"] for s in self.house.steps(key) if s["process"] == "heard" and s["event"] != "queued"]
         self.until(lambda: len(heard()) >= 2)
         self.assertEqual(heard(), ["relayed", "bounced"])
+
+    def test_a_receipt_of_the_reader(self):
+        sink = self.sink()
+        key = self.submit(b"shown", "ok@sink.test")
+        self.until(lambda: sink.letters)
+        for said in (b"deleted", b"displayed", b"displayed"):
+            with smtplib.SMTP(self.house.ip, PORTS["mx"]) as s:
+                s.sendmail("", [self.alice], RECEIPT % (key.encode(), said))
+        steps = self.house.steps(key, "fetched")
+        self.assertEqual([(s["recipient"], s["host"]) for s in steps if s["event"] == "fetched"], [("ok@sink.test", "sink.test")])
 
     def test_a_delay_is_told_once(self):
         self.house.settings.update(queue_lifetime="1h", delay_notice="1s")

@@ -1,4 +1,4 @@
-/* Delivery reports of other houses: see reported.h. */
+/* Delivery reports of other houses, and receipts of their readers: see reported.h. */
 #include "reported.h"
 #include "ipc.h"
 #include "summary.h"
@@ -57,6 +57,59 @@ static void write_one(const struct ph_report *r, const struct ph_report_recipien
     ph_buf_done(&note);
 }
 
+static bool read_recipients(const struct ph_report *r, int64_t now, struct ph_buf *rows)
+{
+    size_t n = 0;
+    for (const struct ph_report_recipient *to = r->recipients; to && n < REPORTED_MOST;
+         to = to->next, n++)
+        write_one(r, to, now, rows);
+    return rows->n;
+}
+
+static bool keep_id(ph_str id, char ret_id[REPORTED_ID + 1])
+{
+    if (!id.n || id.n > REPORTED_ID)
+        return false;
+    memcpy(ret_id, id.p, id.n);
+    ret_id[id.n] = '\0';
+    return true;
+}
+
+/* RFC 8098 3.2.6: "automatic-action/MDN-sent-automatically; displayed/error". */
+static bool is_displayed(ph_str disposition)
+{
+    size_t semicolon = ph_str_chr(disposition, ';');
+    ph_str type = ph_str_trim(ph_str_skip(disposition, semicolon == PH_NPOS ? 0 : semicolon + 1));
+    size_t slash = ph_str_chr(type, '/');
+    return semicolon != PH_NPOS &&
+           ph_str_ieq(ph_str_trim(ph_str_sub(type, 0, slash == PH_NPOS ? type.n : slash)),
+                      PH_STR("displayed"));
+}
+
+/* The reader's program says that the letter was shown; what else it says is no step. */
+static bool read_receipt(const struct ph_report *r, int64_t now, char ret_id[REPORTED_ID + 1],
+                         struct ph_buf *rows)
+{
+    const struct ph_report_recipient *to = r->recipients;
+    ph_str rcpt = to ? to->original.value.n ? to->original.value : to->final.value : (ph_str){0};
+    size_t at = ph_str_chr(rcpt, '@');
+    if (!is_displayed(r->disposition) || at == PH_NPOS || !has_room(rcpt, 1024) ||
+        !keep_id(ph_str_trim(r->original_message_id), ret_id))
+        return false;
+    ph_str host = ph_str_skip(rcpt, at + 1);
+    if (!host.n || !has_room(host, HOST))
+        return false;
+    ipc_add(event, rows,
+            &((struct ipc_event){
+                .time = now,
+                .kind = EV_FETCHED,
+                .process = PH_STR(IPC_HEARD),
+                .rcpt = rcpt,
+                .note = PH_STR("displayed; not seen by us: the reader's receipt says so"),
+                .host = host}));
+    return rows->n;
+}
+
 /* The Message-ID of the letter that is returned, whole or as its header. */
 static bool read_id(const struct ph_message *m, const struct ph_report *r,
                     char ret_id[REPORTED_ID + 1])
@@ -68,11 +121,7 @@ static bool read_id(const struct ph_message *m, const struct ph_report *r,
                                : ph_str_sub(m->bytes, (size_t)o->body.at, (size_t)o->body.n);
     unsigned received;
     ph_summary_trace(head, &id, &received);
-    if (!id.n || id.n > REPORTED_ID)
-        return false;
-    memcpy(ret_id, id.p, id.n);
-    ret_id[id.n] = '\0';
-    return true;
+    return keep_id(id, ret_id);
 }
 
 bool reported_read(ph_str letter, int64_t now, char ret_id[REPORTED_ID + 1], struct ph_buf *rows)
@@ -86,12 +135,12 @@ bool reported_read(ph_str letter, int64_t now, char ret_id[REPORTED_ID + 1], str
     struct ph_message *m;
     struct ph_report r;
     bool good = arena && ph_mime_parse(arena, letter, &limits, &m) == 0 &&
-                ph_report_parse(arena, m, m->root, &r) == 0 && r.kind == PH_REPORT_DELIVERY &&
-                read_id(m, &r, ret_id);
-    size_t n = 0;
-    for (const struct ph_report_recipient *to = good ? r.recipients : NULL; to && n < REPORTED_MOST;
-         to = to->next, n++)
-        write_one(&r, to, now, rows);
+                ph_report_parse(arena, m, m->root, &r) == 0;
+    if (good && r.kind == PH_REPORT_DISPOSITION)
+        good = read_receipt(&r, now, ret_id, rows);
+    else if (good)
+        good = r.kind == PH_REPORT_DELIVERY && read_id(m, &r, ret_id) &&
+               read_recipients(&r, now, rows);
     ph_arena_free(arena);
     return good && rows->n;
 }

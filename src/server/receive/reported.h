@@ -6,8 +6,8 @@
 enum { REPORTED_MOST = 20, REPORTED_ID = 998 }; /* recipients that are read */
 
 /* Reads a letter whose reverse-path is empty. When it is a delivery report that returns the header of
- * the letter it is about: appends an event row (messages.def, IPC_HEARD) for each recipient and
- * writes that letter's Message-ID; true. now: wall us, for what tells no time or one ahead of ours.
+ * the letter it is about, or a receipt that names it (RFC 8098): appends an event row (messages.def,
+ * IPC_HEARD) for each recipient and writes that letter's Message-ID; true. now: wall us, for what tells no time or one ahead of ours.
  * Errors stay in `rows`. */
 bool reported_read(ph_str letter, int64_t now, char ret_id[REPORTED_ID + 1], struct ph_buf *rows);
 #endif

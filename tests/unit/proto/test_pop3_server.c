@@ -63,7 +63,8 @@ static const struct script scripts[] = {
                     "C: QUIT\nS: -ERR [SYS/TEMP] some messages were not removed\n",
      .plaintext = true, .broken = -1, .expunged = 2},
     {"no password without TLS",
-     GREETING "C: CAPA\nS: +OK\nS: STLS\nS: UIDL\nS: TOP\nS: PIPELINING\nS: RESP-CODES\nS: "
+     GREETING "C: CAPA\nS: +OK\nS: STLS\nS: UTF8\nS: LANG\nS: UIDL\nS: TOP\nS: PIPELINING\nS: "
+              "RESP-CODES\nS: "
               "AUTH-RESP-CODE\nS: EXPIRE NEVER\n"
               "S: IMPLEMENTATION Posthouse\nS: .\n"
               "C: USER alice\nS: -ERR passwords travel under TLS only; send STLS first\n"
@@ -71,9 +72,17 @@ static const struct script scripts[] = {
               "C: AUTH PLAIN AGFsaWNlAHNlYyByZXQ=\nS: -ERR passwords travel under TLS only; send "
               "STLS first\n",
      .tls_possible = true},
+    {"languages, and UTF-8 in headers (RFC 6856)",
+     GREETING
+     "C: LANG\nS: +OK the languages are\nS: en English\nS: .\nC: LANG En\nS: +OK en This is "
+     "English\nC: LANG x\nS: -ERR this language is not there; LANG tells which are\n"
+     "C: UTF8\nS: +OK headers may hold UTF-8 from now on\nC: STLS\nS: -ERR STLS comes "
+     "before UTF8\n",
+     .tls_possible = true},
     {"capabilities with TLS",
      GREETING
-     "C: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN\nS: UIDL\nS: TOP\nS: PIPELINING\nS: RESP-CODES\nS: "
+     "C: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN\nS: UTF8\nS: LANG\nS: UIDL\nS: TOP\nS: "
+     "PIPELINING\nS: RESP-CODES\nS: "
      "AUTH-RESP-CODE\n"
      "S: EXPIRE NEVER\nS: IMPLEMENTATION Posthouse\nS: .\nC: STLS\nS: -ERR TLS is there already\n",
      .tls = true, .tls_possible = true},
