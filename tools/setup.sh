@@ -2,7 +2,7 @@
 # Shared by ./up and ./check: what the machine needs, and how to build. Read with `. tools/setup.sh`; POSIX sh.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libevent-dev libssl-dev libsqlite3-dev libunbound-dev nettle-dev libidn2-dev libgsasl-dev zlib1g-dev libcurl4-openssl-dev
- libxml2-dev libconfuse-dev libcrypt-dev libseccomp-dev libjansson-dev libcmark-dev libzstd-dev libutf8proc-dev"
+ libxml2-dev libconfuse-dev libcrypt-dev libseccomp-dev libjansson-dev libcjose-dev libcmark-dev libzstd-dev libutf8proc-dev"
 TEST_PACKAGES="libcmocka-dev libgmime-3.0-dev clang clang-format libclang-rt-14-dev llvm-14 python3 curl swaks libnet-ssleay-perl libio-socket-ssl-perl msmtp mutt isync getmail6 fetchmail
  postfix gsasl strace sqlite3 mandoc ca-certificates openssl"
 

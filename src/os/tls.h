@@ -53,6 +53,11 @@ PH_MUST_CHECK int ph_tls_add_cert(struct ph_tls_ctx *c, ph_str name, ph_str chai
                                   ph_str key_pem, const struct ph_tls_signer *signer,
                                   struct ph_error *reterr);
 
+/* Server: clients may show a certificate of one of these authorities (PEM, in place of earlier ones; empty: none is asked for);
+ * ph_tls_info.mail tells whom it names. One that is not good is taken for none. 0, or -PH_ETLS: there is no certificate in it. */
+PH_MUST_CHECK int ph_tls_client_authorities(struct ph_tls_ctx *c, ph_str pem,
+                                            struct ph_error *reterr);
+
 enum ph_tls_verify {
     PH_TLS_VERIFY_NONE,
     PH_TLS_VERIFY_FULL
@@ -89,6 +94,8 @@ struct ph_tls_info {
     char peer[128]; /* subject of the peer's certificate, empty when none */
     bool resumed, verified;
     char why[128]; /* when not verified: why */
+    char mail
+        [321]; /* server, verified: the first rfc822Name (RFC 5280 4.2.1.6) of the client's certificate; else empty */
     unsigned char binding
         [64]; /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
     size_t binding_n;

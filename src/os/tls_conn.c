@@ -282,7 +282,9 @@ void ph_tls_describe(struct ph_tls *t, struct ph_tls_info *ret_info)
     snprintf(i.cipher, sizeof i.cipher, "%s", SSL_get_cipher_name(t->ssl));
     i.resumed = SSL_session_reused(t->ssl);
     long verdict = SSL_get_verify_result(t->ssl);
-    i.verified = x && verdict == X509_V_OK;
+    i.verified = x && verdict == X509_V_OK && !t->refused;
+    if (i.verified && t->ctx->server)
+        ph__tls_mail_of(x, i.mail, sizeof i.mail);
     if (x)
         X509_NAME_oneline(X509_get_subject_name(x), i.peer, sizeof i.peer);
     if (!i.verified && !t->ctx->server) {

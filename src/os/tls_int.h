@@ -46,6 +46,8 @@ int ph__tls_fail(struct ph_error *reterr, const char *did);
 BIO_METHOD *ph__tls_bio_method(void);
 BIO *ph__tls_bio(const BIO_METHOD *method, int fd); /* the same */
 EVP_PKEY *ph__tls_read_key(ph_str pem);
+/* The first rfc822Name; `out` stays as it is when there is none of fewer than max octets. */
+void ph__tls_mail_of(X509 *x, char *out, size_t max);
 
 /* The client's session store. take returns an owned reference or NULL. */
 SSL_SESSION *ph__tls_session_take(struct ph_tls_ctx *c, const char *host);

@@ -106,7 +106,7 @@ static const ph_str conds[] = {PH_STR_INIT("OK "), PH_STR_INIT("NO "), PH_STR_IN
 
 static void defaults(struct ph_imap_server_options *o)
 {
-    o->preauth_max = o->preauth_max ? o->preauth_max : 8 * 1024;
+    o->preauth_max = o->preauth_max ? o->preauth_max : 12 * 1024;
     o->command_max = o->command_max ? o->command_max : 128 * 1024;
     o->append_max = o->append_max ? o->append_max : 50 * 1024 * 1024;
     o->out_max = o->out_max ? o->out_max : 64 * 1024 * 1024;

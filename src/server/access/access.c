@@ -230,11 +230,17 @@ bool session_may_plaintext(const struct session *s)
            ph_sock_is_loopback(s->peer.fd);
 }
 
-/* What the keeper takes as a proof: see keeper_auth_proofs. */
+/* Whom the client's certificate names; empty: it showed none that is good here. */
+static ph_str certificate_of(const struct session *s)
+{
+    return s->tls_info ? ph_str_c(s->tls_info->mail) : (ph_str){0};
+}
+
+/* What the keeper takes as a proof: proofs_of in exchange.c. */
 static unsigned proofs(const struct session *s)
 {
-    (void)s;
-    return PH_SASL_PASSWORD | PH_SASL_KEYS;
+    return PH_SASL_PASSWORD | PH_SASL_KEYS | (s->proc->conf->oauth_keys.n ? PH_SASL_TOKEN : 0) |
+           (certificate_of(s).n ? PH_SASL_CERTIFICATE : 0);
 }
 
 static struct ph_sasl_channel channel_of(const struct session *s)
@@ -265,7 +271,7 @@ static int ask_keeper(struct session *s, ph_str mechanism, ph_str data, bool has
                      .peer = ph_str_c(s->peer.ip),
                      .address = s->peer.exempt ? (ph_str){0} : ph_str_c(s->peer.address),
                      .unique = channel.type == PH_SASL_TLS_UNIQUE, .channel = channel.data,
-                     .has = has, .data = data);
+                     .certificate = certificate_of(s), .has = has, .data = data);
     if (r < 0) {
         session_unask(s, req);
         return r == -PH_ELIMIT ? -PH_EINVAL : r == -PH_ENOMEM ? r : -PH_EAGAIN;

@@ -140,10 +140,70 @@ static void by_scram(struct keeper_auth *a, struct attempt *t)
         auth_grant(a, t);
 }
 
+/* The account that a name outside of our address book stands for: as auth_identify, and -PH_EDENIED when the client asked for
+ * another. */
+static int stand_for(struct keeper_auth *a, struct attempt *t, ph_str name)
+{
+    struct ph_house_account account;
+    uint64_t asked = 0;
+    int r = 1;
+    if (t->sasl->user.n) {
+        r = auth_identify(a, t, t->sasl->user, &account);
+        asked = t->account;
+    }
+    if (r >= 0)
+        r = auth_identify(a, t, name, &account);
+    keeper_forget(a->k);
+    return r > 0 && t->sasl->user.n && asked != t->account ? -PH_EDENIED : r;
+}
+
+/* Neither can be guessed: an account that is barred to strangers lets them in, as it does app passwords. */
+static void stood_for(struct keeper_auth *a, struct attempt *t, int r)
+{
+    if (r > 0)
+        auth_grant(a, t);
+    else if (r == -PH_EDENIED)
+        auth_fail_now(a, t, IPC_NOUSER, "acting for another user is not possible");
+    else if (r == 0)
+        auth_fail_later(a, t, "there is no such account");
+    else
+        auth_fail_now(a, t, IPC_TEMP, "the address book can not be read now");
+}
+
+static void by_certificate(struct keeper_auth *a, struct attempt *t)
+{
+    stood_for(a, t, stand_for(a, t, ph_str_c(t->certificate)));
+}
+
+/* The client is told what is wrong in a challenge, and the login ends with its answer (RFC 7628 3.2.3). */
+static void by_token(struct keeper_auth *a, struct attempt *t)
+{
+    ph_str name;
+    struct ph_house_account account;
+    struct ph_error e = {0};
+    if (keeper_token_name(a->k, t->sasl->password, &name, &e) >= 0) {
+        stood_for(a, t, stand_for(a, t, name));
+        return;
+    }
+    int r = auth_identify(a, t, t->sasl->user, &account); /* whom the failure counts against */
+    keeper_forget(a->k);
+    ph_log(PH_LOG_WARN, (ph_str){0}, "token-refused", "user=%s peer=%s why=%s", t->user, t->peer,
+           e.text);
+    if (r < 0)
+        auth_fail_now(a, t, IPC_TEMP, "the address book can not be read now");
+    else if (ph_sasl_server_refuse(t->sasl) == PH_SASL_MORE)
+        hold(a, t);
+    else
+        auth_fail_later(a, t, "the token is not good");
+}
+
 static const struct {
     unsigned proof;
     void (*check)(struct keeper_auth *a, struct attempt *t);
-} proofs[] = {{PH_SASL_PASSWORD, by_password}, {PH_SASL_PROVEN, by_scram}};
+} proofs[] = {{PH_SASL_PASSWORD, by_password},
+              {PH_SASL_PROVEN, by_scram},
+              {PH_SASL_TOKEN, by_token},
+              {PH_SASL_CERTIFICATE, by_certificate}};
 
 static void proven(struct keeper_auth *a, struct attempt *t)
 {
@@ -164,7 +224,9 @@ static void step(struct keeper_auth *a, struct attempt *t, int r)
     else if (r == PH_SASL_DONE)
         proven(a, t);
     else if (r == -PH_EAUTH)
-        auth_fail_later(a, t, "wrong user name or password");
+        auth_fail_later(a, t,
+                        t->sasl->proof == PH_SASL_TOKEN ? "the token is not good"
+                                                        : "wrong user name or password");
     else if (r == -PH_EDENIED)
         auth_fail_now(a, t, IPC_NOUSER, "acting for another user is not possible");
     else if (r == -PH_ESYNTAX || r == -PH_EINVAL)
@@ -209,6 +271,13 @@ static struct attempt *begin(struct keeper_auth *a, struct ipc_chan *from, const
     return t;
 }
 
+/* Access announces the same: see proofs() there. */
+static unsigned proofs_of(const struct keeper *k, const struct attempt *t)
+{
+    return PH_SASL_PASSWORD | PH_SASL_KEYS | (k->tokens ? PH_SASL_TOKEN : 0) |
+           (t->certificate && k->p->conf->tls_client_ca.n ? PH_SASL_CERTIFICATE : 0);
+}
+
 void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
 {
     struct keeper *k = p->state;
@@ -228,7 +297,7 @@ void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     keeper_look(k);
     struct ph_sasl_channel channel = {q->unique ? PH_SASL_TLS_UNIQUE : PH_SASL_TLS_EXPORTER,
                                       q->channel};
-    unsigned proofs_taken = keeper_auth_proofs(k);
+    unsigned proofs_taken = proofs_of(k, t);
     if (!q->exchange && ph_sasl_server_init(t->sasl, q->mechanism, proofs_taken, &channel) < 0) {
         auth_fail_later(a, t, "a mechanism that is not offered");
         return;
@@ -244,12 +313,6 @@ void keeper_auth_end(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
                              ipc_chan_ends(from)->peer_instance % KEEPER_INSTANCES);
     if (t)
         give_up(k->auth, t);
-}
-
-unsigned keeper_auth_proofs(const struct keeper *k)
-{
-    (void)k;
-    return PH_SASL_PASSWORD | PH_SASL_KEYS;
 }
 
 void keeper_auth_drain(struct keeper_auth *a)

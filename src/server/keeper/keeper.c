@@ -1,5 +1,6 @@
 /* keeper: accounts, passwords and private keys. */
 #include "keeper_int.h"
+#include "token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +244,30 @@ static void signer(struct proc *p, int role, unsigned instance, int fd)
         close(fd);
 }
 
+static int trust(struct proc *p, ph_str text, struct ph_error *reterr)
+{
+    struct keeper *k = keeper_of(p);
+    struct ph_token_keys *fresh = NULL;
+    int r = k ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
+    if (r == 0 && text.n)
+        r = ph_token_keys_read(text, &fresh, reterr);
+    if (r < 0)
+        return r;
+    ph_token_keys_free(k->tokens);
+    k->tokens = fresh;
+    return 0;
+}
+
+int keeper_token_name(struct keeper *k, ph_str token, ph_str *ret_name, struct ph_error *reterr)
+{
+    const struct ph_conf *c = k->p->conf;
+    const struct ph_token_rules rules = {c->oauth_issuer, c->oauth_audience, c->oauth_claim};
+    if (!k->tokens) /* they were taken away while the client was waited for */
+        return ph_fail(reterr, PH_EAUTH, 0, "no tokens are taken");
+    return ph_token_check(k->tokens, &rules, token, ph_wall_us() / 1000000, k->arena, ret_name,
+                          reterr);
+}
+
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_RCPT_CHECK] = keeper_rcpt_check,   [IPC_SENDER_CHECK] = keeper_sender_check,
     [IPC_AUTH] = keeper_auth_ask,           [IPC_GRANTED] = keeper_granted,
@@ -262,5 +287,6 @@ const struct proc_def proc_keeper = {
     .ended = ended,
     .stats = stats,
     .key = key,
+    .trust = trust,
     .signer = signer,
 };

@@ -39,6 +39,8 @@ struct keeper_cache;
 struct keeper_auth;
 struct keeper_signs;
 
+struct ph_token_keys;
+
 struct keeper {
     struct proc *p;
     struct ph_house *house;
@@ -46,6 +48,7 @@ struct keeper {
     struct keeper_cache *cache;
     struct keeper_auth *auth;
     struct keeper_signs *signs;
+    struct ph_token_keys *tokens; /* of the identity provider; NULL: no tokens are taken */
     struct ph_timer *poll;
     struct ph_later turn_over;
     bool looked;         /* for changes, in this turn of the loop */
@@ -58,6 +61,9 @@ struct keeper {
 /* Before an answer: whether the address book has changed; once a turn. */
 void keeper_look(struct keeper *k);
 void keeper_forget(struct keeper *k); /* empties the arena */
+/* Whom a bearer token names, in the arena. -PH_EAUTH: it is not good. */
+PH_MUST_CHECK int keeper_token_name(struct keeper *k, ph_str token, ph_str *ret_name,
+                                    struct ph_error *reterr);
 
 /* ---- lookup.c ---- */
 proc_handler keeper_rcpt_check, keeper_sender_check;
@@ -72,9 +78,8 @@ void keeper_cache_put(struct keeper_cache *c, uint64_t generation, ph_str key, p
 
 /* ---- auth.c ---- */
 proc_handler keeper_auth_ask, keeper_auth_end, keeper_granted, keeper_session_end;
-unsigned keeper_auth_proofs(const struct keeper *k); /* PH_SASL_...: what is taken as a proof */
-void keeper_auth_settings(struct keeper_auth *a);    /* they have changed */
-void keeper_auth_drain(struct keeper_auth *a);       /* clients are waited for no more */
+void keeper_auth_settings(struct keeper_auth *a); /* they have changed */
+void keeper_auth_drain(struct keeper_auth *a);    /* clients are waited for no more */
 struct keeper_auth *keeper_auth_new(struct keeper *k, struct ph_error *reterr);
 struct keeper_auth *keeper_auth_free(struct keeper_auth *a);
 void keeper_auth_store_down(struct keeper_auth *a);

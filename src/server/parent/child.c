@@ -114,6 +114,13 @@ void child_send_certs(struct child *c)
         must(c, ipc_send(c->chan, KEY, -1, name, ph_buf_str(&c->p->key)));
 }
 
+void child_send_trust(struct child *c)
+{
+    const struct ph_buf *text = c->role == ROLE_KEEPER ? &c->p->oauth_keys : &c->p->client_ca;
+    if (ipc_may_send(IPC_TRUST, ROLE_PARENT, c->role))
+        must(c, ipc_send(c->chan, TRUST, -1, ph_buf_str(text)));
+}
+
 void child_send_tickets(struct child *c)
 {
     ph_str secret = {c->p->tickets[c->role], PH_TLS_TICKET_KEY};
@@ -182,6 +189,7 @@ static void tell_all(struct child *c)
     char user[64];
     child_send_conf(c);
     child_send_certs(c);
+    child_send_trust(c);
     child_send_tickets(c);
     for (size_t i = 0; i < c->p->child_count; i++)
         child_join(&c->p->children[i], c);

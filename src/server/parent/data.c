@@ -215,6 +215,41 @@ int data_certificate(struct parent *p, const struct ph_conf *conf, struct ph_err
     return r;
 }
 
+/* ---- trust ------------------------------------------------------------------------------- */
+
+static int read_trust(const char *setting, ph_str file, struct ph_buf *text,
+                      struct ph_error *reterr)
+{
+    char path[4200];
+    struct ph_error e = {0};
+    ph_buf_init(text, NULL, CERT_MAX);
+    if (!file.n)
+        return 0;
+    snprintf(path, sizeof path, "%.*s", PH_FMT(file));
+    if (ph_file_read(path, text, &e) < 0)
+        return ph_fail(reterr, PH_EINVAL, 0, "%s: %s", setting, e.text);
+    return text->n ? 0 : ph_fail(reterr, PH_EINVAL, 0, "%s: %s is empty", setting, path);
+}
+
+int data_trust(struct parent *p, const struct ph_conf *conf, struct ph_error *reterr)
+{
+    struct ph_buf ca, keys = {0};
+    if (conf->oauth_keys.n && (!conf->oauth_issuer.n || !conf->oauth_audience.n))
+        return ph_fail(reterr, PH_EINVAL, 0,
+                       "oauth_keys needs oauth_issuer and oauth_audience: without them a token for "
+                       "any other program would open mailboxes");
+    int r = read_trust("tls_client_ca", conf->tls_client_ca, &ca, reterr);
+    if (!r)
+        r = read_trust("oauth_keys", conf->oauth_keys, &keys, reterr);
+    ph_buf_done(r ? &ca : &p->client_ca);
+    ph_buf_done(r ? &keys : &p->oauth_keys);
+    if (!r) {
+        p->client_ca = ca;
+        p->oauth_keys = keys;
+    }
+    return r;
+}
+
 /* ---- ready
  * --------------------------------------------------------------------------------------- */
 
@@ -254,5 +289,7 @@ void data_close(struct parent *p)
     if (p->key.n)
         ph_wipe(p->key.p, p->key.n);
     ph_buf_done(&p->cert);
+    ph_buf_done(&p->client_ca);
+    ph_buf_done(&p->oauth_keys);
     ph_buf_done(&p->key);
 }

@@ -289,7 +289,7 @@ int house_reload(struct parent *p)
 {
     struct ph_conf *fresh = NULL;
     struct ph_error e = {0};
-    if (parent_conf(p->opt, &fresh) || data_certificate(p, fresh, &e)) {
+    if (parent_conf(p->opt, &fresh) || data_certificate(p, fresh, &e) || data_trust(p, fresh, &e)) {
         ph_log(PH_LOG_ERROR, (ph_str){0}, "reload-refused", "why=%s",
                *e.text ? e.text : "the configuration has mistakes, told above");
         ph_conf_free(fresh);
@@ -309,6 +309,7 @@ int house_reload(struct parent *p)
         if (c->chan && c->state != CHILD_DRAINING) {
             child_send_conf(c);
             child_send_certs(c);
+            child_send_trust(c);
         }
     }
     on_tickets(p);

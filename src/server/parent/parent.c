@@ -81,7 +81,7 @@ static int prepare(struct parent *p)
     }
     if (code)
         return code;
-    if (data_certificate(p, p->conf, &e)) {
+    if (data_certificate(p, p->conf, &e) || data_trust(p, p->conf, &e)) {
         fprintf(stderr, "posthouse: %s\n", e.text);
         return EX_CONFIG;
     }

@@ -72,6 +72,7 @@ struct parent {
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
     struct ph_buf cert, key;                     /* PEM */
+    struct ph_buf client_ca, oauth_keys;         /* TRUST for access and for keeper */
     char tickets[ROLE_COUNT][PH_TLS_TICKET_KEY]; /* the secret of each role that has tickets */
     struct ph_timer *ticket_timer;
     struct ph_timer *limit; /* of stopping, of one collection of counters */
@@ -86,7 +87,9 @@ struct parent {
 int data_open(struct parent *p); /* folders, lock; 0 or a sysexits code, told on stderr */
 int data_certificate(struct parent *p, const struct ph_conf *conf,
                      struct ph_error *reterr); /* fills cert and key */
-void data_ready(struct parent *p);             /* writes data/ready, tells ready_fd and stdout */
+int data_trust(struct parent *p, const struct ph_conf *conf,
+               struct ph_error *reterr); /* fills client_ca and oauth_keys */
+void data_ready(struct parent *p);       /* writes data/ready, tells ready_fd and stdout */
 void data_close(struct parent *p);
 
 /* user.c: what the processes run as. *ret_user: "" to stay, a name or a number. */
@@ -111,6 +114,7 @@ void child_join(struct child *a,
                 struct child *b); /* a new channel between them, where the matrix has one */
 void child_send_conf(struct child *c);
 void child_send_certs(struct child *c);
+void child_send_trust(struct child *c);   /* after the certificates */
 void child_send_tickets(struct child *c); /* after the certificates */
 
 /* house.c: all of them */

@@ -52,6 +52,24 @@ static void on_cert(struct proc *p, const struct ipc_CERT *m)
         p->def->certs(p);
 }
 
+static void on_trust(struct proc *p, ph_str text)
+{
+    struct ph_error e = {0};
+    int r = p->def->trust   ? p->def->trust(p, text, &e)
+            : p->tls_server ? ph_tls_client_authorities(p->tls_server, text, &e)
+                            : 0;
+    const char *setting = p->def->trust ? "oauth_keys" : "tls_client_ca";
+    if (r >= 0)
+        return;
+    if (p->priv->started) {
+        ph_log(PH_LOG_ERROR, (ph_str){0}, "trust-refused", "setting=%s why=%s", setting, e.text);
+        return;
+    }
+    struct ph_error told;
+    ph_fail(&told, -r, 0, "%s: %s", setting, e.text);
+    proc__fail(p, EX_CONFIG, told.text);
+}
+
 static void on_end_timer(void *ctx)
 {
     struct proc *p = ctx;
@@ -95,6 +113,9 @@ static void on_message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
         break;
     case IPC_CERT:
         on_cert(p, &msg->CERT);
+        break;
+    case IPC_TRUST:
+        on_trust(p, msg->TRUST.text);
         break;
     case IPC_KEY:
     case IPC_PEER:

@@ -42,6 +42,8 @@ struct proc_def {
     void (*ended)(struct proc *p);  /* drained, loop left: close what is on disk */
     void (*stats)(struct proc *p, struct ph_buf *rows);       /* ipc_add(counter, rows, ...) */
     void (*key)(struct proc *p, ph_str name, ph_str key_pem); /* keeper only */
+    /* keeper only: TRUST, copied from by then; maybe before setup(). Refused: reterr says why, and what there was stays. */
+    int (*trust)(struct proc *p, ph_str text, struct ph_error *reterr);
     void (*signer)(struct proc *p, int role, unsigned instance,
                    int fd); /* keeper only; takes over fd */
 };

@@ -9,6 +9,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "tls_int.h"
 
 static char dir[64];
-static struct ph_buf cert_a, key_a, cert_b, key_b, cert_rsa, key_rsa;
+static struct ph_buf cert_a, key_a, cert_b, key_b, cert_rsa, key_rsa, cert_person, key_person;
 static struct ph_error e;
 
 /* ---- helpers ----------------------------------------------------------------------------- */
@@ -32,24 +33,30 @@ static void read_bio(BIO *from, struct ph_buf *to)
     BIO_free(from);
 }
 
-static void make_rsa(void)
+/* Of itself, valid from and to so many seconds from now; mail: the rfc822Name, NULL for none. */
+static void make_own(EVP_PKEY *key, long from, long to, const char *mail, struct ph_buf *ret_cert,
+                     struct ph_buf *ret_key)
 {
-    EVP_PKEY *key = EVP_RSA_gen(2048);
     X509 *x = X509_new();
     BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_mem());
+    assert_non_null(key);
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -7200);
-    X509_gmtime_adj(X509_getm_notAfter(x), -3600); /* expired */
+    X509_gmtime_adj(X509_getm_notBefore(x), from);
+    X509_gmtime_adj(X509_getm_notAfter(x), to);
     X509_set_pubkey(x, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
                                (const unsigned char *)"rsa.test", -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
+    X509_EXTENSION *names =
+        mail ? X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, mail) : NULL;
+    assert_true(!mail || X509_add_ext(x, names, -1) == 1);
+    X509_EXTENSION_free(names);
     assert_true(X509_sign(x, key, EVP_sha256()) > 0);
     PEM_write_bio_X509(c, x);
     PEM_write_bio_PrivateKey(k, key, NULL, NULL, 0, NULL, NULL);
-    read_bio(c, &cert_rsa);
-    read_bio(k, &key_rsa);
+    read_bio(c, ret_cert);
+    read_bio(k, ret_key);
     X509_free(x);
     EVP_PKEY_free(key);
 }
@@ -58,26 +65,30 @@ static int make(void **state)
 {
     const ph_str a[] = {PH_STR_INIT("a.test"), PH_STR_INIT("127.0.0.1"), PH_STR_INIT("::1")};
     const ph_str b[] = {PH_STR_INIT("b.test")};
-    struct ph_buf *all[] = {&cert_a, &key_a, &cert_b, &key_b, &cert_rsa, &key_rsa};
+    struct ph_buf *all[] = {&cert_a,   &key_a,   &cert_b,      &key_b,
+                            &cert_rsa, &key_rsa, &cert_person, &key_person};
     char path[80];
     (void)state;
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 8; i++)
         ph_buf_init(all[i], NULL, 65536);
     snprintf(dir, sizeof dir, "/tmp/ph-tls-XXXXXX");
     if (!mkdtemp(dir) || ph_tls_self_signed(a, 3, &cert_a, &key_a, &e) < 0 ||
         ph_tls_self_signed(b, 1, &cert_b, &key_b, &e) < 0)
         return -1;
-    make_rsa();
+    make_own(EVP_RSA_gen(2048), -7200, -3600, NULL, &cert_rsa, &key_rsa); /* expired */
+    make_own(EVP_EC_gen("P-256"), -60, 3600, "DNS:x.test,email:al@a.test,email:b@a.test",
+             &cert_person, &key_person);
     snprintf(path, sizeof path, "%s/ca.pem", dir);
     return ph_file_write(path, ph_buf_str(&cert_a), 0600, &e);
 }
 
 static int drop(void **state)
 {
-    struct ph_buf *all[] = {&cert_a, &key_a, &cert_b, &key_b, &cert_rsa, &key_rsa};
+    struct ph_buf *all[] = {&cert_a,   &key_a,   &cert_b,      &key_b,
+                            &cert_rsa, &key_rsa, &cert_person, &key_person};
     char cmd[80];
     (void)state;
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 8; i++)
         ph_buf_done(all[i]);
     snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
     return system(cmd);
@@ -370,6 +381,44 @@ static void resumption(void **state)
     }
 }
 
+/* A client's certificate: good, of another authority, none; and whom each names. */
+static void clients(void **state)
+{
+    (void)state;
+    struct ph_tls_ctx *server = server_with(&cert_a, &key_a);
+    const struct {
+        struct ph_buf *cert, *key;
+        bool good;
+    } row[] = {{&cert_person, &key_person, true},
+               {&cert_rsa, &key_rsa, false},
+               {&cert_b, &key_b, false},
+               {NULL, NULL, false}};
+    struct ph_buf authorities; /* an expired one, one for hosts alone */
+    ph_buf_init(&authorities, NULL, 65536);
+    ph_buf_add(&authorities, ph_buf_str(&cert_rsa));
+    ph_buf_add(&authorities, ph_buf_str(&cert_b));
+    ph_buf_add(&authorities, ph_buf_str(&cert_person));
+    assert_int_equal(ph_tls_client_authorities(server, PH_STR("no certificate"), &e), -PH_ETLS);
+    assert_int_equal(ph_tls_client_authorities(server, ph_buf_str(&authorities), &e), 0);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct ph_tls_ctx *client = ph_tls_client_ctx(PH_TLS_VERIFY_FULL, ca(), &e);
+        struct pair p;
+        if (row[i].cert)
+            assert_int_equal(
+                ph_tls_client_cert(client, ph_buf_str(row[i].cert), ph_buf_str(row[i].key), &e), 0);
+        meet(&p, client, server, "a.test");
+        assert_int_equal(p.server_rc, 0);
+        assert_int_equal(about(p.server).verified, row[i].good);
+        assert_string_equal(about(p.server).mail, row[i].good ? "al@a.test" : "");
+        say(p.server, p.client, "220 hello");
+        part(&p);
+        ph_tls_ctx_free(client);
+    }
+    assert_int_equal(ph_tls_client_authorities(server, (ph_str){0}, &e), 0);
+    ph_buf_done(&authorities);
+    ph_tls_ctx_free(server);
+}
+
 static void no_tls_there(void **state)
 {
     (void)state;
@@ -437,6 +486,7 @@ int main(void)
         cmocka_unit_test(sign_misuse),
         cmocka_unit_test(names_and_replacement),
         cmocka_unit_test(resumption),
+        cmocka_unit_test(clients),
         cmocka_unit_test(no_tls_there),
         cmocka_unit_test(bulk),
     };
