@@ -26,6 +26,7 @@ extern "C" {
     X(USER, AUTHORIZATION, TEXT, LINE, "USER")                                                     \
     X(PASS, AUTHORIZATION, TEXT, LINE, "")                                                         \
     X(AUTH, AUTHORIZATION, MECHANISM, LINE, "SASL")                                                \
+    X(APOP, AUTHORIZATION, TEXT, LINE, "")                                                         \
     X(STLS, AUTHORIZATION, NOTHING, LINE, "STLS")                                                  \
     X(UTF8, AUTHORIZATION, NOTHING, LINE, "UTF8")                                                  \
     X(LANG, ANYTIME, MAYBE_TEXT, LINE, "LANG")                                                     \
@@ -57,6 +58,7 @@ PH_EXPORT const char *ph_pop3_verb_name(enum ph_pop3_verb verb); /* "RETR"; "?" 
  * Its owner is asked for three things:
  *
  *   LOGIN   check a name and a password (USER and PASS)
+ *   APOP    check a name and a digest (32 hexadecimal digits) of the stamp given in the options and a shared secret
  *   AUTH    a step of SASL; ph_pop3_server_challenge leads to AUTHDATA, which is the next. (A client that gives up
  *           is answered by the engine: a later AUTH begins anew.)
  *           When a login succeeds: give the messages with ph_pop3_server_message, then
@@ -81,11 +83,15 @@ struct ph_pop3_server_options {
     unsigned max_errors;   /* commands that were not understood before it is closed; 0: 20 */
     ph_str refusal;        /* not empty: the greeting is -ERR with this sentence, and that is all */
     uint32_t max_messages; /* in one mailbox; 0: 1000000 */
+    ph_str
+        apop_stamp; /* "<unique@host>" of the greeting: APOP is possible, also without TLS (RFC 1939 7); copied, 250 octets
+                          at most. Empty: it is not */
 };
 
 enum ph_pop3_server_ev {
     PH_POP3_S_NEED,  /* nothing now: more input, more room in out, or an answer is needed */
     PH_POP3_S_LOGIN, /* user, password */
+    PH_POP3_S_APOP,  /* user, data: the digest; answered as LOGIN is */
     PH_POP3_S_AUTH, /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
     PH_POP3_S_AUTHDATA, /* data: the answer to a challenge, decoded */
     PH_POP3_S_MAIL,     /* number (0 is the first), lines (TOP), or PH_POP3_WHOLE */

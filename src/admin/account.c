@@ -312,7 +312,8 @@ int admin_account(int argc, char **argv)
          .help = "--insecure    ... do not check its certificate"},
         {.name = "--scope",
          .value = &o.app.scope,
-         .help = "--scope LIST  with app-password add: of smtp, imap, pop3; all"},
+         .help =
+             "--scope LIST  with app-password add: of smtp, imap, pop3 (else all three), or apop"},
         {.name = "--expires",
          .value = &o.app.expires,
          .help = "--expires DAY  ... 90d, or 2027-01-31; never"},
@@ -332,7 +333,7 @@ int admin_account(int argc, char **argv)
         "quota_bytes and quota_messages say.\n"
         "app-password add makes a password for one program and prints it, once: for clients that\n"
         "send a password (not by SCRAM). It is good for the protocols of --scope, until "
-        "--expires.\n"
+        "--expires. One for apop is kept readable, and good for nothing else (see pop3_apop).\n"
         "export writes all letters into the new folder PATH, as Maildir or mbox; import reads a\n"
         "Maildir, an mbox file, a folder of them, or a server (imaps://host), with flags, dates\n"
         "and POP3 names; letters "

@@ -13,10 +13,11 @@ static const struct {
     unsigned bit;
 } scopes[] = {{PH_STR_INIT("smtp"), PH_SCOPE_SMTP},
               {PH_STR_INIT("imap"), PH_SCOPE_IMAP},
-              {PH_STR_INIT("pop3"), PH_SCOPE_POP3}};
+              {PH_STR_INIT("pop3"), PH_SCOPE_POP3},
+              {PH_STR_INIT("apop"), PH_SCOPE_APOP}};
 enum { SCOPES = sizeof scopes / sizeof scopes[0] };
 
-/* "smtp,imap"; NULL: all. 0: not one of these. */
+/* "smtp,imap"; NULL: all that need no secret. 0: not one of these, or apop among others. */
 static unsigned scope_of(const char *text)
 {
     ph_str word, rest = ph_str_c(text ? text : "smtp,imap,pop3");
@@ -29,7 +30,7 @@ static unsigned scope_of(const char *text)
             return 0;
         all |= bit;
     }
-    return all;
+    return all & PH_SCOPE_APOP && all != PH_SCOPE_APOP ? 0 : all;
 }
 
 /* Days from now, "90d", or a day, "2027-01-31" (its first second, UTC). -1: neither. */
@@ -69,12 +70,14 @@ static int add(struct ph_house *h, const struct admin_args *a, uint64_t account,
     struct ph_house_app app = {
         .name = ph_str_c(a->args[2]), .scope = scope_of(o->scope), .expires = day_of(o->expires)};
     if (!app.scope)
-        return admin_fail(EX_USAGE, "--scope is a list of smtp, imap and pop3");
+        return admin_fail(EX_USAGE, "--scope is a list of smtp, imap and pop3, or apop alone");
     if (app.expires < 0)
         return admin_fail(EX_USAGE, "--expires is a number of days (90d) or a day (2027-01-31)");
     if (ph_password_generate(password) < 0 ||
         ph_app_digest(account, ph_str_c(password), digest) < 0)
         return admin_fail(EX_OSERR, "the system gives no random numbers, or no memory");
+    if (app.scope == PH_SCOPE_APOP)
+        app.secret = ph_str_c(password);
     int code = EX_OK;
     if (ph_house_app_add(h, account, &app, digest, &e) < 0)
         code = house_fail(&e);

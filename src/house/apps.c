@@ -18,7 +18,8 @@ static struct ph_house_app row_of(sqlite3_stmt *st)
                                  .scope = (unsigned)sqlite3_column_int(st, 1),
                                  .created = sqlite3_column_int64(st, 2),
                                  .expires = sqlite3_column_int64(st, 3),
-                                 .used = sqlite3_column_int64(st, 4)};
+                                 .used = sqlite3_column_int64(st, 4),
+                                 .secret = ph__house_text(st, 5)};
 }
 
 int ph_house_app_add(struct ph_house *h, uint64_t account, const struct ph_house_app *app,
@@ -39,6 +40,7 @@ int ph_house_app_add(struct ph_house *h, uint64_t account, const struct ph_house
     sqlite3_bind_int64(st, 4, app->scope);
     sqlite3_bind_int64(st, 5, ph__house_now());
     sqlite3_bind_int64(st, 6, app->expires);
+    ph__house_bind(st, 7, app->secret);
     int r = ph__house_run(h, st, reterr);
     if (r == -PH_EEXIST)
         return ph_fail(reterr, PH_EEXIST, 0, "there is an app password named %.*s already",
@@ -88,6 +90,7 @@ int ph_house_app_find(struct ph_house *h, uint64_t account,
         return r;
     struct ph_house_app app = row_of(st);
     app.name = ph_arena_copy(arena, app.name);
+    app.secret = (ph_str){0};
     sqlite3_reset(st);
     if (!app.name.p)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");

@@ -66,6 +66,7 @@ static const char *const schema[PH_HOUSE_VERSION] = {
     "CREATE TABLE seed(value BLOB NOT NULL);"
     "INSERT INTO seed VALUES(randomblob(32));"
     "CREATE UNIQUE INDEX app_password_digest ON app_password(account, digest);",
+    "ALTER TABLE app_password ADD COLUMN secret TEXT NOT NULL DEFAULT '';",
 };
 
 static const char *const statements[ST_COUNT] = {

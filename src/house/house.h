@@ -11,7 +11,7 @@
 #include <posthouse/base.h>
 
 enum {
-    PH_HOUSE_VERSION = 3, /* PRAGMA user_version of the schema below */
+    PH_HOUSE_VERSION = 4, /* PRAGMA user_version of the schema below */
     /* Octets of a normalised address. RFC 5321 4.5.3.1 allows 64 + 1 + 255; the senders of mailing
      * lists, to whom reports must find, are longer. */
     PH_HOUSE_ADDRESS = 512,
@@ -135,12 +135,20 @@ PH_MUST_CHECK int ph_house_sample(struct ph_house *h, struct ph_arena *arena, ph
  * App passwords: one a program, so that a lost telephone costs one word and not the password. They are made here alone
  * (98 bits), so that a fast digest of them tells nothing; each is good for some protocols, and perhaps until a day.
  */
-enum { PH_SCOPE_SMTP = 1, PH_SCOPE_IMAP = 2, PH_SCOPE_POP3 = 4, PH_SCOPE_ALL = 7 };
+enum {
+    PH_SCOPE_SMTP = 1,
+    PH_SCOPE_IMAP = 2,
+    PH_SCOPE_POP3 = 4,
+    PH_SCOPE_ALL = 7,
+    PH_SCOPE_APOP = 8
+};
 enum { PH_APP_NAME_MAX = 64, PH_APP_DIGEST = 32 };
 struct ph_house_app {
     ph_str name;
-    unsigned scope;                 /* PH_SCOPE_... */
+    unsigned scope;                 /* PH_SCOPE_...; APOP stands alone */
     int64_t created, expires, used; /* seconds since 1970; 0: never */
+    ph_str
+        secret; /* the password itself, for APOP alone, which can not be checked by a digest of ours; else empty */
 };
 /* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL: no name. */
 PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account,
@@ -152,7 +160,7 @@ PH_MUST_CHECK int ph_house_app_remove(struct ph_house *h, uint64_t account, ph_s
 PH_MUST_CHECK int ph_house_apps(struct ph_house *h, uint64_t account,
                                 int (*fn)(void *ctx, const struct ph_house_app *row), void *ctx,
                                 struct ph_error *reterr);
-/* 1 and the one with this digest (its name in the arena), expired or not; 0: there is none. */
+/* 1 and the one with this digest (its name in the arena, its secret left out), expired or not; 0: there is none. */
 PH_MUST_CHECK int ph_house_app_find(struct ph_house *h, uint64_t account,
                                     const unsigned char digest[PH_APP_DIGEST],
                                     struct ph_arena *arena, struct ph_house_app *ret_app,

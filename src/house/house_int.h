@@ -38,12 +38,13 @@
                                  "ORDER BY address")                                               \
     S(SAMPLE, "SELECT value, (SELECT scram256 FROM account WHERE scram256 != '' "                  \
               "ORDER BY id DESC LIMIT 1) FROM seed")                                               \
-    S(APP_ADD, "INSERT INTO app_password(account, name, digest, scope, created, expires, used) "   \
-               "VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)")                                                \
+    S(APP_ADD,                                                                                     \
+      "INSERT INTO app_password(account, name, digest, scope, created, expires, used, secret) "    \
+      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)")                                                     \
     S(APP_REMOVE, "DELETE FROM app_password WHERE account = ?1 AND name = ?2")                     \
-    S(APPS, "SELECT name, scope, created, expires, used FROM app_password "                        \
+    S(APPS, "SELECT name, scope, created, expires, used, secret FROM app_password "                \
             "WHERE account = ?1 ORDER BY name")                                                    \
-    S(APP_FIND, "SELECT name, scope, created, expires, used FROM app_password "                    \
+    S(APP_FIND, "SELECT name, scope, created, expires, used, secret FROM app_password "            \
                 "WHERE account = ?1 AND digest = ?2")                                              \
     S(APP_USED, "UPDATE app_password SET used = ?3 WHERE account = ?1 AND name = ?2")              \
     S(FOLDER_TAKEN, "SELECT EXISTS(SELECT 1 FROM account WHERE folder = ?1) OR "                   \

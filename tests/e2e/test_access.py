@@ -160,6 +160,8 @@ class Login(unittest.TestCase):
         self.assertIn(b"LOGINDISABLED", greeting)
         self.assertNotIn(b"AUTH=", greeting)
         w = self.wire("imap")
+        with socket.create_connection((self.house.ip, PORTS["pop3"]), 60) as c:
+            self.assertNotIn(b"<", c.makefile("rb").readline())
         for unknown in (b"EXTERNAL", b"OAUTHBEARER", b"XOAUTH2", b"CRAM-MD5"):
             self.assertNotIn(unknown, w.offered)
         self.assertTrue(w.ask(b"x AUTHENTICATE OAUTHBEARER", b"x ").startswith(b"x NO [CANNOT]"))
@@ -207,6 +209,74 @@ class Login(unittest.TestCase):
         with imaplib.IMAP4_SSL(self.house.ip, PORTS["imaps"], ssl_context=context) as m:
             with self.assertRaises(imaplib.IMAP4.error):
                 m.login(self.user, made)
+
+
+class Apop(unittest.TestCase):
+    """RFC 1939 7, for programs without TLS and SASL: by passwords made for it alone, where it is switched on."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.house = house.House("a.test", pop3_apop=True).start()
+        cls.user = cls.house.account("alice", PASSWORD)
+        cls.secret = cls.house.admin("account", "app-password", "add", cls.user, "old printer", "--scope", "apop").strip()
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.house.stop() == 0, cls.house.tail()
+
+    def connect(self):
+        p = poplib.POP3(self.house.ip, PORTS["pop3"], timeout=60)
+        self.addCleanup(p.close)
+        return p
+
+    def test_python(self):
+        p = self.connect()
+        self.assertTrue(p.apop(self.user, self.secret).startswith(b"+OK"))
+        p.quit()
+        self.assertNotIn("used never", self.house.admin("account", "app-password", "list", self.user))
+
+    def test_curl(self):
+        for secret, code in ((self.secret, 0), (self.secret + "x", 67)):
+            run = subprocess.run(["curl", "-s", f"pop3://{self.house.ip}:{PORTS['pop3']}/", "-u", f"{self.user}:{secret}", "--login-options", "AUTH=+APOP"],
+                                 capture_output=True, text=True, timeout=120)
+            self.assertEqual(run.returncode, code, run)
+
+    def test_fetchmail(self):
+        rc = self.house.where / "fetchmailrc"
+        rc.write_text(f"poll {self.house.ip} service {PORTS['pop3']} protocol APOP user '{self.user}' password '{self.secret}' sslproto '' no sslcertck\n")
+        rc.chmod(0o700)
+        run = subprocess.run(["fetchmail", "-f", rc, "--check", "--idfile", self.house.where / "ids", "--pidfile", self.house.where / "pid"],
+                             capture_output=True, text=True, timeout=120, env={**os.environ, "FETCHMAILHOME": str(self.house.where)})
+        self.assertEqual(run.returncode, 1, run)  # logged in; there is no mail
+
+    def test_no_other_password_and_nowhere_else(self):
+        for user, secret in ((self.user, PASSWORD), (self.user, self.secret + "x"), ("nobody@a.test", self.secret)):
+            with self.assertRaisesRegex(poplib.error_proto, "AUTH"):
+                self.connect().apop(user, secret)
+        context = self.house.tls()
+        p = poplib.POP3_SSL(self.house.ip, PORTS["pop3s"], context=context)
+        p.user(self.user)
+        with self.assertRaisesRegex(poplib.error_proto, "AUTH"):
+            p.pass_(self.secret)
+        p.close()
+        with imaplib.IMAP4_SSL(self.house.ip, PORTS["imaps"], ssl_context=context) as m:
+            with self.assertRaises(imaplib.IMAP4.error):
+                m.login(self.user, self.secret)
+
+    def test_a_digest_is_good_once(self):
+        stamps = {self.connect().welcome.split()[-1] for _ in range(20)}
+        self.assertEqual(len(stamps), 20)
+        p = self.connect()
+        heard = hashlib.md5(p.welcome.split()[-1] + self.secret.encode()).hexdigest()
+        self.assertTrue(p._shortcmd(f"APOP {self.user} {heard}").startswith(b"+OK"))
+        with self.assertRaisesRegex(poplib.error_proto, "AUTH"):
+            self.connect()._shortcmd(f"APOP {self.user} {heard}")
+
+    def test_scopes(self):
+        run = self.house.admin("account", "app-password", "add", self.user, "both", "--scope", "apop,imap", check=False)
+        self.assertEqual(run.returncode, 64, run)
+        self.house.admin("account", "app-password", "add", self.user, "gone", "--scope", "apop", "--expires", "2020-01-01")
+        self.assertRegex(self.house.admin("account", "app-password", "list", self.user), r"old printer\tapop\tmade")
 
 
 class Memory(unittest.TestCase):

@@ -11,6 +11,7 @@ static bool answer(struct ph_pop3_server *s, enum ph_pop3_server_ev what,
     case PH_POP3_S_NEED:
         return false;
     case PH_POP3_S_LOGIN:
+    case PH_POP3_S_APOP:
         for (uint64_t i = 0; i < 5 && ev->password.n % 2; i++)
             if (ph_pop3_server_message(s, sizeof mail - 1, i) < 0)
                 break;
@@ -63,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ph_pop3_server_options o = {.struct_size = sizeof o,
                                        .tls_possible = how & 1,
                                        .plaintext = how & 2,
+                                       .apop_stamp = ph_str_c(how & 128 ? "<1.2@a.test>" : ""),
                                        .max_errors = 1000,
                                        .max_failures = 1000};
     struct ph_pop3_server *s = ph_pop3_server_new(NULL, &o);

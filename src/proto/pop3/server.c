@@ -25,9 +25,12 @@ static void greet(struct ph_pop3_server *s)
                      PH_FMT(ph_str_sub(s->opt.refusal, 0, POP3_TEXT_MAX)));
         ph__pop3_end(s, PH_ELIMIT, "turned away");
     } else {
-        ph__pop3_say(s, "+OK %.*s%sPOP3 server ready", PH_FMT(host), host.n ? " " : "");
+        ph_str stamp = s->opt.apop_stamp;
+        s->apop = stamp.n > 0;
+        ph__pop3_say(s, "+OK %.*s%sPOP3 server ready%s%.*s", PH_FMT(host), host.n ? " " : "",
+                     stamp.n ? " " : "", PH_FMT(ph_str_sub(stamp, 0, POP3_HOST_MAX)));
     }
-    s->opt.host = s->opt.refusal = (ph_str){0};
+    s->opt.host = s->opt.refusal = s->opt.apop_stamp = (ph_str){0};
 }
 
 struct ph_pop3_server *ph_pop3_server_new(const struct ph_alloc *al,

@@ -77,6 +77,39 @@ static void do_pass(struct ph_pop3_server *s, const struct arguments *a)
     ask_owner(s, PH_POP3_S_LOGIN);
 }
 
+static bool is_hex(ph_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+            return false;
+    return true;
+}
+
+/* RFC 1939 7: a name, and 32 hexadecimal digits in lower case. */
+static void do_apop(struct ph_pop3_server *s, const struct arguments *a)
+{
+    enum { DIGEST = 32 };
+    size_t space = ph_str_rchr(a->text, ' ');
+    if (!s->apop) {
+        ph__pop3_mistake(s, "APOP is not offered here; CAPA tells what is");
+        return;
+    }
+    if (space == PH_NPOS || space == 0 || a->text.n - space - 1 != DIGEST ||
+        !is_hex(ph_str_skip(a->text, space + 1))) {
+        ph__pop3_mistake(s, "the arguments are a name and 32 hexadecimal digits");
+        return;
+    }
+    ph_buf_add(&s->secret, a->text);
+    ph_str both = ph_buf_str(&s->secret);
+    if (ph_buf_err(&s->secret)) {
+        ph__pop3_end(s, PH_ENOMEM, "out of memory");
+        return;
+    }
+    s->event = (struct ph_pop3_server_event){
+        .user = ph_str_sub(both, 0, space), .data = ph_str_skip(both, space + 1), .has_data = true};
+    ask_owner(s, PH_POP3_S_APOP);
+}
+
 /* A response goes behind what `secret` holds already. */
 static void take_response(struct ph_pop3_server *s, ph_str b64, enum ph_pop3_server_ev what)
 {
@@ -327,7 +360,7 @@ static void (*const functions[PH_POP3_VERB_COUNT])(struct ph_pop3_server *,
     [PH_POP3_LIST] = do_list, [PH_POP3_UIDL] = do_uidl, [PH_POP3_RETR] = do_retr,
     [PH_POP3_TOP] = do_top,   [PH_POP3_DELE] = do_dele, [PH_POP3_RSET] = do_rset,
     [PH_POP3_NOOP] = do_noop, [PH_POP3_QUIT] = do_quit, [PH_POP3_UTF8] = do_utf8,
-    [PH_POP3_LANG] = do_lang};
+    [PH_POP3_LANG] = do_lang, [PH_POP3_APOP] = do_apop};
 
 /* NULL, or what is wrong. `rest` is what follows the verb and one space. */
 static const char *parse(enum pop3_arguments kind, ph_str rest, struct arguments *a)

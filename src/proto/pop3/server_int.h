@@ -40,7 +40,7 @@ struct ph_pop3_server {
     struct ph_buf out;
     enum pop3_states state;
     enum busy busy;
-    bool tls, utf8, eof, skipping, closing, told;
+    bool tls, utf8, apop, eof, skipping, closing, told;
     struct ph_error error;
     int64_t now, active; /* active: when the peer last read, or wrote a line; -1: the time is not
                             known yet */

@@ -333,6 +333,21 @@ int session_login(struct session *s, const char *name, ph_str user, ph_str passw
     return r;
 }
 
+int session_apop(struct session *s, ph_str stamp, ph_str user, ph_str digest)
+{
+    struct ph_buf data;
+    ph_buf_init(&data, NULL, 1024);
+    ph_buf_add(&data, stamp);
+    ph_buf_addc(&data, '\0');
+    ph_buf_add(&data, user);
+    ph_buf_addc(&data, '\0');
+    ph_buf_add(&data, digest);
+    int r = ph_buf_err(&data) ? -PH_EINVAL
+                              : begin_login(s, "APOP", PH_STR("APOP"), ph_buf_str(&data), true);
+    ph_buf_done(&data);
+    return r;
+}
+
 /* Wrong passwords count against the address that they come from, whatever the protocol. */
 static void count_failure(struct session *s)
 {

@@ -9,6 +9,7 @@
  * of bounded length -> MB_CLOSE -> +OK
  */
 #include "file.h"
+#include "random.h"
 #include "session.h"
 #include "surrogate.h"
 #include <posthouse/pop3.h>
@@ -35,7 +36,10 @@ struct page {
     ph_str rows; /* those that are not given yet */
 };
 
+enum { STAMP_MAX = 250 };
+
 struct pop3 {
+    char stamp[STAMP_MAX + 1]; /* of the greeting, where APOP is possible */
     void (*answer)(struct session *s,
                    struct ipc_msg *msg); /* to the request under way; msg may be NULL */
     uint64_t req, mailbox;
@@ -210,6 +214,8 @@ static void do_login(struct session *s, enum ph_pop3_server_ev what,
     }
     if (what == PH_POP3_S_LOGIN)
         r = session_login(s, "USER", ev->user, ev->password);
+    else if (what == PH_POP3_S_APOP)
+        r = session_apop(s, ph_str_c(((struct pop3 *)s->state)->stamp), ev->user, ev->data);
     else if (what == PH_POP3_S_AUTH)
         r = session_auth(s, ev->mechanism, ev->data, ev->has_data);
     else
@@ -514,6 +520,7 @@ static void events(struct session *s)
         case PH_POP3_S_NEED:
             return;
         case PH_POP3_S_LOGIN:
+        case PH_POP3_S_APOP:
         case PH_POP3_S_AUTH:
         case PH_POP3_S_AUTHDATA:
             do_login(s, what, &ev);
@@ -534,20 +541,33 @@ static void events(struct session *s)
     }
 }
 
+/* Never the same twice (RFC 1939 7), and told to no other client: else a digest could be used again. */
+static void make_stamp(const struct ph_conf *conf, char stamp[STAMP_MAX + 1])
+{
+    ph_str host = conf->hostname;
+    snprintf(stamp, STAMP_MAX + 1, "<%016llx.%lld@%.*s>", (unsigned long long)ph_random_u64(),
+             (long long)ph_wall_us(), PH_FMT(ph_str_sub(host, 0, STAMP_MAX - 50)));
+}
+
 static int make(struct session *s, const char *refusal)
 {
     const struct ph_conf *conf = s->proc->conf;
+    struct pop3 *p = calloc(1, sizeof *p);
+    s->state = p;
+    if (!p)
+        return -PH_ENOMEM;
+    if (conf->pop3_apop)
+        make_stamp(conf, p->stamp);
     struct ph_pop3_server_options o = {.struct_size = sizeof o,
                                        .host = conf->hostname,
                                        .tls_now = s->service == IPC_POP3S,
                                        .tls_possible = s->proc->tls_server,
                                        .plaintext = session_may_plaintext(s),
                                        .timeout_ms = conf->pop3_timeout,
-                                       .refusal = ph_str_c(refusal)};
-    struct pop3 *p = calloc(1, sizeof *p);
-    s->state = p;
+                                       .refusal = ph_str_c(refusal),
+                                       .apop_stamp = ph_str_c(p->stamp)};
     s->engine = ph_pop3_server_new(NULL, &o);
-    if (!p || !s->engine)
+    if (!s->engine)
         return -PH_ENOMEM;
     ph_buf_init(&p->body, NULL, BODY_MAX);
     ph_buf_init(&p->head, NULL, HEAD_MAX);

@@ -107,6 +107,9 @@ void session_auth_cancel(struct session *s);
 /* A login by name and password alone; name: a literal, for logs and journeys. */
 PH_MUST_CHECK int session_login(struct session *s, const char *name, ph_str user, ph_str password);
 
+/* A login by APOP (RFC 1939 7): the digest of the stamp that this connection was greeted with. */
+PH_MUST_CHECK int session_apop(struct session *s, ph_str stamp, ph_str user, ph_str digest);
+
 /* The log-in ends, the connection stays: store and keeper forget the session, and it may log in anew. */
 void session_logout(struct session *s);
 

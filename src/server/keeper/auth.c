@@ -283,7 +283,7 @@ static void remember(struct keeper_auth *a, const struct attempt *t)
 
 /* ---- app passwords ------------------------------------------------------------------------ */
 
-static unsigned scope_of(unsigned service)
+unsigned auth_scope(unsigned service)
 {
     return service == IPC_IMAP || service == IPC_IMAPS   ? PH_SCOPE_IMAP
            : service == IPC_POP3 || service == IPC_POP3S ? PH_SCOPE_POP3
@@ -291,7 +291,7 @@ static unsigned scope_of(unsigned service)
 }
 
 /* When it was used last is for a person to read: not worth a write each time. */
-static void note_use(struct keeper *k, const struct attempt *t, const struct ph_house_app *app)
+void auth_note_use(struct keeper *k, const struct attempt *t, const struct ph_house_app *app)
 {
     int64_t now = ph_wall_us() / 1000000;
     struct ph_error e = {0};
@@ -310,14 +310,14 @@ static const char *app_password(struct keeper *k, const struct attempt *t)
         ph_app_digest(t->account, (ph_str){t->job.password, t->job.password_n}, digest) < 0)
         return NULL;
     if (ph_house_app_find(k->house, t->account, digest, k->arena, &app, NULL) > 0) {
-        if (!(app.scope & scope_of(t->service)))
+        if (!(app.scope & auth_scope(t->service)))
             why = "this app password is for another protocol";
         else if (app.expires && app.expires <= ph_wall_us() / 1000000)
             why = "this app password has expired";
         else
             why = "";
         if (!*why)
-            note_use(k, t, &app);
+            auth_note_use(k, t, &app);
         ph_log(PH_LOG_INFO, (ph_str){0}, "app-password", "user=%s name=%.*s why=%s", t->user,
                PH_FMT(app.name), why);
     }

@@ -83,6 +83,14 @@ void auth_fail_later(struct keeper_auth *a, struct attempt *t,
 void auth_fail_now(struct keeper_auth *a, struct attempt *t, int verdict, const char *why);
 void auth_end(struct keeper_auth *a, struct attempt *t);
 
+unsigned auth_scope(unsigned service); /* of an app password: PH_SCOPE_... */
+/* Its last use is now. */
+void auth_note_use(struct keeper *k, const struct attempt *t, const struct ph_house_app *app);
+
+/* ---- apop.c ---- */
+
+void auth_apop(struct keeper_auth *a, struct attempt *t, ph_str data); /* takes the attempt */
+
 /* ---- exchange.c ---- */
 
 void auth_unhold(struct keeper_auth *a, struct attempt *t);

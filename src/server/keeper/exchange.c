@@ -297,6 +297,10 @@ void keeper_auth_ask(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
     keeper_look(k);
     struct ph_sasl_channel channel = {q->unique ? PH_SASL_TLS_UNIQUE : PH_SASL_TLS_EXPORTER,
                                       q->channel};
+    if (!q->exchange && ph_str_eq(q->mechanism, PH_STR("APOP"))) {
+        auth_apop(a, t, q->data);
+        return;
+    }
     unsigned proofs_taken = proofs_of(k, t);
     if (!q->exchange && ph_sasl_server_init(t->sasl, q->mechanism, proofs_taken, &channel) < 0) {
         auth_fail_later(a, t, "a mechanism that is not offered");

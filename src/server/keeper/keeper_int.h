@@ -6,6 +6,7 @@
  *   cache.c     answers of lookup.c, until the address book changes
  *   exchange.c  AUTH: the steps of a login until there is a proof
  *   auth.c      proof ... GRANT ... AUTHED, sessions, recent successes, the price of failure
+ *   apop.c      a login by APOP
  *   hasher.c    threads that hash passwords
  *   sign.c      private keys and the channels that ask for signatures
  */

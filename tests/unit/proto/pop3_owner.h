@@ -61,6 +61,18 @@ static void pop3_owner_auth(struct pop3_owner *o, const struct ph_pop3_server_ev
         pop3_owner_login(o, &login);
 }
 
+/* The example of RFC 1939 7: the secret is "tanstaaf". */
+#define POP3_STAMP "<1896.697170952@dbc.mtview.ca.us>"
+
+static void pop3_owner_apop(struct pop3_owner *o, const struct ph_pop3_server_event *ev)
+{
+    struct ph_pop3_server_event login = {.user = PH_STR("alice"), .password = PH_STR("sec ret")};
+    if (!ph_str_eq(ev->user, PH_STR("mrose of mtview")) ||
+        !ph_str_eq(ev->data, PH_STR("c4c9334bac560ecc979e58001b3e22fb")))
+        login.user = PH_STR("nobody");
+    pop3_owner_login(o, &login);
+}
+
 static void pop3_owner_give(struct pop3_owner *o)
 {
     ph_str all = pop3_owner_mail(o->mail), part = ph_str_skip(all, o->given);
@@ -83,6 +95,9 @@ static void pop3_owner_work(struct pop3_owner *o)
             return;
         case PH_POP3_S_LOGIN:
             pop3_owner_login(o, &ev);
+            break;
+        case PH_POP3_S_APOP:
+            pop3_owner_apop(o, &ev);
             break;
         case PH_POP3_S_AUTH:
         case PH_POP3_S_AUTHDATA:

@@ -17,7 +17,7 @@
 struct script {
     const char *name;
     const char *text; /* "C: ..." and "S: ..." lines; the end is the end of the connection */
-    bool plaintext, tls, tls_possible, in_use;
+    bool plaintext, tls, tls_possible, in_use, apop;
     int broken; /* error code; -1 an orderly end; 0 none */
     int expunged;
 };
@@ -72,6 +72,24 @@ static const struct script scripts[] = {
               "C: AUTH PLAIN AGFsaWNlAHNlYyByZXQ=\nS: -ERR passwords travel under TLS only; send "
               "STLS first\n",
      .tls_possible = true},
+    {"APOP, where a stamp was given, also without TLS (RFC 1939 7)",
+     "S: +OK mx.test POP3 server ready " POP3_STAMP "\n"
+     "C: APOP mrose\nS: -ERR the arguments are a name and 32 hexadecimal digits\n"
+     "C: APOP c4c9334bac560ecc979e58001b3e22fb\nS: -ERR the arguments are a name and 32 "
+     "hexadecimal digits\n"
+     "C: APOP m C4C9334BAC560ECC979E58001B3E22FB\nS: -ERR the arguments are a name and 32 "
+     "hexadecimal digits\n"
+     "C: APOP m c4c9334bac560ecc979e58001b3e22fbb\nS: -ERR the arguments are a name and 32 "
+     "hexadecimal digits\n"
+     "C: APOP m c4c9334bac560ecc979e58001b3e22fa\nS: -ERR [AUTH] wrong??name\n"
+     "C: apop mrose of mtview c4c9334bac560ecc979e58001b3e22fb\nS: +OK 3 messages, 92 octets\n"
+     "C: APOP m c4c9334bac560ecc979e58001b3e22fa\nS: -ERR you are logged in already\nC: QUIT\nS: "
+     "+OK\n",
+     .apop = true, .broken = -1},
+    {"APOP without a stamp",
+     GREETING "C: APOP mrose c4c9334bac560ecc979e58001b3e22fb\nS: -ERR APOP is not offered here; "
+              "CAPA tells what is\n",
+     .plaintext = true},
     {"languages, and UTF-8 in headers (RFC 6856)",
      GREETING
      "C: LANG\nS: +OK the languages are\nS: en English\nS: .\nC: LANG En\nS: +OK en This is "
@@ -150,7 +168,8 @@ static void run(const struct script *t, size_t step, size_t part)
                                          .host = PH_STR("mx.test"),
                                          .tls_now = t->tls,
                                          .tls_possible = t->tls_possible,
-                                         .plaintext = t->plaintext};
+                                         .plaintext = t->plaintext,
+                                         .apop_stamp = ph_str_c(t->apop ? POP3_STAMP : "")};
     struct pop3_owner o = {.s = ph_pop3_server_new(NULL, &opt), .part = part, .in_use = t->in_use};
     side(t->text, 'C', &says);
     side(t->text, 'S', &want);
