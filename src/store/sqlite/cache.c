@@ -52,8 +52,7 @@ static int word_of(struct cache *c, ph_str keywords)
     return ph_buf_err(&c->pool) ? -1 : (int)c->word_n++;
 }
 
-/* The place of the first uid not below. */
-static size_t place(const struct cache *c, uint32_t uid)
+size_t cache_place(const struct cache *c, uint32_t uid)
 {
     size_t lo = 0, hi = c->n;
     while (lo < hi) {
@@ -72,7 +71,7 @@ static int take(void *ctx, const struct store_message *m)
     struct store_account *a = ctx;
     struct cache *c = &a->cache;
     int word = word_of(c, m->keywords);
-    size_t at = c->n && m->uid <= c->v[c->n - 1].uid ? place(c, m->uid) : c->n;
+    size_t at = c->n && m->uid <= c->v[c->n - 1].uid ? cache_place(c, m->uid) : c->n;
     if (word < 0 || (at < c->n && c->v[at].uid != m->uid))
         return 1;
     if (at == c->cap) {
@@ -96,7 +95,7 @@ static void remove_gone(struct cache *c, const struct uidset *gone)
 {
     if (gone->n == 0)
         return;
-    size_t first = place(c, gone->v[0].from), kept = first, g = 0;
+    size_t first = cache_place(c, gone->v[0].from), kept = first, g = 0;
     for (size_t i = first; i < c->n; i++) {
         while (g < gone->n && gone->v[g].to < c->v[i].uid)
             g++;
@@ -147,21 +146,26 @@ int cache_ready(struct store_account *a, struct mbox *m, bool wants_all)
     return r < 0 ? r : c->mailbox == m->id;
 }
 
+struct store_message cache_message(const struct cache *c, size_t at)
+{
+    const struct cache_row *x = &c->v[at];
+    struct store_message m = {
+        .uid = x->uid, .flags = x->flags, .modseq = x->modseq, .emailid = x->emailid};
+    if (x->word)
+        m.keywords = ph_str_sub(ph_buf_str(&c->pool), c->words[x->word].at, c->words[x->word].n);
+    return m;
+}
+
 int cache_give(struct store_account *a, const struct uidset *uids, uint64_t since,
                store_message_fn *row, void *ctx)
 {
     const struct cache *c = &a->cache;
     for (size_t i = 0; i < uids->n; i++)
-        for (size_t at = place(c, uids->v[i].from); at < c->n && c->v[at].uid <= uids->v[i].to;
-             at++) {
-            const struct cache_row *x = &c->v[at];
-            if (x->modseq <= since)
+        for (size_t at = cache_place(c, uids->v[i].from);
+             at < c->n && c->v[at].uid <= uids->v[i].to; at++) {
+            if (c->v[at].modseq <= since)
                 continue;
-            struct store_message m = {
-                .uid = x->uid, .flags = x->flags, .modseq = x->modseq, .emailid = x->emailid};
-            if (x->word)
-                m.keywords =
-                    ph_str_sub(ph_buf_str(&c->pool), c->words[x->word].at, c->words[x->word].n);
+            struct store_message m = cache_message(c, at);
             int r = row(ctx, &m);
             if (r != 0)
                 return r;

@@ -335,12 +335,14 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     if (!m)
         r = -a->err.code;
-    bool cached = false;
-    if (m && r == 0 && l.q == ST_LIST_FLAGS && !l.uidl) {
+    bool cached = false, light = !(mask & (STORE_F_DATES | STORE_F_SIZE)) && !l.uidl;
+    bool summaries = l.q == ST_LIST_SUMMARY && light && !since;
+    if (m && r == 0 && (summaries || (l.q == ST_LIST_FLAGS && light))) {
         r = cache_ready(a, m, 2 * uidset_count(uids) > m->messages);
         cached = r > 0;
-        if (r > 0)
-            r = cache_give(a, uids, since, row, ctx);
+        if (cached)
+            r = summaries ? cache_give_summaries(a, uids, row, ctx)
+                          : cache_give(a, uids, since, row, ctx);
     }
     for (size_t i = 0; m && !cached && r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
         r = list_range(a, &l, &uids->v[i]);

@@ -15,7 +15,9 @@ enum {
     MESSAGES_MAX = 200000,
     QUERY_MAX = 1024 * 1024,
     UIDS_TEXT = 450000,
-    RANGE_TEXT = 22
+    RANGE_TEXT = 22,
+    MANY = 256, /* letters that have a gram: it is common */
+    FEW = 8     /* candidates: looking at their texts costs less than another list */
 };
 
 /* One needle while its mailbox is walked. */
@@ -51,29 +53,6 @@ static int take_ids(struct store_account *a, sqlite3_stmt *st, struct ids *ret)
     return r;
 }
 
-static int find_candidates(struct store_account *a, struct hunt *h)
-{
-    struct grams g = {0};
-    struct ph_buf query;
-    ph_buf_init(&query, NULL, QUERY_MAX);
-    int r = grams_add(&g, h->needle->text);
-    grams_sort(&g);
-    h->all = g.n == 0;
-    grams_print(&g, " AND ", &query);
-    if (r < 0 || ph_buf_err(&query))
-        r = out_of_memory(a);
-    if (r >= 0 && !h->all)
-        r = take_ids(a, sq_start(a, ST_GRAM_FIND, "t", ph_buf_str(&query)), &h->found);
-    grams_done(&g);
-    ph_buf_done(&query);
-    return r;
-}
-
-static bool holds(ph_str text, ph_str what)
-{
-    return what.n == 0 || (what.n <= text.n && memmem(text.p, text.n, what.p, what.n));
-}
-
 static int by_id(const void *key, const void *at)
 {
     uint64_t x = *(const uint64_t *)key, y = *(const uint64_t *)at;
@@ -83,6 +62,77 @@ static int by_id(const void *key, const void *at)
 static bool has_id(const struct ids *l, uint64_t id)
 {
     return l->n > 0 && bsearch(&id, l->v, l->n, sizeof *l->v, by_id);
+}
+
+/* The letters that have all of these grams, so many at most. */
+static int with_all(struct store_account *a, const struct grams *g, size_t most, struct ids *ret)
+{
+    struct ph_buf query;
+    ph_buf_init(&query, NULL, QUERY_MAX);
+    grams_print(g, " AND ", &query);
+    int r =
+        ph_buf_err(&query)
+            ? out_of_memory(a)
+            : take_ids(a, sq_start(a, ST_GRAM_FIND, "ti", ph_buf_str(&query), (int64_t)most), ret);
+    ph_buf_done(&query);
+    return r;
+}
+
+static void keep_both(struct ids *l, const struct ids *other)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (has_id(other, l->v[i]))
+            l->v[n++] = l->v[i];
+    l->n = n;
+}
+
+/*
+ * Most grams of a text that people look for are in many letters, and long lists cost more than the look at a few texts too
+ * many. So the rare ones are asked alone; those that turn out to be common are remembered. 1: *found are the candidates;
+ * 0: all are common.
+ */
+static int by_rare(struct store_account *a, const struct grams *g, struct ids *found)
+{
+    int rare = 0;
+    for (size_t i = 0; i < g->n && (!rare || found->n > FEW); i++) {
+        uint32_t *common = &a->common[g->v[i] % COMMON_GRAMS];
+        struct ids with = {0};
+        if (*common == g->v[i])
+            continue;
+        int r = with_all(a, &(struct grams){.v = &g->v[i], .n = 1}, MANY, &with);
+        if (with.n == MANY)
+            *common = g->v[i];
+        else if (r >= 0 && rare++)
+            keep_both(found, &with);
+        else if (r >= 0) {
+            *found = with;
+            continue;
+        }
+        free(with.v);
+        if (r < 0)
+            return r;
+    }
+    return rare > 0;
+}
+
+static int find_candidates(struct store_account *a, struct hunt *h)
+{
+    struct grams g = {0};
+    int r = grams_add(&g, h->needle->text) < 0 ? out_of_memory(a) : 0;
+    grams_sort(&g);
+    h->all = g.n == 0;
+    if (r >= 0 && !h->all)
+        r = by_rare(a, &g, &h->found);
+    if (r == 0 && !h->all)
+        r = with_all(a, &g, SIZE_MAX >> 1, &h->found);
+    grams_done(&g);
+    return r;
+}
+
+static bool holds(ph_str text, ph_str what)
+{
+    return what.n == 0 || (what.n <= text.n && memmem(text.p, text.n, what.p, what.n));
 }
 
 /* The verdicts of all needles on one message. */
@@ -125,16 +175,23 @@ static bool is_enough(const struct searching *s)
     return s->looked >= LOOKED_MAX || s->walked >= MESSAGES_MAX || ranges >= UIDS_TEXT / RANGE_TEXT;
 }
 
-/* store_message_fn. 1: enough, the rest from this uid on. */
-static int walk_on(void *ctx, const struct store_message *m)
+/* 1: enough, the rest from this uid on. */
+static int walk_on(struct searching *s, uint32_t uid, uint64_t emailid)
 {
-    struct searching *s = ctx;
     if (is_enough(s)) {
-        s->next = m->uid;
+        s->next = uid;
         return 1;
     }
     s->walked++;
-    return look(s, m->uid, m->emailid);
+    return look(s, uid, emailid);
+}
+
+static int walk_cache(struct searching *s, const struct cache *c, struct uidrange u)
+{
+    int r = 0;
+    for (size_t at = cache_place(c, u.from); r == 0 && at < c->n && c->v[at].uid <= u.to; at++)
+        r = walk_on(s, c->v[at].uid, c->v[at].emailid);
+    return r;
 }
 
 /* Pages, because looking at a text may not disturb the statement that walks. */
@@ -154,7 +211,7 @@ static int walk_table(struct searching *s, uint64_t mailbox, struct uidrange u)
         }
         sqlite3_reset(st);
         for (size_t i = 0; r == 0 && i < n; i++)
-            r = walk_on(s, &(struct store_message){.uid = uids[i], .emailid = emails[i]});
+            r = walk_on(s, uids[i], emails[i]);
         if (r != 0 || n < PAGE || uids[n - 1] == UINT32_MAX)
             return r;
         u.from = uids[n - 1] + 1;
@@ -165,11 +222,10 @@ static int walk_table(struct searching *s, uint64_t mailbox, struct uidrange u)
 /* 1: not all of them. */
 static int walk(struct searching *s, struct mbox *m, const struct uidset *uids)
 {
-    int r = cache_ready(s->a, m, 2 * uidset_count(uids) > m->messages);
-    if (r > 0)
-        return cache_give(s->a, uids, 0, walk_on, s);
+    int cached = cache_ready(s->a, m, 2 * uidset_count(uids) > m->messages);
+    int r = cached < 0 ? cached : 0;
     for (size_t i = 0; r == 0 && i < uids->n && uids->v[i].from < m->uidnext; i++)
-        r = walk_table(s, m->id, uids->v[i]);
+        r = cached ? walk_cache(s, &s->a->cache, uids->v[i]) : walk_table(s, m->id, uids->v[i]);
     return r;
 }
 

@@ -84,6 +84,8 @@ struct cache {
     struct ph_buf pool;
 };
 
+enum { COMMON_GRAMS = 512 };
+
 struct store_account {
     struct store *s;
     uint64_t id;
@@ -112,6 +114,7 @@ struct store_account {
     } reads[READS_MAX];
     size_t reads_n;
     struct cache cache;
+    uint32_t common[COMMON_GRAMS]; /* grams that many letters had, by their value; 0: none */
     struct ph_buf keywords;
     struct store_account *hash_next, *newer, *older;
 };
@@ -162,6 +165,12 @@ int cache_ready(struct store_account *a, struct mbox *m, bool wants_all);
 int cache_give(struct store_account *a, const struct uidset *uids, uint64_t since,
                store_message_fn *row, void *ctx);
 void cache_drop(struct store_account *a);
+size_t cache_place(const struct cache *c, uint32_t uid); /* of the first uid not below */
+struct store_message cache_message(const struct cache *c, size_t at); /* without dates and size */
+
+/* ---- summaries.c: as cache_give, with summary and thread. */
+int cache_give_summaries(struct store_account *a, const struct uidset *uids, store_message_fn *row,
+                         void *ctx);
 
 /* ---- message.c */
 /* The flags of a whole mailbox from the table. */
