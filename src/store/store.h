@@ -56,7 +56,7 @@ enum store_flag {
     STORE_DRAFT = 16,
     STORE_FLAGS = 31,
     STORE_FRESH =
-        128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` notes that */
+        128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` takes it away, and `flags` */
 };
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 enum store_fetch {
@@ -133,6 +133,8 @@ struct store_message {
     uint64_t thread;      /* the email id of the first letter of its thread; STORE_F_THREAD */
     ph_str summary, body; /* body: empty when it is larger than STORE_INLINE_MAX */
     ph_str uidl;          /* what the server it was imported from called it, else empty */
+    uint64_t qid;         /* of one that is STORE_FRESH: ... */
+    ph_str journey;       /* ... and its Message-ID */
 };
 
 /* What `put` stores. A letter with qid != 0 is a delivery: (qid, address) was delivered before -> nothing happens and
@@ -264,7 +266,7 @@ struct store_ops {
     int (*body)(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
                 struct store_body *ret, struct ph_error *reterr);
     /* row: every message of `uids` that is not in `modified`, as it is now (flags, keywords, modseq); all of them are
-     * changed even when row stops. ret_modseq: the mailbox's, now. */
+     * changed even when row stops. ret_modseq: the mailbox's, now. Taking away STORE_FRESH alone changes no modseq and gives no rows. */
     int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                  const struct store_flagging *f, store_message_fn *row, void *ctx,
                  struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);

@@ -37,6 +37,33 @@ class OneHouse(unittest.TestCase):
         wanted = ("submitted", "queued", "delivered", "fetched")
         self.assertLessEqual(set(wanted), {s["event"] for s in self.house.steps("<one@a.test>", *wanted)})
 
+    def test_every_letter_is_told_read_once(self):
+        """Hundreds of new letters that are fetched in a row come in pages; each reading is a step of its own letter, by whoever was first."""
+        user, n = self.house.account("dora"), 300
+        with smtplib.SMTP(self.house.ip, PORTS["mx"]) as s:
+            for i in range(n):
+                s.sendmail("x@elsewhere.test", [user], f"Message-ID: <row-{i}@elsewhere.test>\r\n\r\n{i}\r\n".encode())
+        self.assertEqual(self.house.wait_for(user, n), n)
+
+        def key(letter):
+            return next(line for line in letter.splitlines() if line.startswith(b"Message-ID:")).split()[1].decode()
+        p = self.house.pop3(user)
+        by_pop3 = {key(b"\n".join(p.retr(k + 1)[1])) for k in range(n // 2)}
+        p.quit()
+        for _ in range(2):
+            m = self.house.imap(user)
+            m.select()
+            self.assertEqual(len(m.fetch("1:*", "(BODY.PEEK[])")[1]), 2 * n)
+            m.logout()
+        p = self.house.pop3(user)
+        for k in range(n):
+            p.retr(k + 1)
+        p.quit()
+        for i in range(0, n, 7):
+            name = f"<row-{i}@elsewhere.test>"
+            read = [s["note"] for s in self.house.steps(name, "fetched") if s["event"] == "fetched"]
+            self.assertEqual(read, ["POP3" if name in by_pop3 else "by IMAP"])
+
     def test_change_takes_effect_without_restart(self):
         carol = self.house.account("carol")
         self.house.imap(carol).logout()

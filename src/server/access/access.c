@@ -89,14 +89,14 @@ void session_logout(struct session *s)
 static void session_free(struct session *s)
 {
     struct access *a = s->access;
-    if (s->grant)
-        end_grant(a, s->grant);
-    forget_grant(s);
     session_auth_cancel(s);
     if (s->asked)
         proc_wait_cancel(a->waits, s);
     s->pump = ph_pump_free(s->pump);
     s->kind->end(s);
+    if (s->grant)
+        end_grant(a, s->grant);
+    forget_grant(s);
     front_left(a->front, s->peer.ticket);
     *(s->prev ? &s->prev->next : &a->sessions) = s->next;
     if (s->next)
@@ -220,6 +220,41 @@ struct letter_room *session_room(struct session *s)
 void session_close(struct session *s)
 {
     ph_pump_close(s->pump);
+}
+
+/* ---- first readings ------------------------------------------------------------------------ */
+
+void session_tell_read(struct session *s, ph_str journey, uint64_t qid, const char *how)
+{
+    struct ipc_chan *queue = session_chan(s, ROLE_QUEUE);
+    struct ph_buf rows;
+    if (!queue || !journey.n || !s->proc->conf->journey)
+        return;
+    struct ipc_event event = {.time = ph_wall_us(),
+                              .kind = EV_FETCHED,
+                              .process = PH_STR("access"),
+                              .rcpt = ph_str_c(s->user),
+                              .peer = ph_str_c(s->peer.text),
+                              .tls = ph_str_c(s->tls_text),
+                              .auth = ph_str_c(s->auth),
+                              .note = ph_str_c(how),
+                              .host = s->proc->conf->hostname,
+                              .qid = qid};
+    ph_buf_init(&rows, NULL, 65536);
+    ipc_add(event, &rows, &event);
+    if (!ph_buf_err(&rows))
+        ipc_send(queue, JOURNAL, -1, .message_id = journey, .events = ph_buf_str(&rows));
+    ph_buf_done(&rows);
+}
+
+void session_were_read(struct session *s, uint64_t mailbox, struct ph_buf *uids)
+{
+    struct ipc_chan *store = session_chan(s, ROLE_STORE);
+    if (store && s->grant && uids->n && !ph_buf_err(uids))
+        ipc_send(store, MSG_FLAGS, -1, .session = s->grant, .mailbox = mailbox,
+                 .uids = ph_buf_str(uids), .op = IPC_FLAGS_DEL, .flags = IPC_FRESH,
+                 .unchanged_since = UINT64_MAX);
+    ph_buf_done(uids);
 }
 
 /* ---- logging in --------------------------------------------------------------------------- */

@@ -7,8 +7,7 @@
  *   [resync ->] ask_page -> take_page (ask_page for the next) -> rows -> \Seen for the page ->
  * take_page ... -> done | ^ slow client: DRAINED; a body: MSG_BODY +-+
  *
- * A body that does not fit a page, or that its owner reads for the first time, is asked for by
- * MSG_BODY. Header sections alone are not "reading", and do not enter the journey.
+ * A body that does not fit a page is asked for by MSG_BODY. The first reading of a delivery is the last step of its journey. Header sections alone are not "reading", and do not enter the journey.
  */
 #include "imap_fetch.h"
 #include <stdlib.h>
@@ -21,6 +20,7 @@ static void fetch_free(void *job)
     ph_buf_done(&f->page);
     ph_buf_done(&f->ahead);
     ph_buf_done(&f->uids);
+    ph_buf_done(&f->read);
     ph_buf_done(&f->built);
     ph_buf_done(&f->kept);
     ph_arena_free(f->arena);
@@ -38,29 +38,6 @@ void fetch_break_off(struct imap *im, bool in_answer)
 }
 
 /* ---- bodies that are not in the page -------------------------------------------------------- */
-
-static void fetched_by(struct imap *im, const struct ipc_MSG_BODIED *m)
-{
-    struct ipc_chan *queue = session_chan(im->s, ROLE_QUEUE);
-    struct ph_buf rows;
-    if (!queue || m->journey.n == 0)
-        return;
-    struct ipc_event ev = {.time = ph_wall_us(),
-                           .kind = EV_FETCHED,
-                           .process = PH_STR("access"),
-                           .rcpt = ph_str_c(im->s->user),
-                           .peer = ph_str_c(im->s->peer.text),
-                           .tls = ph_str_c(im->s->tls_text),
-                           .auth = ph_str_c(im->s->auth),
-                           .note = PH_STR("by IMAP"),
-                           .host = im->s->proc->conf->hostname,
-                           .qid = m->qid};
-    ph_buf_init(&rows, NULL, 65536);
-    ipc_add(event, &rows, &ev);
-    if (!ph_buf_err(&rows))
-        ipc_send(queue, JOURNAL, -1, .message_id = m->journey, .events = ph_buf_str(&rows));
-    ph_buf_done(&rows);
-}
 
 static void bodied(struct imap *im, struct ipc_msg *msg)
 {
@@ -80,7 +57,7 @@ static void bodied(struct imap *im, struct ipc_msg *msg)
         return;
     }
     if (f->whole)
-        fetched_by(im, &msg->MSG_BODIED);
+        session_tell_read(im->s, msg->MSG_BODIED.journey, msg->MSG_BODIED.qid, "by IMAP");
     if (fetch_tell(im))
         fetch_rows_on(im);
 }
@@ -160,8 +137,16 @@ static bool next_row(struct imap *im)
 static bool needs_bytes(const struct fetching *f)
 {
     if (f->sections)
-        return f->row.body.n == 0 || (f->whole && f->row.flags & IPC_FRESH);
+        return f->row.body.n == 0;
     return f->items->mask & FETCH_FROM_SUMMARY && (!f->sum || f->sum->partial);
+}
+
+/* A delivery that its owner did not have before. */
+static void note_reading(struct imap *im)
+{
+    struct fetching *f = im->job;
+    session_tell_read(im->s, f->row.journey, f->row.qid, "by IMAP");
+    ph_buf_addf(&f->read, "%s%u", f->read.n ? "," : "", (unsigned)f->row.uid);
 }
 
 /* Goes on with the rows of the page until one needs the store or the client is slow. */
@@ -184,9 +169,12 @@ void fetch_rows_on(struct imap *im)
         }
         if (f->sections)
             f->body.bytes = f->row.body;
+        if (f->whole && f->row.flags & IPC_FRESH)
+            note_reading(im);
         if (!fetch_tell(im))
             return;
     }
+    session_were_read(im->s, im->view.mailbox, &f->read);
     if (f->uids.n)
         set_seen(im);
     else
@@ -354,6 +342,7 @@ void imap_run_fetch(struct imap *im)
     ph_buf_init(&f->page, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->ahead, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->uids, NULL, FETCH_UIDS_MAX);
+    ph_buf_init(&f->read, NULL, FETCH_UIDS_MAX);
     ph_buf_init(&f->built, NULL, FETCH_ARENA);
     ph_buf_init(&f->kept, NULL, FETCH_PAGE_MAX);
     plan(im, f);

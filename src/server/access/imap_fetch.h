@@ -25,8 +25,8 @@ struct fetching {
     bool unknown_cte;     /* a BINARY section could not be decoded (RFC 3516 4.3) */
     bool sets_seen;
     uint32_t next; /* uid at which the page after those asked for begins; 0: none */
-    struct ph_buf page, ahead,
-        uids; /* ahead: the page behind `page`; uids: of the set, then of those to become \Seen */
+    struct ph_buf page, ahead, uids,
+        read; /* ahead: the page behind `page`; uids: of the set, then of those to become \Seen; read: given for the first time */
     bool asked, have_ahead, wanted,
         failed;  /* a page is on its way; it has come; it is waited for; it will not come */
     ph_str rows; /* of page, still to do */

@@ -3,8 +3,9 @@
  * keeper and store.
  *
  *   LOGIN -> keeper -> MB_OPEN (the only POP3 session of this account) -> MSG_LIST, page by page ->
- * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file -> EV_FETCHED when it was
- * read for the first time; or, when one follows the other, from a page of letters; the store reads the next page while this one is given
+ * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file; or, when one follows the
+ * other, from a page of letters; the store reads the next page while this one is given. The first time it is the last step of the
+ * letter's journey
  * UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
  * of bounded length -> MB_CLOSE -> +OK
  */
@@ -25,6 +26,7 @@ enum {
     PAGE_FIRST = 8,    /* letters asked for at a time when they are fetched one after the other */
     PAGE_LAST = 128,   /* ... as they go on */
     PAGE_MAX = 1024 * 1024,
+    READ_MAX = 1024,
     HEAD_MAX = 16 * 1024 * 1024
 };
 
@@ -54,7 +56,7 @@ struct pop3 {
         letters;        /* number of the message behind both, 0: not known; how many to ask for */
     uint32_t wanted;    /* number of the message asked for last */
     bool waits;         /* ... for `ahead` */
-    bool one_by_one;    /* they are new: each reading is to be noted */
+    struct ph_buf read; /* uids given for the first time: the store is yet to be told */
     struct ph_buf uids; /* being removed */
     uint32_t at;        /* the first message not yet looked at by UPDATE */
     bool all;           /* that was to be removed, was */
@@ -228,30 +230,6 @@ static void do_login(struct session *s, enum ph_pop3_server_ev what,
 
 /* ---- MAIL -------------------------------------------------------------------------------- */
 
-/* The letter was read for the first time: the last step of its journey. */
-static void tell_journey(struct session *s, const struct ipc_MSG_BODIED *m)
-{
-    struct ipc_chan *queue = session_chan(s, ROLE_QUEUE);
-    struct ph_buf rows;
-    if (!m->journey.n || !queue || !s->proc->conf->journey)
-        return;
-    ph_buf_init(&rows, NULL, 65536);
-    struct ipc_event event = {.time = ph_wall_us(),
-                              .kind = EV_FETCHED,
-                              .process = PH_STR("access"),
-                              .rcpt = ph_str_c(s->user),
-                              .peer = ph_str_c(s->peer.text),
-                              .tls = ph_str_c(s->tls_text),
-                              .auth = ph_str_c(s->auth),
-                              .note = PH_STR("POP3"),
-                              .host = s->proc->conf->hostname,
-                              .qid = m->qid};
-    ipc_add(event, &rows, &event);
-    if (ph_buf_err(&rows) == 0)
-        ipc_send(queue, JOURNAL, -1, .message_id = m->journey, .events = ph_buf_str(&rows));
-    ph_buf_done(&rows);
-}
-
 /* Gives a message to the engine; borrowed until MORE. A header in UTF-8 goes to those alone who asked
  * for it (RFC 6856 2.1). */
 static void give(struct session *s, ph_str body)
@@ -307,7 +285,7 @@ static void on_bodied(struct session *s, struct ipc_msg *msg)
         refuse_now(s);
         return;
     }
-    tell_journey(s, m);
+    session_tell_read(s, m->journey, m->qid, "POP3");
     give(s, body);
 }
 
@@ -319,8 +297,17 @@ static void ask_body(struct session *s)
         refuse_now(s);
 }
 
-/* Gives the message from the page; false: it is not there, or its first reading is to be noted. The
- * page stays until the engine has written it. */
+/* A delivery that its owner did not have before. */
+static void note_reading(struct session *s, const struct ipc_message *m)
+{
+    struct pop3 *p = s->state;
+    session_tell_read(s, m->journey, m->qid, "POP3");
+    ph_buf_addf(&p->read, "%s%u", p->read.n ? "," : "", (unsigned)m->uid);
+    if (p->read.n > READ_MAX / 2)
+        session_were_read(s, p->mailbox, &p->read);
+}
+
+/* Gives the message from the page; false: it is not there. The page stays until the engine has written it. */
 static bool give_from_page(struct session *s)
 {
     struct pop3 *p = s->state;
@@ -329,11 +316,11 @@ static bool give_from_page(struct session *s)
     uint64_t uid = ph_pop3_server_uid(s->engine, p->wanted);
     while (ipc_each(message, &rest, &m) && m.uid < uid)
         p->page.rows = rest;
-    if (m.uid != uid || m.body.n == 0 || m.flags & IPC_FRESH) {
-        p->one_by_one |= m.uid == uid && m.flags & IPC_FRESH;
+    if (m.uid != uid || m.body.n == 0)
         return false;
-    }
     p->page.rows = rest;
+    if (m.flags & IPC_FRESH)
+        note_reading(s, &m);
     give(s, m.body);
     return true;
 }
@@ -406,8 +393,6 @@ static void stop_reading_ahead(struct pop3 *p)
 static bool give_from_ahead(struct session *s)
 {
     struct pop3 *p = s->state;
-    if (p->one_by_one)
-        return false;
     if (p->ahead.rows.n)
         return turn_page(s);
     if (!p->ahead_req) {
@@ -574,6 +559,7 @@ static int make(struct session *s, const char *refusal)
     ph_buf_init(&p->page.bytes, NULL, PAGE_MAX);
     ph_buf_init(&p->ahead.bytes, NULL, PAGE_MAX);
     ph_buf_init(&p->uids, NULL, UIDS_MAX);
+    ph_buf_init(&p->read, NULL, READ_MAX);
     offer(s);
     return 0;
 }
@@ -619,6 +605,7 @@ static void end(struct session *s)
     struct pop3 *p = s->state;
     s->engine = ph_pop3_server_free(s->engine);
     if (p) {
+        session_were_read(s, p->mailbox, &p->read);
         forget_body(p);
         ph_buf_done(&p->page.bytes);
         ph_buf_done(&p->ahead.bytes);

@@ -110,6 +110,11 @@ PH_MUST_CHECK int session_login(struct session *s, const char *name, ph_str user
 /* A login by APOP (RFC 1939 7): the digest of the stamp that this connection was greeted with. */
 PH_MUST_CHECK int session_apop(struct session *s, ph_str stamp, ph_str user, ph_str digest);
 
+/* A delivery is given to its owner for the first time: the last step of its journey. how: "by POP3". */
+void session_tell_read(struct session *s, ph_str journey, uint64_t qid, const char *how);
+/* The store is told so of these uids, and clears them; nobody waits for it. */
+void session_were_read(struct session *s, uint64_t mailbox, struct ph_buf *uids);
+
 /* The log-in ends, the connection stays: store and keeper forget the session, and it may log in anew. */
 void session_logout(struct session *s);
 

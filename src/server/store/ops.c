@@ -182,8 +182,10 @@ static int add_message(void *ctx, const struct store_message *m)
     if (l->mask & IPC_F_BODY) {
         row.body = m->body;
         row.flags |= (ipc_u8)(m->flags & STORE_FRESH);
+        row.qid = m->qid;
+        row.journey = m->journey;
     }
-    size_t need = row.summary.n + row.body.n + row.keywords.n + 128;
+    size_t need = row.summary.n + row.body.n + row.keywords.n + row.journey.n + 128;
     if (rows->n > 0 && rows->n + need > IPC_REPLY) {
         l->next = m->uid;
         return 1;
@@ -249,7 +251,8 @@ static int run_msg_flags(struct job *j, struct store_account *a, struct ph_error
         r = ph_fail(reterr, PH_ELIMIT, 0, "too many changed messages; store in smaller sets");
     }
     if (r >= 0) {
-        touch(j, m->mailbox, modseq, false);
+        if (modseq)
+            touch(j, m->mailbox, modseq, false);
         out->messages = ph_buf_str(&j->rows);
         out->next = l.next;
         out->modified = ph_buf_str(&j->text);

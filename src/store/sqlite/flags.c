@@ -109,6 +109,10 @@ int sq_flags(struct store_account *a, uint64_t mailbox, const struct uidset *uid
              struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr)
 {
     struct flagging g = {.a = a, .f = f, .row = row, .ctx = ctx, .modified = modified};
+    if (f->op == STORE_FLAGS_DEL && f->flags == STORE_FRESH) {
+        int r = sq_enter(a, false);
+        return sq_leave(a, r < 0 ? r : sq_were_read(a, mailbox, uids), reterr);
+    }
     ph_buf_init(&g.kw, NULL, 2 * STORE_KEYWORDS_MAX + 2);
     int r = sq_enter(a, true);
     if (r >= 0)

@@ -251,6 +251,17 @@ static int first_read(struct store_account *a, uint64_t mailbox, uint32_t uid, u
     return 1;
 }
 
+int sq_were_read(struct store_account *a, uint64_t mailbox, const struct uidset *uids)
+{
+    const struct mbox *m = mbox_live(a, mailbox);
+    int r = m ? 0 : -a->err.code;
+    for (size_t i = 0; r >= 0 && i < uids->n; i++)
+        for (uint32_t uid = uids->v[i].from; r >= 0 && uid <= uids->v[i].to && uid < m->uidnext;
+             uid++)
+            r = first_read(a, mailbox, uid, 0);
+    return r < 0 ? r : 0;
+}
+
 /* What `list` is asked for. */
 struct listing {
     enum statement q;
@@ -273,6 +284,10 @@ static int give(struct store_account *a, sqlite3_stmt *st, const struct listing 
     bool fresh =
         l->fresh && sqlite3_column_int64(st, 12) && !was_read(a, l->mailbox, m.uid, m.flags);
     m.flags = (m.flags & STORE_FLAGS) | (fresh ? (unsigned)STORE_FRESH : 0);
+    if (fresh) {
+        m.qid = (uint64_t)sqlite3_column_int64(st, 12);
+        m.journey = sq_text(st, 13);
+    }
     if (l->q == ST_LIST_SUMMARY || l->q == ST_LIST_BODY) {
         m.summary = sq_blob(st, 8);
         m.thread = (uint64_t)sqlite3_column_int64(st, 9);

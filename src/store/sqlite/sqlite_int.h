@@ -173,6 +173,8 @@ int cache_give_summaries(struct store_account *a, const struct uidset *uids, sto
                          void *ctx);
 
 /* ---- message.c */
+/* These were read by their owner: in memory, and in the file with the next transaction. */
+int sq_were_read(struct store_account *a, uint64_t mailbox, const struct uidset *uids);
 /* The flags of a whole mailbox from the table. */
 int sq_list_flags(struct store_account *a, uint64_t mailbox, store_message_fn *row, void *ctx);
 

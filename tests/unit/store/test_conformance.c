@@ -206,6 +206,58 @@ static void read_body(void **state)
     assert_int_equal(b.journey.n, 0); /* remembered on disk */
 }
 
+struct news {
+    char text[256];
+    size_t n;
+};
+
+static int add_news(void *ctx, const struct store_message *m)
+{
+    struct news *w = ctx;
+    w->n += (size_t)snprintf(w->text + w->n, sizeof w->text - w->n, "%u:%d %llu %.*s;",
+                             (unsigned)m->uid, m->flags & STORE_FRESH ? 1 : 0,
+                             (unsigned long long)m->qid, PH_FMT(m->journey));
+    return 0;
+}
+
+static const char *news(struct store_account *a, uint64_t box)
+{
+    static struct news w;
+    struct uidset all = {0};
+    w = (struct news){0};
+    OK(uidset_add(&all, 1, 99));
+    OK(ops->list(a, box, &all, STORE_F_BODY | STORE_F_FRESH, 0, add_news, &w, &err));
+    uidset_done(&all);
+    return w.text;
+}
+
+/* Deliveries that nobody has read say whose journey ends; who was given them says so, and no modseq changes. */
+static void first_readings(void **state)
+{
+    struct fixture *f = *state;
+    char uids[64];
+    for (uint64_t i = 1; i <= 3; i++)
+        put(f->a, "INBOX", "x", i);
+    put(f->a, "INBOX", "y", 0);
+    struct store_selected s = sel(f->a, "INBOX", uids);
+    uint64_t box = s.mailbox.id, modseq = 0;
+    assert_string_equal(news(f->a, box),
+                        "1:1 1 <1@a.test>;2:1 2 <1@a.test>;3:1 3 <1@a.test>;4:0 0 ;");
+    struct uidset read = {0}, modified = {0};
+    OK(uidset_add(&read, 2, 3));
+    OK(ops->flags(f->a, box, &read,
+                  &(struct store_flagging){STORE_FLAGS_DEL, STORE_FRESH, {0}, UINT64_MAX}, add_news,
+                  NULL, &modified, &modseq, &err));
+    uidset_done(&read);
+    assert_int_equal(modseq, 0);
+    assert_int_equal(sel(f->a, "INBOX", uids).mailbox.modseq, s.mailbox.modseq);
+    assert_string_equal(news(f->a, box), "1:1 1 <1@a.test>;2:0 0 ;3:0 0 ;4:0 0 ;");
+    while (ops->tend(f->s, INT64_MAX, 0) > 0)
+        ;
+    f->a = test_account(f->s, 7);
+    assert_string_equal(news(f->a, box), "1:1 1 <1@a.test>;2:0 0 ;3:0 0 ;4:0 0 ;");
+}
+
 static void large_bodies(void **state)
 {
     struct fixture *f = *state;
@@ -552,10 +604,10 @@ static void many_accounts(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(defaults),     T(deliver_once),  T(read_body),
-                                       T(large_bodies), T(packed_bodies), T(flags_and_changes),
-                                       T(threads),      T(copy_and_move), T(names),
-                                       T(transactions), T(holes),         T(erase),
-                                       T(many_accounts)};
+    const struct CMUnitTest tests[] = {
+        T(defaults),      T(deliver_once),  T(read_body),         T(first_readings),
+        T(large_bodies),  T(packed_bodies), T(flags_and_changes), T(threads),
+        T(copy_and_move), T(names),         T(transactions),      T(holes),
+        T(erase),         T(many_accounts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
