@@ -80,6 +80,7 @@ static void free_account(struct store_account *a)
     wal_unref(a->wal);
     mbox_clear(a);
     cache_drop(a);
+    recent_drop(a);
     free(a->mb);
     free(a->dead.v);
     free(a->dead_now.v);

@@ -180,6 +180,7 @@ int sq_enter(struct store_account *a, bool write)
     if (r > 0 || a->stale) {
         a->stale = true;
         cache_drop(a);
+        recent_drop(a);
         r = sq_load(a);
         if (r < 0)
             return r;

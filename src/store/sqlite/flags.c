@@ -235,7 +235,7 @@ int sq_changes(struct store_account *a, uint64_t mailbox, uint64_t since, store_
     int r = sq_enter(a, false);
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);
     uint64_t last = 0;
-    r = m ? sq_changes_in(a, m, since, row, ctx, gone, &last) : -a->err.code;
+    r = m ? recent_changes(a, m, since, row, ctx, gone, &last) : -a->err.code;
     if (r >= 0)
         *ret_modseq = last;
     return sq_leave(a, r, reterr);

@@ -84,6 +84,15 @@ struct cache {
     struct ph_buf pool;
 };
 
+/* recent.c: changes of one mailbox, of which all above `from` up to `upto` are there. */
+struct recent_row;
+struct recent {
+    uint64_t mailbox, from, upto; /* mailbox 0: none */
+    struct recent_row *v;         /* in modseq order; NULL: nothing is kept, one session asks */
+    size_t n;
+    struct ph_buf words;
+};
+
 enum { COMMON_GRAMS = 512 };
 
 struct store_account {
@@ -114,6 +123,7 @@ struct store_account {
     } reads[READS_MAX];
     size_t reads_n;
     struct cache cache;
+    struct recent recent;
     uint32_t common[COMMON_GRAMS]; /* grams that many letters had, by their value; 0: none */
     struct ph_buf keywords;
     struct store_account *hash_next, *newer, *older;
@@ -171,6 +181,12 @@ struct store_message cache_message(const struct cache *c, size_t at); /* without
 /* ---- summaries.c: as cache_give, with summary and thread. */
 int cache_give_summaries(struct store_account *a, const struct uidset *uids, store_message_fn *row,
                          void *ctx);
+
+/* ---- recent.c */
+/* As sq_changes_in. */
+int recent_changes(struct store_account *a, struct mbox *m, uint64_t since, store_message_fn *row,
+                   void *ctx, struct uidset *gone, uint64_t *last);
+void recent_drop(struct store_account *a);
 
 /* ---- message.c */
 /* These were read by their owner: in memory, and in the file with the next transaction. */
