@@ -30,7 +30,7 @@ def believer(imap_script):
         def __init__(self, server, dice, name, vanishing):
             super().__init__(server)
             self.dice, self.name, self.vanishing, self.tag = dice, name, vanishing, 0
-            self.uids, self.flags, self.history, self.busy = [], {}, [], None
+            self.uids, self.flags, self.told, self.history, self.busy = [], {}, set(), [], None
             self.do(f'LOGIN "{server.user}" "{server.password}"')
             if vanishing:
                 self.do("ENABLE QRESYNC")
@@ -116,6 +116,7 @@ def believer(imap_script):
                     self.fail("uids do not ascend")
             if flags and self.uids[n - 1]:
                 self.flags[self.uids[n - 1]] = {f for f in flags[1].lower().split() if f != "\\recent"}
+                self.told.add(self.uids[n - 1])
 
         # -- what it does ----------------------------------------------------------------------------
         def some(self):
@@ -165,10 +166,10 @@ def believer(imap_script):
             """The answer of what was begun."""
             named, self.after = getattr(self, "after", None), None
             uids = [self.uids[n - 1] for n in numbers(named[0])] if named else []
-            before = {u: self.flags.get(u) for u in uids}
+            self.told.clear()
             if self.end() == "OK" and named:
-                for uid in uids:
-                    if uid and self.flags.get(uid) is not None and self.flags[uid] == before[uid]:
+                for uid in uids:  # what was told meanwhile is newer: another session changed it, too
+                    if uid and self.flags.get(uid) is not None and uid not in self.told:
                         now = self.flags[uid]
                         self.flags[uid] = now | named[2] if named[1] == "+" else now - named[2] if named[1] == "-" else set(named[2])
 
