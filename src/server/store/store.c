@@ -70,8 +70,10 @@ void main_post(struct house_store *h, struct job *jobs)
     pthread_mutex_lock(&h->done_lock);
     *(h->done ? &h->done_tail->next : &h->done) = jobs;
     h->done_tail = last;
+    bool wake = !h->main_takes;
     pthread_mutex_unlock(&h->done_lock);
-    ph_loop_wake(h->p->loop);
+    if (wake)
+        ph_loop_wake(h->p->loop);
 }
 
 void main_synced(struct house_store *h, const struct requests *r)
@@ -148,10 +150,11 @@ static void send_synced(struct house_store *h, const struct requests *r)
     ph_buf_done(&rows);
 }
 
-static void on_wake(void *ctx)
+void main_take(void *ctx)
 {
     struct house_store *h = ctx;
     pthread_mutex_lock(&h->done_lock);
+    h->main_takes = false;
     struct job *jobs = h->done;
     struct requests synced = h->synced;
     bool ended = h->running > 0 && h->ended == h->running;
@@ -166,7 +169,7 @@ static void on_wake(void *ctx)
     free(synced.v);
     if (ended && h->p->draining) {
         threads_join(h);
-        on_wake(h); /* what the syncers had left */
+        main_take(h); /* what the syncers had left */
         proc_done(h->p);
     }
 }
@@ -176,7 +179,7 @@ static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
     struct house_store *h = p->state;
     *ret_exit_code = 74; /* EX_IOERR */
     snprintf(h->root, sizeof h->root, "%s", p->data);
-    int r = ph_loop_on_wake(p->loop, on_wake, h);
+    int r = ph_loop_on_wake(p->loop, main_take, h);
     return r < 0 ? ph_fail(reterr, -r, 0, "no wake-up descriptor") : threads_start(h, reterr);
 }
 

@@ -159,6 +159,7 @@ struct house_store {
 
     pthread_mutex_t done_lock; /* answered, for the main thread */
     struct job *done, *done_tail;
+    bool main_takes; /* it will, without being woken */
     struct requests synced;
     unsigned ended; /* workers that have stopped */
 
@@ -181,6 +182,7 @@ void worker_give(struct house_store *h, struct job *j); /* main thread: at the e
 void worker_hand_over(void *h);
 void worker_resync(struct worker *w, struct dirty *d);   /* from a syncer: that flush failed */
 void main_post(struct house_store *h, struct job *jobs); /* any thread: answered jobs */
+void main_take(void *h);                                 /* main thread: answers them */
 void main_synced(struct house_store *h, const struct requests *r);
 int requests_add(struct requests *l, uint64_t req, unsigned epoch);
 void sync_give(struct house_store *h, struct sync_task *t);

@@ -8,8 +8,8 @@ void sync_give(struct house_store *h, struct sync_task *t)
     pthread_mutex_lock(&h->sync_lock);
     *(h->sync_head ? &h->sync_tail->next : &h->sync_head) = t;
     h->sync_tail = t;
-    pthread_cond_signal(&h->sync_cond);
     pthread_mutex_unlock(&h->sync_lock);
+    pthread_cond_signal(&h->sync_cond); /* whoever wakes finds the lock free */
 }
 
 static struct sync_task *take(struct house_store *h)

@@ -428,9 +428,19 @@ static bool is_short(const struct worker *w)
     return w->asleep && !w->in.head && !j->next && j->account == w->warm && quick && quick(j);
 }
 
+/* What the main thread does itself it answers itself, too. */
+static void run_here(struct worker *w)
+{
+    pthread_mutex_lock(&w->h->done_lock);
+    w->h->main_takes = true;
+    pthread_mutex_unlock(&w->h->done_lock);
+    run_round(w, w->fresh);
+}
+
 void worker_hand_over(void *ctx)
 {
     struct house_store *h = ctx;
+    bool here = false;
     for (unsigned i = 0; i < h->worker_n; i++) {
         struct worker *w = &h->workers[i];
         if (!w->fresh)
@@ -438,17 +448,21 @@ void worker_hand_over(void *ctx)
         pthread_mutex_lock(&w->in.lock);
         bool wake = true;
         if (is_short(w)) {
-            run_round(w, w->fresh);
-            wake = next_due(w, w->until) < w->until || w->index.n > 0;
+            run_here(w);
+            here = true;
+            wake =
+                next_due(w, w->until) < w->until; /* the index can wait until it wakes by itself */
         } else {
             *(w->in.head ? &w->in.tail->next : &w->in.head) = w->fresh;
             w->in.tail = w->fresh_tail;
         }
+        pthread_mutex_unlock(&w->in.lock);
         if (wake)
             pthread_cond_signal(&w->in.cond);
-        pthread_mutex_unlock(&w->in.lock);
         w->fresh = w->fresh_tail = NULL;
     }
+    if (here)
+        main_take(h);
 }
 
 static int start_worker(struct house_store *h, struct worker *w, struct ph_error *reterr)
