@@ -137,15 +137,20 @@ static void no_tokens(void **state)
     ph_str name;
     memset(longest, 'A', sizeof longest);
     assert_int_equal(ph_token_keys_read(PH_STR("{\"keys\":[" RSA "]}"), &k, NULL), 0);
-    const ph_str bad[] = {PH_STR(""),
-                          PH_STR("."),
-                          PH_STR(".."),
-                          PH_STR("..."),
-                          PH_STR("a.b.c"),
-                          PH_STR("e30.e30.e30"),
-                          {longest, sizeof longest},
-                          PH_STR("eyJhbGciOiJub25lIn0.e30."),
-                          PH_STR("eyJhbGciOiJSUzI1NiJ9.e30.AAAA")};
+    const ph_str bad[] = {
+        PH_STR(""),
+        PH_STR("."),
+        PH_STR(".."),
+        PH_STR("..."),
+        PH_STR("a.b.c"),
+        PH_STR("e30.e30.e30"),
+        {longest, sizeof longest},
+        PH_STR("eyJhbGciOiJub25lIn0.e30."),
+        PH_STR("eyJhbGciOiJSUzI1NiJ9.e30.AAAA"),
+        PH_STR("eyJhbGciOiJSUzI1NiJ9.e30.AAAA."),
+        PH_STR("eyJhbGciOiJSUzI1NiJ9.e30.AAAAA"),
+        /* libcjose ends the process over this one */
+        PH_STR("eyJhbGciOiJSUzI1NiIsnR5cCI6ImF0uZSIsInR5cCI6ImRS2563d=aCJ9.e30.AAAA")};
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_int_equal(ph_token_check(k, &by_email, bad[i], NOW, arena, &name, NULL), -PH_EAUTH);
     ph_token_keys_free(k);
