@@ -1,7 +1,9 @@
 /* posthouse serve, check-config, config: what reads the configuration. */
 #include "admin.h"
 #include "conf.h"
+#include "file.h"
 #include "parent.h"
+#include "token.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+
+enum { KEYS_MAX = 262144 }; /* octets of a file of keys */
 
 static const char details[] =
     "Without a configuration file it serves unprivileged ports on 127.0.0.1 with a self-signed "
@@ -72,19 +76,42 @@ int admin_serve(int argc, char **argv)
     return parent_serve(&opt);
 }
 
+static int check_keys(const struct ph_conf *c, struct ph_error *reterr)
+{
+    char path[4200];
+    struct ph_buf text;
+    struct ph_error e = {0};
+    struct ph_token_keys *keys = NULL;
+    if (!c->oauth_keys.n)
+        return 0;
+    snprintf(path, sizeof path, "%.*s", PH_FMT(c->oauth_keys));
+    ph_buf_init(&text, NULL, KEYS_MAX);
+    int r = ph_file_read(path, &text, &e);
+    if (r == 0)
+        r = ph_token_keys_read(ph_buf_str(&text), &keys, &e);
+    ph_token_keys_free(keys);
+    ph_buf_done(&text);
+    return r < 0 ? ph_fail(reterr, PH_EINVAL, 0, "oauth_keys: %s", e.text) : 0;
+}
+
 int admin_check_config(int argc, char **argv)
 {
     struct admin_args a;
     struct ph_conf *c = NULL;
     int left = admin_options(
         argc, argv, NULL,
-        "Every mistake is told with its line; the exit code is 78 when there is one.\n", 0, 1, &a);
+        "Every mistake is told with its line; then the files that it names are read. The exit\n"
+        "code is 78 when something is wrong.\n",
+        0, 1, &a);
     if (left >= 0)
         return left;
     struct parent_options opt = {.data = a.data,
                                  .data_given = a.data_given,
                                  .config = config_file(a.count ? a.args[0] : NULL)};
     int code = parent_conf(&opt, &c);
+    struct ph_error e = {0};
+    if (!code && (parent_check_files(c, &e) < 0 || check_keys(c, &e) < 0))
+        code = admin_fail(EX_CONFIG, "%s", e.text);
     if (!code)
         puts("the configuration is good");
     ph_conf_free(c);

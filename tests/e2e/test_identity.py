@@ -216,6 +216,22 @@ class Keys(unittest.TestCase):
         for word in words:
             self.assertIn(word, self.house.tail())
 
+    def test_mistakes_are_told_before(self):
+        """By check-config, also in the other files that a configuration names."""
+        bad = self.where / "bad.pem"
+        bad.write_text("no certificate")
+        good = dict(oauth_keys=str(self.file), oauth_issuer=ISSUER, oauth_audience=AUDIENCE)
+        tries = ((good, None), ({**good, "oauth_audience": ""}, "needs oauth_issuer and oauth_audience"), ({**good, "oauth_keys": "/nowhere"}, "/nowhere"),
+                 ({**good, "oauth_keys": str(bad)}, "oauth_keys: not JSON"), (dict(tls_client_ca=str(bad)), "tls_client_ca: there is no certificate"),
+                 (dict(relay_ca=str(bad)), "relay_ca: there is no certificate"), (dict(tls_certificate="/nowhere", tls_key="/nowhere"), "/nowhere"),
+                 (dict(tls_certificate=str(bad)), "belong together"))
+        for settings, why in tries:
+            with self.subTest(why):
+                self.house.config.write_text("".join(house.setting(k, v) for k, v in settings.items()))
+                run = self.house.admin("check-config", self.house.config, check=False)
+                self.assertEqual(run.returncode, 78 if why else 0, run)
+                self.assertIn(why or "", run.stderr)
+
     def test_mistakes_are_told_at_start_up(self):
         with self.subTest("not a set"):
             self.file.write_text('{"kty": "RSA"}')

@@ -250,6 +250,43 @@ int data_trust(struct parent *p, const struct ph_conf *conf, struct ph_error *re
     return r;
 }
 
+/* ---- without a server -------------------------------------------------------------------- */
+
+static int check_authorities(const char *setting, ph_str pem, struct ph_error *reterr)
+{
+    struct ph_error e = {0};
+    struct ph_tls_ctx *ctx = pem.n ? ph_tls_server_ctx(reterr) : NULL;
+    if (!ctx)
+        return pem.n ? -PH_ETLS : 0;
+    int r = ph_tls_client_authorities(ctx, pem, &e);
+    ph_tls_ctx_free(ctx);
+    return r < 0 ? ph_fail(reterr, PH_EINVAL, 0, "%s: %s", setting, e.text) : 0;
+}
+
+int parent_check_files(const struct ph_conf *conf, struct ph_error *reterr)
+{
+    struct parent *p = calloc(1, sizeof *p);
+    struct ph_buf ca = {0};
+    if (!p)
+        return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
+    int r = conf->tls_certificate.n || conf->tls_key.n ? data_certificate(p, conf, reterr) : 0;
+    if (!r)
+        r = data_trust(p, conf, reterr);
+    if (!r)
+        r = check_authorities("tls_client_ca", ph_buf_str(&p->client_ca), reterr);
+    if (!r)
+        r = read_trust("relay_ca", conf->relay_ca, &ca, reterr);
+    if (!r)
+        r = check_authorities("relay_ca", ph_buf_str(&ca), reterr);
+    if (p->key.n)
+        ph_wipe(p->key.p, p->key.n);
+    struct ph_buf *const all[] = {&p->cert, &p->key, &p->client_ca, &p->oauth_keys, &ca};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ph_buf_done(all[i]);
+    free(p);
+    return r;
+}
+
 /* ---- ready
  * --------------------------------------------------------------------------------------- */
 

@@ -22,6 +22,10 @@ int parent_serve(const struct parent_options *opt);
 struct ph_conf;
 PH_MUST_CHECK int parent_conf(const struct parent_options *opt, struct ph_conf **ret_conf);
 
+/* The files that it names: certificate and key, authorities, keys; their contents but for oauth_keys, which is the keeper's to
+ * read. 0; negative: reterr names the setting or the file. Makes nothing. */
+PH_MUST_CHECK int parent_check_files(const struct ph_conf *conf, struct ph_error *reterr);
+
 /* argv[0] of a child, "posthouse: mx", "posthouse: access 2", and back: false when it is none. */
 void parent_title(int role, unsigned instance, char *ret_title, size_t n);
 bool parent_title_parse(const char *title, int *ret_role, unsigned *ret_instance);
