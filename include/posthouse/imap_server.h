@@ -32,14 +32,13 @@ struct ph_imap_server;
 struct ph_imap_server_options {
     size_t struct_size;
     uint64_t caps;
-    bool secure;             /* TLS from the first byte */
-    bool starttls;           /* there is a certificate */
-    bool compress;           /* the owner can compress (proto.h, WANT_DEFLATE): COMPRESS=DEFLATE */
-    bool plaintext;          /* logins also without TLS; else LOGINDISABLED */
-    ph_str greeting;         /* the sentence of the greeting; copied */
-    ph_str product, version; /* the answer to ID; copied */
-    size_t
-        preauth_max; /* a whole command, literals included, before login; 12 KiB: a bearer token fits */
+    bool secure;              /* TLS from the first byte */
+    bool starttls;            /* there is a certificate */
+    bool compress;            /* the owner can compress (proto.h, WANT_DEFLATE): COMPRESS=DEFLATE */
+    bool plaintext;           /* logins also without TLS; else LOGINDISABLED */
+    ph_str greeting;          /* the sentence of the greeting; copied */
+    ph_str product, version;  /* the answer to ID; copied */
+    size_t preauth_max;       /* a whole command, literals included, before login; 12 KiB */
     size_t command_max;       /* after login (APPEND's message apart); 128 KiB */
     uint64_t append_max;      /* one message; 50 MiB */
     size_t out_max;           /* unsent output; 64 MiB; above it the session breaks: see backlog */

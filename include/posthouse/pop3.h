@@ -83,9 +83,9 @@ struct ph_pop3_server_options {
     unsigned max_errors;   /* commands that were not understood before it is closed; 0: 20 */
     ph_str refusal;        /* not empty: the greeting is -ERR with this sentence, and that is all */
     uint32_t max_messages; /* in one mailbox; 0: 1000000 */
-    ph_str
-        apop_stamp; /* "<unique@host>" of the greeting: APOP is possible, also without TLS (RFC 1939 7); copied, 250 octets
-                          at most. Empty: it is not */
+    /* "<unique@host>" of the greeting, 250 octets at most, copied: APOP is possible, also without TLS (RFC 1939 7). Empty: it is
+     * not. */
+    ph_str apop_stamp;
 };
 
 enum ph_pop3_server_ev {

@@ -147,8 +147,7 @@ struct ph_house_app {
     ph_str name;
     unsigned scope;                 /* PH_SCOPE_...; APOP stands alone */
     int64_t created, expires, used; /* seconds since 1970; 0: never */
-    ph_str
-        secret; /* the password itself, for APOP alone, which can not be checked by a digest of ours; else empty */
+    ph_str secret;                  /* of APOP, which needs the password itself; else empty */
 };
 /* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL: no name. */
 PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account,

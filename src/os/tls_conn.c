@@ -15,15 +15,15 @@ static bool is_ip(const char *host)
     return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
 }
 
-/* OpenSSL drops a certificate that it refuses; the error wants to say whose it is. */
-static int on_verify(int ok, X509_STORE_CTX *store)
+/* OpenSSL drops a certificate that it refuses; the error wants to say whose it is. A server goes on without it (tls_peer.c). */
+int ph__tls_on_verify(int ok, X509_STORE_CTX *store)
 {
     struct ph_tls *t = SSL_get_app_data(
         (SSL *)X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
     if (!ok && t && !t->refused && leaf && X509_up_ref(leaf))
         t->refused = leaf;
-    return ok;
+    return ok || (t && t->ctx->server);
 }
 
 /* Name to ask for, name to verify, session to resume. */
@@ -32,7 +32,7 @@ static bool client_setup(struct ph_tls *t)
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
     SSL_set_connect_state(t->ssl);
     SSL_set_verify(t->ssl, t->ctx->verify == PH_TLS_VERIFY_FULL ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
-                   on_verify);
+                   ph__tls_on_verify);
     if (t->host[0] == '\0')
         return true;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);

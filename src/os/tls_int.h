@@ -46,6 +46,8 @@ int ph__tls_fail(struct ph_error *reterr, const char *did);
 BIO_METHOD *ph__tls_bio_method(void);
 BIO *ph__tls_bio(const BIO_METHOD *method, int fd); /* the same */
 EVP_PKEY *ph__tls_read_key(ph_str pem);
+/* Keeps what is refused in `refused`; ends a client's handshake, not a server's. */
+int ph__tls_on_verify(int ok, X509_STORE_CTX *store);
 /* The first rfc822Name; `out` stays as it is when there is none of fewer than max octets. */
 void ph__tls_mail_of(X509 *x, char *out, size_t max);
 

@@ -11,16 +11,6 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-static int on_client(int ok, X509_STORE_CTX *store)
-{
-    struct ph_tls *t = SSL_get_app_data(
-        (SSL *)X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    X509 *leaf = X509_STORE_CTX_get0_cert(store);
-    if (!ok && t && !t->refused && leaf && X509_up_ref(leaf))
-        t->refused = leaf;
-    return 1;
-}
-
 /* How many there are; their names go to `names`, which clients are shown (RFC 8446 4.2.4). */
 static int read_authorities(ph_str pem, X509_STORE *store, STACK_OF(X509_NAME) * names)
 {
@@ -62,7 +52,7 @@ int ph_tls_client_authorities(struct ph_tls_ctx *c, ph_str pem, struct ph_error 
     SSL_CTX_set1_verify_cert_store(c->ssl, store);
     X509_STORE_free(store);
     SSL_CTX_set_client_CA_list(c->ssl, names);
-    SSL_CTX_set_verify(c->ssl, n ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, n ? on_client : NULL);
+    SSL_CTX_set_verify(c->ssl, n ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, n ? ph__tls_on_verify : NULL);
     return 0;
 }
 

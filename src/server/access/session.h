@@ -36,7 +36,7 @@ struct session {
     const char *login_mechanism;            /* of the login under way; NULL: none is */
     uint64_t login_req;                     /* while keeper is asked */
     uint64_t exchange;                      /* while the client is */
-    struct ph_tls_info *tls_info;           /* until the login */
+    struct ph_tls_info *tls_info;           /* NULL: no TLS */
     unsigned asked;                         /* requests under way */
     struct session *next, *prev, *by_grant; /* access.c's */
 };

@@ -54,15 +54,17 @@ static void forget_half(struct recent *l)
     l->n -= HALF;
 }
 
-static void keep(struct recent *l, const struct store_message *m)
+/* store_message_fn */
+static int keep(void *ctx, const struct store_message *m)
 {
+    struct recent *l = ctx;
     size_t word = l->words.n;
     ph_buf_add(&l->words, m->keywords);
     if (ph_buf_err(&l->words)) {
         ph_buf_done(&l->words);
         ph_buf_init(&l->words, NULL, WORDS);
         restart(l, l->mailbox, m->modseq);
-        return;
+        return 0;
     }
     if (l->n == LOG)
         forget_half(l);
@@ -77,6 +79,7 @@ static void keep(struct recent *l, const struct store_message *m)
                                        .word = (uint32_t)word,
                                        .word_n = (uint32_t)m->keywords.n,
                                        .flags = (uint16_t)m->flags};
+    return 0;
 }
 
 /* The log from `since` on. */
@@ -101,12 +104,6 @@ static int give(const struct recent *l, uint64_t since, store_message_fn *row, v
     return 0;
 }
 
-static int keep_row(void *ctx, const struct store_message *m)
-{
-    keep(ctx, m);
-    return 0;
-}
-
 static void forget_gone(struct recent *l, const struct uidset *gone)
 {
     for (size_t i = 0; gone->n && i < l->n; i++)
@@ -119,7 +116,7 @@ static int from_log(struct store_account *a, struct mbox *m, uint64_t since, sto
 {
     struct recent *l = &a->recent;
     uint64_t upto = l->upto;
-    int more = sq_changes_in(a, m, l->upto, keep_row, l, gone, &upto);
+    int more = sq_changes_in(a, m, l->upto, keep, l, gone, &upto);
     l->upto = upto;
     if (more < 0 || since < l->from) { /* it has overflowed */
         restart(l, m->id, upto);

@@ -65,15 +65,14 @@ static bool has_id(const struct ids *l, uint64_t id)
 }
 
 /* The letters that have all of these grams, so many at most. */
-static int with_all(struct store_account *a, const struct grams *g, size_t most, struct ids *ret)
+static int with_all(struct store_account *a, const struct grams *g, int64_t most, struct ids *ret)
 {
     struct ph_buf query;
     ph_buf_init(&query, NULL, QUERY_MAX);
     grams_print(g, " AND ", &query);
-    int r =
-        ph_buf_err(&query)
-            ? out_of_memory(a)
-            : take_ids(a, sq_start(a, ST_GRAM_FIND, "ti", ph_buf_str(&query), (int64_t)most), ret);
+    int r = ph_buf_err(&query)
+                ? out_of_memory(a)
+                : take_ids(a, sq_start(a, ST_GRAM_FIND, "ti", ph_buf_str(&query), most), ret);
     ph_buf_done(&query);
     return r;
 }
@@ -125,7 +124,7 @@ static int find_candidates(struct store_account *a, struct hunt *h)
     if (r >= 0 && !h->all)
         r = by_rare(a, &g, &h->found);
     if (r == 0 && !h->all)
-        r = with_all(a, &g, SIZE_MAX >> 1, &h->found);
+        r = with_all(a, &g, INT64_MAX, &h->found);
     grams_done(&g);
     return r;
 }
