@@ -113,6 +113,7 @@ struct store_mailbox {
     ph_str special; /* "\Sent" or empty */
     unsigned bits;
     uint32_t uidvalidity, uidnext, messages, unseen, deleted;
+    uint32_t recent; /* only as `mailboxes` gives it */
     uint64_t size, modseq;
 };
 

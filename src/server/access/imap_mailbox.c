@@ -104,7 +104,7 @@ struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbo
     return (struct ph_imap_status){.name = m->name,
                                    .mask = items,
                                    .messages = m->messages,
-                                   .recent = own ? imap_view_recent(&im->view) : 0,
+                                   .recent = own ? imap_view_recent(&im->view) : m->recent,
                                    .uidnext = m->uidnext,
                                    .uidvalidity = m->uidvalidity,
                                    .unseen = m->unseen,

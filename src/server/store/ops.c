@@ -57,6 +57,7 @@ static struct ipc_mailbox mailbox_row(const struct store_mailbox *m)
                                 .messages = m->messages,
                                 .unseen = m->unseen,
                                 .deleted = m->deleted,
+                                .recent = m->recent,
                                 .size = m->size,
                                 .modseq = m->modseq};
 }

@@ -118,6 +118,30 @@ static void show(struct store_account *a, const struct mbox *m, struct store_mai
                 (mbox_has_children(a, m) ? STORE_MB_CHILDREN : 0u);
 }
 
+/* How many no session has claimed as \Recent (RFC 3501 2.3.2). */
+static int count_recent(struct store_account *a, const struct mbox *m, uint32_t *ret)
+{
+    *ret = m->recent_uid == 1 ? m->messages : 0;
+    if (m->recent_uid == 1 || m->recent_uid == m->uidnext || m->messages == 0)
+        return 0;
+    sqlite3_stmt *st = sq_start(a, ST_UIDS_ABOVE, "ii", (int64_t)m->id, (int64_t)m->recent_uid);
+    int r = st ? sq_step(a, st) : -a->err.code;
+    if (r <= 0)
+        return r;
+    *ret = (uint32_t)sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return 0;
+}
+
+static int list_mailbox(struct store_account *a, const struct mbox *m, store_mailbox_fn *row,
+                        void *ctx)
+{
+    struct store_mailbox out;
+    show(a, m, &out);
+    int r = count_recent(a, m, &out.recent);
+    return r < 0 ? r : row(ctx, &out);
+}
+
 static int list_one(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx)
 {
     char norm[STORE_NAME_MAX];
@@ -127,9 +151,7 @@ static int list_one(struct store_account *a, ph_str name, store_mailbox_fn *row,
     struct mbox *m = mbox_find(a, (ph_str){norm, (size_t)n});
     if (!m)
         return sq_fail(a, PH_ENOENT, 0, "no such mailbox");
-    struct store_mailbox out;
-    show(a, m, &out);
-    return row(ctx, &out);
+    return list_mailbox(a, m, row, ctx);
 }
 
 int sq_mailboxes(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx,
@@ -138,11 +160,8 @@ int sq_mailboxes(struct store_account *a, ph_str name, store_mailbox_fn *row, vo
     int r = sq_enter(a, false);
     if (r >= 0 && name.n > 0)
         r = list_one(a, name, row, ctx);
-    for (size_t i = 0; r == 0 && name.n == 0 && i < a->mb_n; i++) {
-        struct store_mailbox out;
-        show(a, &a->mb[i], &out);
-        r = row(ctx, &out);
-    }
+    for (size_t i = 0; r == 0 && name.n == 0 && i < a->mb_n; i++)
+        r = list_mailbox(a, &a->mb[i], row, ctx);
     return sq_leave(a, r, reterr);
 }
 

@@ -60,6 +60,19 @@ static int list_mailbox(void *ctx, const struct store_mailbox *m)
     return 0;
 }
 
+static int note_recent(void *ctx, const struct store_mailbox *m)
+{
+    *(uint32_t *)ctx = m->recent;
+    return 0;
+}
+
+static uint32_t recent(struct store_account *a, const char *name)
+{
+    uint32_t n = UINT32_MAX;
+    OK(ops->mailboxes(a, ph_str_c(name), note_recent, &n, &err));
+    return n;
+}
+
 static const char *mailboxes(struct store_account *a)
 {
     static struct texts t;
@@ -152,6 +165,7 @@ static void deliver_once(void **state)
     char uids[64];
     assert_int_equal(put(f->a, "INBOX", "one", 11).uid, 1);
     assert_int_equal(put(f->a, "INBOX", "two", 12).uid, 2);
+    assert_int_equal(recent(f->a, "INBOX"), 2);
     struct store_put again = put(f->a, "INBOX", "one", 11);
     assert_true(again.again);
     assert_int_equal(again.uid, 1);
@@ -164,9 +178,11 @@ static void deliver_once(void **state)
     assert_int_equal(s.recent_from, 1);
     s = sel(f->a, "INBOX", uids);
     assert_int_equal(s.recent_from, 3);
+    assert_int_equal(recent(f->a, "INBOX"), 0);
     assert_string_equal(list(f->a, s.mailbox.id, "1:9", STORE_F_BODY), "1:0[]one;2:0[]two;");
     /* a delivery to a folder that is not there goes to INBOX, an append does not */
     assert_int_equal(put(f->a, "nowhere", "three", 13).uid, 3);
+    assert_int_equal(recent(f->a, "INBOX"), 1);
     struct store_put p;
     FAILS(PH_ENOENT,
           ops->put(f->a, &(struct store_letter){.mailbox = PH_STR("nowhere"), .body = PH_STR("x")},
