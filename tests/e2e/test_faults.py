@@ -140,6 +140,23 @@ class Faults(unittest.TestCase):
         self.settle(h, bob, senders.accepted)
         self.assertEqual(h.stop(), 0)
 
+    def read_with_no_room(self, h, bob, where):
+        """What is in the mailbox can be read; that it was cannot be written down."""
+        filler = open(os.path.join(where, "filler"), "wb", buffering=0)
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            filler.close()
+        m = h.imap(bob)
+        m.select("INBOX")
+        for n in range(1, 6):
+            code, data = m.fetch(str(n), "(RFC822.SIZE BODY[])")
+            self.assertEqual(code, "OK", data)
+            self.assertGreater(len(data[0][1]), 40000)
+        m.logout()
+        os.unlink(filler.name)
+
     @unittest.skipUnless(os.geteuid() == 0, "mounting a small disk needs root")
     def test_full_disk(self):
         where = house.folder()
@@ -159,6 +176,7 @@ class Faults(unittest.TestCase):
             print(f"\ncounted: accepted {len(senders.accepted)}, refusals {senders.refused}", flush=True)
             self.assertTrue({451, 452} & set(senders.refused), senders.refused)
             self.assertLessEqual(set(senders.refused), {421, 451, 452, "closed"})
+            self.read_with_no_room(h, bob, where)
             subprocess.run(["mount", "-o", "remount,size=200m", where], check=True)
             self.settle(h, bob, senders.accepted)
             more = Senders(h, 20, bob)

@@ -4,8 +4,10 @@
  * further: so two pages are the memory of a FETCH, whatever the mailbox holds, and nothing is asked
  * for while more than IMAP_HIGH bytes wait to be sent.
  *
- *   [resync ->] ask_page -> take_page (ask_page for the next) -> rows -> \Seen for the page ->
+ *   [resync ->] ask_page -> take_page (ask_page for the next) [-> \Seen for the page] -> rows ->
  * take_page ... -> done | ^ slow client: DRAINED; a body: MSG_BODY +-+
+ *
+ * \Seen is set before a message is told, so that one response has both (RFC 3501 6.4.5); a disk that is full keeps nobody from reading.
  *
  * A body that does not fit a page is asked for by MSG_BODY. The first reading of a delivery is the last step of its journey. Header sections alone are not "reading", and do not enter the journey.
  */
@@ -20,6 +22,7 @@ static void fetch_free(void *job)
     ph_buf_done(&f->page);
     ph_buf_done(&f->ahead);
     ph_buf_done(&f->uids);
+    ph_buf_done(&f->marked);
     ph_buf_done(&f->read);
     ph_buf_done(&f->built);
     ph_buf_done(&f->kept);
@@ -71,49 +74,22 @@ static void ask_body(struct imap *im)
                                .mailbox = im->view.mailbox, .uid = f->row.uid, .peek = !f->whole));
 }
 
-/* ---- \Seen ---------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-static void page_done(struct imap *im)
-{
-    struct fetching *f = im->job;
-    if (f->asked || f->have_ahead)
-        take_page(im);
-    else if (f->unknown_cte)
-        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNKNOWN_CTE,
-                         "The transfer encoding of a part is not known.");
-    else
-        imap_finish(im, PH_IMAP_OK, NULL, "Fetched.");
-}
-
-static void seen_set(struct imap *im, struct ipc_msg *msg)
+/* What setting \Seen made of the row. false: it was set before, or could not be. */
+static bool take_seen(struct fetching *f)
 {
     struct ipc_message m;
-    if (!msg || msg->MSG_FLAGGED.verdict != IPC_OK) {
-        imap_unavailable(im);
-        return;
-    }
-    for (ph_str rows = msg->MSG_FLAGGED.messages; ipc_each(message, &rows, &m);) {
-        uint32_t at = imap_view_find(&im->view, m.uid);
-        if (at == UINT32_MAX)
-            continue;
-        imap_view_own(&im->view, m.modseq);
-        imap_tell_flags(im, at, &m);
-    }
-    page_done(im);
+    ph_str rest = f->now_seen;
+    while (ipc_each(message, &rest, &m) && m.uid < f->row.uid)
+        f->now_seen = rest;
+    if (!f->now_seen.n || m.uid != f->row.uid)
+        return false;
+    f->row.flags = m.flags | (f->row.flags & IPC_FRESH);
+    f->row.modseq = m.modseq;
+    f->row.keywords = m.keywords;
+    return true;
 }
-
-static void set_seen(struct imap *im)
-{
-    struct fetching *f = im->job;
-    uint64_t req = imap_ask(im, IPC_MSG_FLAGGED, seen_set);
-    if (req)
-        imap_sent(im,
-                  ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant,
-                           .mailbox = im->view.mailbox, .uids = ph_buf_str(&f->uids),
-                           .op = IPC_FLAGS_ADD, .flags = IPC_SEEN, .unchanged_since = UINT64_MAX));
-}
-
-/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* The next row, with its summary read. false: the page is done. */
 static bool next_row(struct imap *im)
@@ -126,6 +102,7 @@ static bool next_row(struct imap *im)
         if (f->place < im->view.told)
             break;
     }
+    f->tells_seen = take_seen(f);
     imap_body_done(&f->body);
     ph_arena_back(f->arena, f->empty);
     f->sum = NULL;
@@ -147,6 +124,18 @@ static void note_reading(struct imap *im)
     struct fetching *f = im->job;
     session_tell_read(im->s, f->row.journey, f->row.qid, "by IMAP");
     ph_buf_addf(&f->read, "%s%u", f->read.n ? "," : "", (unsigned)f->row.uid);
+}
+
+static void page_done(struct imap *im)
+{
+    struct fetching *f = im->job;
+    if (f->asked || f->have_ahead)
+        take_page(im);
+    else if (f->unknown_cte)
+        imap_finish_kind(im, PH_IMAP_NO, PH_IMAP_CODE_UNKNOWN_CTE,
+                         "The transfer encoding of a part is not known.");
+    else
+        imap_finish(im, PH_IMAP_OK, NULL, "Fetched.");
 }
 
 /* Goes on with the rows of the page until one needs the store or the client is slow. */
@@ -175,10 +164,50 @@ void fetch_rows_on(struct imap *im)
             return;
     }
     session_were_read(im->s, im->view.mailbox, &f->read);
-    if (f->uids.n)
-        set_seen(im);
-    else
-        page_done(im);
+    page_done(im);
+}
+
+/* ---- \Seen ---------------------------------------------------------------------------------- */
+
+static void seen_set(struct imap *im, struct ipc_msg *msg)
+{
+    struct fetching *f = im->job;
+    struct ipc_message m;
+    if (msg && msg->MSG_FLAGGED.verdict == IPC_OK) {
+        ph_buf_add(&f->marked, msg->MSG_FLAGGED.messages); /* rows outlive this answer */
+        f->now_seen = ph_buf_str(&f->marked);
+    }
+    for (ph_str rows = f->now_seen; ipc_each(message, &rows, &m);)
+        imap_view_own(&im->view, m.modseq);
+    fetch_rows_on(im);
+}
+
+/* Those of the page that the client will see now for the first time. */
+static void unseen_of_page(struct imap *im)
+{
+    struct fetching *f = im->job;
+    struct ipc_message m;
+    ph_buf_clear(&f->uids);
+    ph_buf_clear(&f->marked);
+    f->now_seen = (ph_str){0};
+    for (ph_str rows = f->rows; f->sets_seen && ipc_each(message, &rows, &m);) {
+        if (m.flags & IPC_SEEN || imap_view_find(&im->view, m.uid) >= im->view.told)
+            continue;
+        if (f->uids.n)
+            ph_buf_addc(&f->uids, ',');
+        ph_buf_addu(&f->uids, m.uid);
+    }
+}
+
+static void set_seen(struct imap *im)
+{
+    struct fetching *f = im->job;
+    uint64_t req = imap_ask(im, IPC_MSG_FLAGGED, seen_set);
+    if (req)
+        imap_sent(im,
+                  ipc_send(imap_store(im), MSG_FLAGS, -1, .req = req, .session = im->s->grant,
+                           .mailbox = im->view.mailbox, .uids = ph_buf_str(&f->uids),
+                           .op = IPC_FLAGS_ADD, .flags = IPC_SEEN, .unchanged_since = UINT64_MAX));
 }
 
 /* ---- pages ----------------------------------------------------------------------------------- */
@@ -201,10 +230,12 @@ static void take_page(struct imap *im)
     f->have_ahead = false;
     f->rows = ph_buf_str(&f->page);
     ph_buf_clear(&f->ahead);
-    ph_buf_clear(&f->uids);
-    if (f->next)
+    unseen_of_page(im);
+    if (f->uids.n)
+        set_seen(im);
+    if (im->job && f->next)
         ask_page(im);
-    if (im->job) /* not ended by that */
+    if (im->job && !f->uids.n) /* not ended by that */
         fetch_rows_on(im);
 }
 
@@ -342,6 +373,7 @@ void imap_run_fetch(struct imap *im)
     ph_buf_init(&f->page, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->ahead, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->uids, NULL, FETCH_UIDS_MAX);
+    ph_buf_init(&f->marked, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->read, NULL, FETCH_UIDS_MAX);
     ph_buf_init(&f->built, NULL, FETCH_ARENA);
     ph_buf_init(&f->kept, NULL, FETCH_PAGE_MAX);

@@ -24,9 +24,12 @@ struct fetching {
     bool tree;            /* a section that is cut by the message's structure */
     bool unknown_cte;     /* a BINARY section could not be decoded (RFC 3516 4.3) */
     bool sets_seen;
-    uint32_t next; /* uid at which the page after those asked for begins; 0: none */
-    struct ph_buf page, ahead, uids,
-        read; /* ahead: the page behind `page`; uids: of the set, then of those to become \Seen; read: given for the first time */
+    uint32_t next;              /* uid at which the page after those asked for begins; 0: none */
+    struct ph_buf page, ahead;  /* ahead: the page behind `page` */
+    struct ph_buf uids, marked; /* to become \Seen; as the store told what became of them */
+    struct ph_buf read;         /* uids given for the first time */
+    ph_str now_seen;            /* of marked, still to tell */
+    bool tells_seen;            /* row became \Seen by this command */
     bool asked, have_ahead, wanted,
         failed;  /* a page is on its way; it has come; it is waited for; it will not come */
     ph_str rows; /* of page, still to do */

@@ -5,10 +5,9 @@
 enum { PIECE = 128 * 1024, AT_ONCE = 1024 * 1024 };
 
 /* Those of extensions that come with the row. */
-static void rare_attributes(struct imap *im)
+static void rare_attributes(struct imap *im, unsigned mask)
 {
     struct fetching *f = im->job;
-    unsigned mask = f->items->mask;
     char id[24];
     if (mask & PH_IMAP_F_MODSEQ ||
         (mask & PH_IMAP_F_FLAGS && imap_enabled(im, PH_IMAP_CAP(CONDSTORE))))
@@ -28,7 +27,7 @@ static void rare_attributes(struct imap *im)
 static void attributes(struct imap *im, const struct ph_summary *sum)
 {
     struct fetching *f = im->job;
-    unsigned mask = f->items->mask;
+    unsigned mask = f->items->mask | (f->tells_seen ? (unsigned)PH_IMAP_F_FLAGS : 0);
     if (mask & PH_IMAP_F_UID)
         ph_imap_server_fetch_uid(im->e, f->row.uid);
     if (mask & PH_IMAP_F_FLAGS) {
@@ -39,7 +38,7 @@ static void attributes(struct imap *im, const struct ph_summary *sum)
         ph_imap_server_fetch_date(im->e, f->row.date / 1000000);
     if (mask & PH_IMAP_F_SIZE)
         ph_imap_server_fetch_size(im->e, f->row.size);
-    rare_attributes(im);
+    rare_attributes(im, mask);
     if (!sum) {
         if (mask & PH_IMAP_F_PREVIEW)
             ph_imap_server_fetch_preview(im->e, (ph_str){0});
@@ -115,11 +114,6 @@ static void message_done(struct imap *im)
     imap_body_done(&f->body);
     ph_buf_clear(&f->kept);
     ph_buf_shrink(&f->kept);
-    if (f->sets_seen && !(f->row.flags & IPC_SEEN)) {
-        if (f->uids.n)
-            ph_buf_addc(&f->uids, ',');
-        ph_buf_addu(&f->uids, f->row.uid);
-    }
 }
 
 static void sections_on(struct imap *im)
