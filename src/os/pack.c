@@ -6,28 +6,38 @@
 
 enum { LEVEL = 1 };
 
-struct ph_packer {
-    ZSTD_CCtx *zstd;
+struct ph_packer { /* each made when it is first needed */
+    ZSTD_CCtx *packing;
+    ZSTD_DCtx *unpacking;
 };
 
 struct ph_packer *ph_packer_new(void)
 {
-    struct ph_packer *p = ph_new0(NULL, sizeof *p);
-    if (!p)
-        return NULL;
-    p->zstd = ZSTD_createCCtx();
-    if (!p->zstd)
-        return ph_packer_free(p);
-    ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, LEVEL);
-    return p;
+    return ph_new0(NULL, sizeof(struct ph_packer));
 }
 
 struct ph_packer *ph_packer_free(struct ph_packer *p)
 {
-    if (p)
-        ZSTD_freeCCtx(p->zstd);
+    if (p) {
+        ZSTD_freeCCtx(p->packing);
+        ZSTD_freeDCtx(p->unpacking);
+    }
     ph_free(NULL, p, sizeof *p);
     return NULL;
+}
+
+static ZSTD_CCtx *packing(struct ph_packer *p)
+{
+    if (!p->packing && (p->packing = ZSTD_createCCtx()))
+        ZSTD_CCtx_setParameter(p->packing, ZSTD_c_compressionLevel, LEVEL);
+    return p->packing;
+}
+
+static ZSTD_DCtx *unpacking(struct ph_packer *p)
+{
+    if (!p->unpacking)
+        p->unpacking = ZSTD_createDCtx();
+    return p->unpacking;
 }
 
 static void little_endian(char *to, unsigned n, uint32_t value)
@@ -57,10 +67,10 @@ int ph_pack(struct ph_packer *p, ph_str body, size_t plain, struct ph_buf *out)
     ph_str rest = ph_str_skip(body, plain);
     add_plain(out, ph_str_sub(body, 0, plain));
     size_t room = ZSTD_compressBound(rest.n);
-    char *to = ph_buf_reserve(out, room);
+    char *to = packing(p) ? ph_buf_reserve(out, room) : NULL;
     if (!to)
         return -PH_ENOMEM;
-    size_t n = ZSTD_compress2(p->zstd, to, room, rest.p, rest.n);
+    size_t n = ZSTD_compress2(p->packing, to, room, rest.p, rest.n);
     if (ZSTD_isError(n) || out->n - start + n > worth) {
         out->n = start;
         return ZSTD_isError(n) ? -PH_ENOMEM : 0;
@@ -69,14 +79,16 @@ int ph_pack(struct ph_packer *p, ph_str body, size_t plain, struct ph_buf *out)
     return 1;
 }
 
-int ph_unpack(ph_str packed, uint64_t size, struct ph_buf *out)
+int ph_unpack(struct ph_packer *p, ph_str packed, uint64_t size, struct ph_buf *out)
 {
     if (size == 0 || size > PH_PACK_MOST)
         return -PH_ECORRUPT;
+    if (!unpacking(p))
+        return -PH_ENOMEM;
     char *to = ph_buf_reserve(out, (size_t)size);
     if (!to)
         return ph_buf_err(out);
-    size_t n = ZSTD_decompress(to, (size_t)size, packed.p, packed.n);
+    size_t n = ZSTD_decompressDCtx(p->unpacking, to, (size_t)size, packed.p, packed.n);
     if (ZSTD_isError(n) || n != size)
         return -PH_ECORRUPT;
     ph_buf_commit(out, n);

@@ -23,7 +23,7 @@ enum {
 };
 
 struct ph_packer;
-/* What is kept from one letter to the next. NULL: out of memory. */
+/* What is kept from one letter to the next, some 200 KB; for one thread. NULL: out of memory. */
 struct ph_packer *ph_packer_new(void);
 struct ph_packer *ph_packer_free(struct ph_packer *p);
 
@@ -34,5 +34,5 @@ PH_MUST_CHECK int ph_pack(struct ph_packer *p, ph_str body, size_t plain, struct
 /* Appends the letter, which is said to have `size` bytes. -PH_ECORRUPT: it is not packed, not of
  * that size, or that is more than PH_PACK_MOST, of which none is packed; -PH_ENOMEM, -PH_ELIMIT (as
  * ph_buf). */
-PH_MUST_CHECK int ph_unpack(ph_str packed, uint64_t size, struct ph_buf *out);
+PH_MUST_CHECK int ph_unpack(struct ph_packer *p, ph_str packed, uint64_t size, struct ph_buf *out);
 #endif

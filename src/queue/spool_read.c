@@ -257,11 +257,13 @@ int ph_spool_text(struct ph_spool *s, uint64_t qid, size_t most, struct ph_buf *
     if (err || !size)
         return err ? err : ph_spool_body(s, qid, 0, most, NULL, out);
     struct ph_buf packed;
+    struct ph_packer *packer = ph_packer_new();
     ph_buf_init(&packed, NULL, PH_PACK_MOST);
-    err = ph_spool_body(s, qid, 0, PH_PACK_MOST, NULL, &packed);
+    err = packer ? ph_spool_body(s, qid, 0, PH_PACK_MOST, NULL, &packed) : -PH_ENOMEM;
     if (!err)
-        err = ph_unpack(ph_buf_str(&packed), size, out);
+        err = ph_unpack(packer, ph_buf_str(&packed), size, out);
     ph_buf_done(&packed);
+    ph_packer_free(packer);
     return err;
 }
 

@@ -67,7 +67,8 @@ enum store_fetch {
     STORE_F_BODY = 16,
     STORE_F_UIDL = 32,
     STORE_F_FRESH = 64, /* with STORE_F_BODY: STORE_FRESH among the flags */
-    STORE_F_THREAD = 128
+    STORE_F_THREAD = 128,
+    STORE_F_PACKED = 256 /* with STORE_F_BODY: those of at most STORE_PACKED_MAX as they are kept */
 };
 /* How an account is opened: CREATE makes it with its default mailboxes when it is not there; ERASE
  * closes it and removes its folder. */
@@ -133,6 +134,7 @@ struct store_message {
     uint64_t size, emailid;
     uint64_t thread;      /* the email id of the first letter of its thread; STORE_F_THREAD */
     ph_str summary, body; /* body: empty when it is larger than STORE_INLINE_MAX */
+    bool packed;          /* body is a zstd frame of `size` bytes; STORE_F_PACKED */
     ph_str uidl;          /* what the server it was imported from called it, else empty */
     uint64_t qid;         /* of one that is STORE_FRESH: ... */
     ph_str journey;       /* ... and its Message-ID */

@@ -19,12 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ph_str bytes = {(const char *)data + 2, size - 2};
     ph_buf_init(&packed, NULL, ROOM);
     ph_buf_init(&out, NULL, ROOM);
-    if (ph_unpack(bytes, said, &out) == 0 ? out.n != said : out.n != 0)
+    packer = packer ? packer : ph_packer_new();
+    if (!packer)
+        return 0;
+    if (ph_unpack(packer, bytes, said, &out) == 0 ? out.n != said : out.n != 0)
         abort();
     ph_buf_clear(&out);
-    packer = packer ? packer : ph_packer_new();
-    if (packer && ph_pack(packer, bytes, said % (bytes.n + 1), &packed) > 0 &&
-        (ph_unpack(ph_buf_str(&packed), bytes.n, &out) != 0 || !ph_str_eq(ph_buf_str(&out), bytes)))
+    if (ph_pack(packer, bytes, said % (bytes.n + 1), &packed) > 0 &&
+        (ph_unpack(packer, ph_buf_str(&packed), bytes.n, &out) != 0 ||
+         !ph_str_eq(ph_buf_str(&out), bytes)))
         abort();
     ph_buf_done(&packed);
     ph_buf_done(&out);

@@ -5,12 +5,13 @@
 #include <posthouse/pop3.h>
 
 enum {
-    POP3_LINE_MAX = 4096,      /* a command; an initial response is the longest (RFC 5034 4) */
-    POP3_ANSWER_MAX = 12288,   /* to a challenge */
-    POP3_IN_MAX = 16384,       /* what the server holds of pipelined commands */
-    POP3_OUT_MAX = 256 * 1024, /* hard bound of a server's output */
-    POP3_OUT_HIGH = 32 * 1024, /* no further command is answered above this */
-    POP3_PIECE = 32 * 1024,    /* of a message is stuffed at a time */
+    POP3_LINE_MAX = 4096,       /* a command; an initial response is the longest (RFC 5034 4) */
+    POP3_ANSWER_MAX = 12288,    /* to a challenge */
+    POP3_IN_MAX = 16384,        /* what the server holds of pipelined commands */
+    POP3_OUT_MAX = 256 * 1024,  /* hard bound of a server's output */
+    POP3_OUT_HIGH = 128 * 1024, /* no further command is answered above this */
+    POP3_OUT_EARLY = 16 * 1024, /* ... before the login */
+    POP3_PIECE = 32 * 1024,     /* of a message is stuffed at a time */
     POP3_HOST_MAX = 255,
     POP3_TEXT_MAX = 400,      /* of a refusal: the line stays below 512 octets (RFC 2449 4) */
     POP3_TIMEOUT_MS = 600000, /* RFC 1939 3: at least ten minutes */

@@ -166,6 +166,11 @@ static enum ph_pop3_server_ev broken(struct ph_pop3_server *s, struct ph_pop3_se
     return PH_POP3_S_BROKEN;
 }
 
+static bool is_full(const struct ph_pop3_server *s)
+{
+    return s->out.n > (s->state == POP3_AUTHORIZATION ? POP3_OUT_EARLY : POP3_OUT_HIGH);
+}
+
 enum ph_pop3_server_ev ph_pop3_server_next(struct ph_pop3_server *s,
                                            struct ph_pop3_server_event *ret_ev)
 {
@@ -184,7 +189,7 @@ enum ph_pop3_server_ev ph_pop3_server_next(struct ph_pop3_server *s,
             ph__pop3_end(s, PH_ECLOSED, "closed by the server");
         if (s->state == POP3_OVER)
             return broken(s, ret_ev);
-        if ((s->busy != IDLE && s->busy != RESPONSE) || s->out.n > POP3_OUT_HIGH)
+        if ((s->busy != IDLE && s->busy != RESPONSE) || is_full(s))
             return PH_POP3_S_NEED;
         if (take_line(s))
             continue;

@@ -12,6 +12,7 @@
 #include "intake.h"
 #include "log.h"
 #include "loop.h"
+#include "pack.h"
 #include "session.h"
 #include <posthouse/sasl.h>
 #include <posthouse/text.h>
@@ -223,6 +224,17 @@ void session_close(struct session *s)
 }
 
 /* ---- first readings ------------------------------------------------------------------------ */
+
+ph_str session_body(struct session *s, const struct ipc_message *m, struct ph_buf *room)
+{
+    if (!m->packed)
+        return m->body;
+    struct ph_packer *packer = s->access->room.packer;
+    ph_buf_clear(room);
+    if (!packer || ph_unpack(packer, m->body, m->size, room) < 0)
+        return (ph_str){0};
+    return ph_buf_str(room);
+}
 
 void session_tell_read(struct session *s, ph_str journey, uint64_t qid, const char *how)
 {

@@ -25,6 +25,7 @@ static void fetch_free(void *job)
     ph_buf_done(&f->marked);
     ph_buf_done(&f->read);
     ph_buf_done(&f->built);
+    ph_buf_done(&f->unpacked);
     ph_buf_done(&f->kept);
     ph_arena_free(f->arena);
     free(f);
@@ -79,7 +80,7 @@ static void ask_body(struct imap *im)
 /* What setting \Seen made of the row. false: it was set before, or could not be. */
 static bool take_seen(struct fetching *f)
 {
-    struct ipc_message m;
+    struct ipc_message m = {0};
     ph_str rest = f->now_seen;
     while (ipc_each(message, &rest, &m) && m.uid < f->row.uid)
         f->now_seen = rest;
@@ -104,6 +105,7 @@ static bool next_row(struct imap *im)
     }
     f->tells_seen = take_seen(f);
     imap_body_done(&f->body);
+    f->row.body = session_body(im->s, &f->row, &f->unpacked);
     ph_arena_back(f->arena, f->empty);
     f->sum = NULL;
     if (f->mask & IPC_F_SUMMARY && ph_summary_read(f->arena, f->row.summary, &f->sum) < 0)
@@ -376,6 +378,7 @@ void imap_run_fetch(struct imap *im)
     ph_buf_init(&f->marked, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->read, NULL, FETCH_UIDS_MAX);
     ph_buf_init(&f->built, NULL, FETCH_ARENA);
+    ph_buf_init(&f->unpacked, NULL, FETCH_PAGE_MAX);
     ph_buf_init(&f->kept, NULL, FETCH_PAGE_MAX);
     plan(im, f);
     if (im->cmd->fetch.vanished && (im->view.dirty || im->view.gone_n))

@@ -38,6 +38,7 @@ struct fetching {
     struct ph_arena *arena; /* of one message ... */
     struct ph_mark empty;   /* ... before it */
     struct ph_buf built;    /* header fields of one section */
+    struct ph_buf unpacked; /* row.body, where it came packed */
     struct ph_buf kept;     /* an inline body that could not be sent at once */
     struct imap_body body;
     struct ph_summary *sum; /* of row; NULL: none */

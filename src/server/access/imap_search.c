@@ -32,6 +32,7 @@ struct searching {
     uint32_t next, looked, total; /* messages looked at, and to look at, in all */
     int64_t told_at;
     struct ph_buf page, uids, unsure; /* unsure: places, uint32_t each */
+    struct ph_buf unpacked;           /* the body of row, where it came packed */
     ph_str rows;
     struct ipc_message row;
     struct imap_candidate m;
@@ -49,6 +50,7 @@ static void search_free(void *job)
     ph_buf_done(&s->page);
     ph_buf_done(&s->uids);
     ph_buf_done(&s->unsure);
+    ph_buf_done(&s->unpacked);
     ph_buf_done(&s->m.head);
     ph_buf_done(&s->m.text);
     ph_buf_done(&s->m.scratch);
@@ -166,8 +168,12 @@ static void rows_on(struct imap *im)
         uint32_t place = imap_view_find(&im->view, s->row.uid);
         if (place >= im->view.told)
             continue;
-        s->m.bytes = s->row.body;
-        if (s->bodies && s->row.body.n != s->row.size) {
+        s->m.bytes = session_body(im->s, &s->row, &s->unpacked);
+        if (s->row.packed && !s->m.bytes.p) { /* damaged; the next page may be under way */
+            imap_unavailable(im);
+            return;
+        }
+        if (s->bodies && s->m.bytes.n != s->row.size) {
             uint64_t req = imap_ask(im, IPC_MSG_BODIED, bodied);
             if (req)
                 imap_sent(im, ipc_send(imap_store(im), MSG_BODY, -1, .req = req,
@@ -192,7 +198,7 @@ static bool is_complete(const struct searching *s)
     struct ipc_message row;
     bool whole = true;
     for (ph_str rows = s->rows; s->bodies && whole && ipc_each(message, &rows, &row);)
-        whole = row.body.n == row.size;
+        whole = row.packed || row.body.n == row.size;
     return whole;
 }
 
@@ -532,6 +538,7 @@ static struct searching *begin(struct imap *im)
     ph_buf_init(&s->page, NULL, PAGE_MAX);
     ph_buf_init(&s->uids, NULL, UIDS_MAX);
     ph_buf_init(&s->unsure, NULL, PAGE_MAX * 16);
+    ph_buf_init(&s->unpacked, NULL, PAGE_MAX);
     ph_buf_init(&s->m.head, NULL, MESSAGE_ARENA);
     ph_buf_init(&s->m.text, NULL, MESSAGE_ARENA);
     ph_buf_init(&s->m.scratch, NULL, MESSAGE_ARENA);

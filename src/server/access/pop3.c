@@ -24,7 +24,7 @@ enum {
     UIDS_MAX = 500000, /* octets of one set of uids; messages.def allows 524288 */
     BODY_MAX = 262144, /* octets of a body that came in a frame */
     PAGE_FIRST = 8,    /* letters asked for at a time when they are fetched one after the other */
-    PAGE_LAST = 128,   /* ... as they go on */
+    PAGE_LAST = 256,   /* ... as they go on */
     PAGE_MAX = 1024 * 1024,
     READ_MAX = 1024,
     HEAD_MAX = 16 * 1024 * 1024
@@ -46,7 +46,7 @@ struct pop3 {
                    struct ipc_msg *msg); /* to the request under way; msg may be NULL */
     uint64_t req, mailbox;
     uint32_t uidvalidity;
-    struct ph_buf body; /* of the message being written, or: */
+    struct ph_buf body; /* of the message being written, where it is not in the page, or: */
     ph_str mapped;
     struct ph_buf head; /* in ASCII, for a client without UTF8; `rest` is what follows */
     ph_str rest;
@@ -316,12 +316,13 @@ static bool give_from_page(struct session *s)
     uint64_t uid = ph_pop3_server_uid(s->engine, p->wanted);
     while (ipc_each(message, &rest, &m) && m.uid < uid)
         p->page.rows = rest;
-    if (m.uid != uid || m.body.n == 0)
+    ph_str body = m.uid == uid ? session_body(s, &m, &p->body) : (ph_str){0};
+    if (body.n == 0)
         return false;
     p->page.rows = rest;
     if (m.flags & IPC_FRESH)
         note_reading(s, &m);
-    give(s, m.body);
+    give(s, body);
     return true;
 }
 

@@ -110,6 +110,9 @@ PH_MUST_CHECK int session_login(struct session *s, const char *name, ph_str user
 /* A login by APOP (RFC 1939 7): the digest of the stamp that this connection was greeted with. */
 PH_MUST_CHECK int session_apop(struct session *s, ph_str stamp, ph_str user, ph_str digest);
 
+/* The letter of a row that was asked for with IPC_F_BODY; borrowed from the row or, unpacked, from
+ * room, which is cleared. Empty: it is not in the row, or damaged; MSG_BODY tells. */
+ph_str session_body(struct session *s, const struct ipc_message *m, struct ph_buf *room);
 /* A delivery is given to its owner for the first time: the last step of its journey. how: "by POP3". */
 void session_tell_read(struct session *s, ph_str journey, uint64_t qid, const char *how);
 /* The store is told so of these uids, and clears them; nobody waits for it. */

@@ -49,7 +49,7 @@ static int take_body(struct try *t, const struct ipc_RELAY_TRY *m, int *fd)
     }
     int err = 0;
     if (m->flags & IPC_PACKED)
-        err = ph_unpack(m->body, m->size, &t->copy);
+        err = ph_unpack(t->relay->packer, m->body, m->size, &t->copy);
     else
         ph_buf_add(&t->copy, m->body);
     t->body = ph_str_skip(ph_buf_str(&t->copy), m->skip);
@@ -178,7 +178,8 @@ static int setup(struct proc *p, struct ph_error *reterr)
     r.later = (struct ph_later){.fn = look, .ctx = &r};
     p->state = &r;
     r.waits = proc_waits_new();
-    if (!r.waits)
+    r.packer = ph_packer_new();
+    if (!r.waits || !r.packer)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     int err = ways_new(p->conf, NULL, &r.ways, reterr);
     if (err < 0)

@@ -144,6 +144,7 @@ struct relay {
     struct ph_later later; /* tries that wait are looked at */
     struct ph_tls_ctx *tls;
     struct ways *ways;
+    struct ph_packer *packer;
     struct site *sites[RELAY_SITE_BUCKETS];
     size_t sites_n, sites_most;
     uint64_t sent, deferred, refused, connections, reused;

@@ -182,6 +182,7 @@ static int add_message(void *ctx, const struct store_message *m)
         row.uidl = m->uidl;
     if (l->mask & IPC_F_BODY) {
         row.body = m->body;
+        row.packed = m->packed;
         row.flags |= (ipc_u8)(m->flags & STORE_FRESH);
         row.qid = m->qid;
         row.journey = m->journey;
@@ -203,7 +204,7 @@ static int run_msg_list(struct job *j, struct store_account *a, struct ph_error 
     int r = parse_uids(m->uids, &uids, reterr);
     if (r < 0)
         return r;
-    r = be->list(a, m->mailbox, &uids, m->mask, m->since, add_message, &l, reterr);
+    r = be->list(a, m->mailbox, &uids, m->mask | STORE_F_PACKED, m->since, add_message, &l, reterr);
     uidset_done(&uids);
     if (r >= 0 && ph_buf_err(&j->rows))
         r = ph_fail(reterr, PH_ENOMEM, 0, "out of memory");

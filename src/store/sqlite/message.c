@@ -266,10 +266,21 @@ int sq_were_read(struct store_account *a, uint64_t mailbox, const struct uidset 
 struct listing {
     enum statement q;
     uint64_t mailbox, since;
-    bool uidl, fresh;
+    bool uidl, fresh, packed;
     store_message_fn *row;
     void *ctx;
 };
+
+static int give_body(struct store_account *a, sqlite3_stmt *st, const struct listing *l,
+                     struct store_message *m)
+{
+    enum form form = (enum form)sqlite3_column_int(st, 10);
+    m->packed = l->packed && form == FORM_ZSTD && m->size <= STORE_PACKED_MAX;
+    if (!m->packed)
+        return body_unpack(a, form, m->emailid, sq_blob(st, 11), m->size, &m->body);
+    m->body = sq_blob(st, 11);
+    return 0;
+}
 
 static int give(struct store_account *a, sqlite3_stmt *st, const struct listing *l)
 {
@@ -293,8 +304,7 @@ static int give(struct store_account *a, sqlite3_stmt *st, const struct listing 
         m.thread = (uint64_t)sqlite3_column_int64(st, 9);
     }
     if (l->q == ST_LIST_BODY && m.size <= STORE_INLINE_MAX) {
-        int r = body_unpack(a, (enum form)sqlite3_column_int(st, 10), m.emailid, sq_blob(st, 11),
-                            m.size, &m.body);
+        int r = give_body(a, st, l, &m);
         if (r < 0)
             return r;
     }
@@ -345,6 +355,7 @@ int sq_list(struct store_account *a, uint64_t mailbox, const struct uidset *uids
                         .row = row,
                         .ctx = ctx};
     l.fresh = l.q == ST_LIST_BODY && mask & STORE_F_FRESH;
+    l.packed = mask & STORE_F_PACKED;
     int r = sq_enter(a, false);
     l.uidl = mask & STORE_F_UIDL && a->uidls;
     struct mbox *m = r < 0 ? NULL : mbox_live(a, mailbox);

@@ -45,7 +45,7 @@ static void there_and_back(void **state)
             ph_str body = ph_str_skip(ph_buf_str(&packed), 8);
             assert_true(body.n < whole.n - whole.n / 16);
             assert_memory_equal(body.p + PH_PACK_LEAD, letter, plain[k]);
-            assert_int_equal(ph_unpack(body, whole.n, &out), 0);
+            assert_int_equal(ph_unpack(packer, body, whole.n, &out), 0);
             assert_true(ph_str_eq(ph_buf_str(&out), whole));
             free(letter);
             ph_buf_done(&packed);
@@ -90,15 +90,15 @@ static void damaged(void **state)
     ph_buf_init(&out, NULL, ROOM);
     assert_int_equal(ph_pack(packer, whole, 200, &packed), 1);
     for (size_t n = 0; n < packed.n; n++)
-        assert_int_equal(ph_unpack((ph_str){packed.p, n}, whole.n, &out), -PH_ECORRUPT);
+        assert_int_equal(ph_unpack(packer, (ph_str){packed.p, n}, whole.n, &out), -PH_ECORRUPT);
     static const uint64_t sizes[] = {
         0, 1, PH_PACK_LEAST - 1, PH_PACK_LEAST + 1, PH_PACK_MOST, UINT64_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        assert_int_equal(ph_unpack(ph_buf_str(&packed), sizes[i], &out), -PH_ECORRUPT);
+        assert_int_equal(ph_unpack(packer, ph_buf_str(&packed), sizes[i], &out), -PH_ECORRUPT);
     assert_int_equal(out.n, 0);
     for (size_t i = 0; i < packed.n; i++) {
         packed.p[i] ^= 0x55;
-        int err = ph_unpack(ph_buf_str(&packed), whole.n, &out);
+        int err = ph_unpack(packer, ph_buf_str(&packed), whole.n, &out);
         assert_true(err == -PH_ECORRUPT ? out.n == 0 : err == 0 && out.n == whole.n);
         ph_buf_clear(&out);
         packed.p[i] ^= 0x55;

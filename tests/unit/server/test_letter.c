@@ -93,7 +93,7 @@ static void all_sizes(struct letter_room *room)
             bool packed = room && want >= PH_PACK_LEAST && want <= PH_PACK_MOST;
             assert_int_equal(!!(l.flags & IPC_PACKED), packed);
             if (packed)
-                assert_int_equal(ph_unpack(ph_buf_str(&l.packed), l.size, &out), 0);
+                assert_int_equal(ph_unpack(room->packer, ph_buf_str(&l.packed), l.size, &out), 0);
             if (l.fd >= 0)
                 assert_int_equal(ph_memfile_map(l.fd, l.size, &whole), 0);
             else if (packed)

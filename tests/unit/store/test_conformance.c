@@ -312,6 +312,27 @@ static void large_bodies(void **state)
     free(text);
 }
 
+struct seen_bodies {
+    struct ph_packer *packer;
+    ph_str want; /* of the large ones */
+    unsigned n, packed;
+};
+
+static int see_body(void *ctx, const struct store_message *m)
+{
+    struct seen_bodies *seen = ctx;
+    struct ph_buf out;
+    ph_buf_init(&out, NULL, PH_PACK_MOST);
+    if (m->packed)
+        assert_int_equal(ph_unpack(seen->packer, m->body, m->size, &out), 0);
+    ph_str body = m->packed ? ph_buf_str(&out) : m->body;
+    assert_true(ph_str_eq(body, m->size == 5 ? PH_STR("hello") : seen->want));
+    seen->n++;
+    seen->packed += m->packed;
+    ph_buf_done(&out);
+    return 0;
+}
+
 /* A body that comes packed is kept so, and is the message for everyone. */
 static void packed_bodies(void **state)
 {
@@ -347,6 +368,19 @@ static void packed_bodies(void **state)
     OK(ops->body(f->a, in.mailbox.id, p.uid, false, &b, &err));
     assert_int_equal(b.size, SIZE);
     assert_memory_equal(b.bytes.p, text, SIZE);
+    put(f->a, "INBOX", "hello", 0);
+    l.packed = 0;
+    l.body = (ph_str){text, SIZE};
+    OK(ops->put(f->a, &l, &p, &err)); /* which the store packs itself */
+    struct seen_bodies seen = {.packer = packer, .want = {text, SIZE}};
+    struct uidset all = set("1:9");
+    OK(ops->list(f->a, in.mailbox.id, &all, STORE_F_BODY, 0, see_body, &seen, &err));
+    assert_int_equal(seen.packed, 0);
+    OK(ops->list(f->a, in.mailbox.id, &all, STORE_F_BODY | STORE_F_PACKED, 0, see_body, &seen,
+                 &err));
+    assert_int_equal(seen.packed, 2);
+    assert_int_equal(seen.n, 6);
+    uidset_done(&all);
     ph_buf_done(&packed);
     ph_packer_free(packer);
     free(text);
