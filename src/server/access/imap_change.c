@@ -62,7 +62,7 @@ static void ask_store(struct imap *im);
 static void tell_changed(struct imap *im, ph_str rows)
 {
     bool condstore = imap_enabled(im, PH_IMAP_CAP(CONDSTORE));
-    bool silent = im->cmd->store.silent && !im->view.dirty;
+    bool silent = im->cmd->store.silent && !imap_news_wait(im);
     struct ipc_message m;
     while (ipc_each(message, &rows, &m)) {
         uint32_t at = imap_view_find(&im->view, m.uid);
@@ -163,6 +163,8 @@ static void ask_store(struct imap *im)
                                .unchanged_since = im->cmd->store.has_unchangedsince
                                                       ? im->cmd->store.unchangedsince
                                                       : UINT64_MAX));
+    if (im->job) /* not ended by that */
+        imap_ask_news_behind(im);
 }
 
 void imap_run_store(struct imap *im)

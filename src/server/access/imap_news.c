@@ -99,13 +99,40 @@ bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
     return all;
 }
 
+static int send_changes(struct imap *im, uint64_t req)
+{
+    return ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant,
+                    .mailbox = im->view.mailbox, .since = im->view.modseq);
+}
+
 void imap_ask_news(struct imap *im, imap_then *then)
 {
     im->view.dirty = false; /* before the store hears of it: events after that are new ones */
     uint64_t req = imap_ask(im, IPC_MB_CHANGED, then);
     if (req)
-        imap_sent(im, ipc_send(imap_store(im), MB_CHANGES, -1, .req = req, .session = im->s->grant,
-                               .mailbox = im->view.mailbox, .since = im->view.modseq));
+        imap_sent(im, send_changes(im, req));
+}
+
+/* The command goes on: its places must stay what they are. */
+static void news_meanwhile(struct imap *im, struct ipc_msg *msg)
+{
+    (void)imap_take_news(im, msg, false); /* what is missing makes the view dirty */
+}
+
+void imap_ask_news_behind(struct imap *im)
+{
+    if (!im->view.dirty || im->ahead || !imap_ask_ahead(im, IPC_MB_CHANGED, news_meanwhile))
+        return;
+    im->view.dirty = send_changes(im, im->ahead) < 0;
+    if (im->view.dirty) {
+        session_unask(im->s, im->ahead);
+        im->ahead = 0;
+    }
+}
+
+bool imap_news_wait(const struct imap *im)
+{
+    return im->view.dirty || (im->ahead && im->ahead_then == news_meanwhile);
 }
 
 static void news_before_done(struct imap *im, struct ipc_msg *msg)
@@ -124,7 +151,9 @@ void imap_finish(struct imap *im, enum ph_imap_cond cond, const struct ph_imap_c
     snprintf(im->text, sizeof im->text, "%s", text);
     if (im->view.open && may_expunge(im) && im->view.gone_n)
         tell_news(im, (ph_str){0}, true, false);
-    if (im->view.open && im->view.dirty)
+    if (im->ahead && im->ahead_then == news_meanwhile)
+        im->ahead_then = news_before_done;
+    else if (im->view.open && im->view.dirty)
         imap_ask_news(im, news_before_done);
     else
         answer_now(im);

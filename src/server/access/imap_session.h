@@ -166,6 +166,10 @@ bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ra
 /* News of the selected mailbox: asks for them; tells an answer to the client, false: there are
  * more, ask again; tells those that were known but could not be told. */
 void imap_ask_news(struct imap *im, imap_then *then);
+/* Asks behind the request of a command for what its answer would ask for anyway, so that both are
+ * answered together. Nothing where there are none. */
+void imap_ask_news_behind(struct imap *im);
+bool imap_news_wait(const struct imap *im); /* there are some that the client does not know */
 bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge);
 void imap_tell_pending(struct imap *im);
 void imap_end_command(struct imap *im);
