@@ -113,8 +113,6 @@ static void close_parts(struct ph_mime_parser *ps, const struct ph_part *stop, c
         p->body.n = at > p->body.at ? at - p->body.at : 0;
         /* `lines` of an open part holds the line feeds before its body */
         p->lines = lines > p->lines ? lines - p->lines : 0;
-        if (p->body.n && end[-1] != '\n')
-            p->lines++;
         if (p->body.n == 0 && p->header.n <= 2 && p->parent)
             ph__defect(ps, PH_DEFECT_PART_EMPTY, p->header.at);
     }

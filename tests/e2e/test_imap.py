@@ -64,7 +64,7 @@ class Imap(unittest.TestCase):
             self.assertIn(b" NIL)", self.fetch("1", items)[0])
         self.assertEqual(self.fetch("1", "(FLAGS INTERNALDATE RFC822.SIZE)"),
                          [b'1 (FLAGS (\\Flagged \\Recent $x) INTERNALDATE "09-May-1995 06:13:20 +0000" RFC822.SIZE 402)'])
-        self.assertIn(b'("text" "plain" ("charset" "utf-8") NIL NIL "base64" 20 1 NIL NIL NIL NIL)("message" "rfc822" NIL NIL NIL "7bit" 39 '
+        self.assertIn(b'("text" "plain" ("charset" "utf-8") NIL NIL "base64" 20 0 NIL NIL NIL NIL)("message" "rfc822" NIL NIL NIL "7bit" 39 '
                       b'(NIL "inner" ((NIL NIL "x" "y"))', self.fetch("1", "BODYSTRUCTURE")[0])
         self.assertEqual(self.fetch("1", "BODY[]")[0][1], LETTER)
         self.assertIn(b"\\Seen", self.fetch("1", "FLAGS")[0])

@@ -81,11 +81,34 @@ static bool params(struct ph_arena *a, const struct ph_param *list, struct ph_im
     return true;
 }
 
+/* What has none is in US-ASCII (RFC 2046 4.1.2), and clients expect to be told so. */
+static bool add_charset(struct ph_arena *a, struct ph_imap_params *params)
+{
+    struct ph_imap_param *out = ph_arena_array(a, params->n + 1, sizeof *out);
+    if (!out)
+        return false;
+    for (size_t i = 0; i < params->n; i++) {
+        out[i] = params->p[i];
+        if (ph_str_ieq(out[i].name, PH_STR("charset")))
+            return true;
+    }
+    out[params->n] = (struct ph_imap_param){PH_STR("charset"), PH_STR("us-ascii")};
+    *params = (struct ph_imap_params){out, params->n + 1};
+    return true;
+}
+
+static bool is_plain_text(const struct ph_part *p)
+{
+    return p->kind == PH_PART_LEAF && ph_str_ieq(p->type, PH_STR("text")) &&
+           ph_str_ieq(p->subtype, PH_STR("plain"));
+}
+
 static struct ph_imap_body *one_node(struct ph_arena *a, const struct ph_part *p)
 {
     struct ph_imap_body *b = PH_ARENA_NEW(a, struct ph_imap_body);
     if (!b || !params(a, p->params, &b->params) ||
-        !params(a, p->disposition_params, &b->disposition_params))
+        !params(a, p->disposition_params, &b->disposition_params) ||
+        (is_plain_text(p) && !add_charset(a, &b->params)))
         return NULL;
     b->multipart = p->kind == PH_PART_MULTIPART;
     b->message = p->kind == PH_PART_MESSAGE;
