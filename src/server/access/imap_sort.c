@@ -95,6 +95,19 @@ static int folded(struct ph_arena *a, ph_str text, ph_str *ret)
     return r;
 }
 
+/* Step 1: each run of spaces, tabs and line ends is one space. */
+static ph_str single_spaced(struct ph_arena *a, ph_str s)
+{
+    char *to = ph_arena_array(a, s.n + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; to && i < s.n; i++) {
+        bool space = s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\r' || s.p[i] == '\n';
+        if (!space || n == 0 || to[n - 1] != ' ')
+            to[n++] = space ? ' ' : s.p[i];
+    }
+    return (ph_str){to, n};
+}
+
 /* The decoded subject's base, folded. Decoding works in an arena of its own: the other one keeps
  * what is kept. */
 static int subject_key(struct ph_arena *a, const struct ph_envelope *e, ph_str *ret,
@@ -107,17 +120,18 @@ static int subject_key(struct ph_arena *a, const struct ph_envelope *e, ph_str *
         return 0;
     struct ph_arena *work = ph_arena_new(NULL, 1024 * 1024);
     int r = work ? ph_field_text(work, e->subject, &text) : -PH_ENOMEM;
+    if (r == 0 && !(text = single_spaced(work, text)).p)
+        r = -PH_ENOMEM;
     if (r == 0)
         r = folded(a, imap_base_subject(text, ret_reply), ret);
     ph_arena_free(work);
     return r;
 }
 
-static const struct ph_address *first_mailbox(const struct ph_address *a)
+/* A group stands first with its name, as in ENVELOPE. */
+static ph_str addr_mailbox(const struct ph_address *a)
 {
-    while (a && a->kind != PH_ADDRESS_MAILBOX)
-        a = a->next;
-    return a;
+    return a->kind == PH_ADDRESS_GROUP ? a->name : a->local;
 }
 
 /* RFC 5957 3: the name as it is shown, or the address. */
@@ -130,7 +144,9 @@ static int display_key(struct ph_arena *a, const struct ph_address *x, ph_str *r
     struct ph_arena *work = ph_arena_new(NULL, 1024 * 1024);
     int r = !work ? -PH_ENOMEM : x->name.n ? ph_field_text(work, x->name, &text) : 0;
     if (r == 0 && !x->name.n)
-        text = ph_arena_printf(work, "%.*s@%.*s", PH_FMT(x->local), PH_FMT(x->host));
+        text = x->kind == PH_ADDRESS_GROUP
+                   ? PH_STR("")
+                   : ph_arena_printf(work, "%.*s@%.*s", PH_FMT(x->local), PH_FMT(x->host));
     if (r == 0)
         r = folded(a, text, ret);
     ph_arena_free(work);
@@ -144,17 +160,17 @@ static int text_key(struct ph_arena *a, enum ph_imap_sort_kind kind, const struc
     *ret = PH_STR("");
     if (!e)
         return 0;
-    const struct ph_address *x =
-        first_mailbox(kind == PH_IMAP_SORT_BY_FROM || kind == PH_IMAP_SORT_BY_DISPLAYFROM ? e->from
-                      : kind == PH_IMAP_SORT_BY_CC                                        ? e->cc
-                                                                                          : e->to);
+    const struct ph_address *x = kind == PH_IMAP_SORT_BY_FROM || kind == PH_IMAP_SORT_BY_DISPLAYFROM
+                                     ? e->from
+                                 : kind == PH_IMAP_SORT_BY_CC ? e->cc
+                                                              : e->to;
     switch (kind) {
     case PH_IMAP_SORT_BY_SUBJECT:
         return subject_key(a, e, ret, &reply);
     case PH_IMAP_SORT_BY_FROM:
     case PH_IMAP_SORT_BY_TO:
     case PH_IMAP_SORT_BY_CC:
-        return x ? folded(a, x->local, ret) : 0;
+        return x ? folded(a, addr_mailbox(x), ret) : 0;
     case PH_IMAP_SORT_BY_DISPLAYFROM:
     case PH_IMAP_SORT_BY_DISPLAYTO:
         return display_key(a, x, ret);

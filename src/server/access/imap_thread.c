@@ -3,9 +3,8 @@
  * over ids that only references name, made without recursion and in nearly linear time, whatever
  * the references say:
  *
- *   own parents -> other links of references -> ancestors that are no messages skipped -> [roots of
- * one subject joined]
- *     -> children by date -> roots by date -> told
+ *   links of references, message by message -> ancestors that are no messages skipped -> [roots of
+ * one subject joined] -> children by date -> roots by date -> told
  *
  * Nodes below `n` are messages, in the order of their dates; the others are ids (or, later, joints
  * of roots) without a message.
@@ -14,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = -1, REFERENCES_MAX = 200 /* of one message; the last of them count */ };
+enum {
+    NONE = -1,
+    REFERENCES_MAX = 200, /* of one message; the last of them count */
+    STEPS_EACH = 256      /* towards roots, for each node: what is not known to be no circle by then
+                             is no link */
+};
 
 struct node {
     int32_t parent, child, last, next; /* child..last by next: in the order of dates */
@@ -27,9 +31,10 @@ struct forest {
     struct ph_arena *a;
     struct node *v;
     size_t n, count, cap;
+    int32_t *order; /* messages as they lie in the mailbox */
     int32_t *table; /* ids -> nodes, open addressing */
     ph_str *ids;    /* of nodes */
-    size_t mask;
+    size_t mask, steps;
 };
 
 static int by_date(const void *a, const void *b)
@@ -79,13 +84,25 @@ static int32_t top(struct forest *f, int32_t i)
     return i;
 }
 
+/* Whether `below` is `node` or hangs below it. */
+static bool hangs(struct forest *f, int32_t below, int32_t node)
+{
+    if (f->v[node].child == NONE)
+        return below == node;
+    while (below != node && below != NONE && f->steps) {
+        below = f->v[below].parent;
+        f->steps--;
+    }
+    return below != NONE;
+}
+
 /* A child without parent gets one, unless that would be a circle. */
 static void link(struct forest *f, int32_t parent, int32_t child)
 {
-    if (parent == NONE || child == NONE || f->v[child].parent != NONE || top(f, parent) == child)
+    if (parent == NONE || child == NONE || f->v[child].parent != NONE || hangs(f, parent, child))
         return;
     f->v[child].parent = parent;
-    f->v[child].set = top(f, parent);
+    f->v[parent].child = child; /* while links are made: it has some */
 }
 
 /* The ids of a message's references, the last REFERENCES_MAX of them. */
@@ -119,36 +136,55 @@ static int make(struct forest *f)
     while (slots < 2 * f->cap)
         slots *= 2;
     f->mask = slots - 1;
+    f->steps = STEPS_EACH * f->cap;
     f->v = ph_arena_array(f->a, f->cap, sizeof *f->v);
+    f->order = ph_arena_array(f->a, f->n ? f->n : 1, sizeof *f->order);
     f->ids = ph_arena_array(f->a, f->cap, sizeof *f->ids);
     f->table = ph_arena_array(f->a, slots, sizeof *f->table);
-    if (!f->v || !f->ids || !f->table)
+    if (!f->v || !f->order || !f->ids || !f->table)
         return -PH_ENOMEM;
     memset(f->table, 0xff, slots * sizeof *f->table);
-    for (size_t i = 0; i < f->n; i++) {
-        int32_t node = add_node(f, f->r->v[i].id);
-        int32_t *s = f->r->v[i].id.n ? slot(f, f->r->v[i].id) : NULL;
-        if (s && *s == NONE) /* a second message of that id stands alone */
-            *s = node;
-    }
+    for (size_t i = 0; i < f->n; i++)
+        add_node(f, f->r->v[i].id);
     return 0;
+}
+
+static int by_place(const void *a, const void *b, void *found)
+{
+    const struct imap_found *v = found, *x = &v[*(const int32_t *)a], *y = &v[*(const int32_t *)b];
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* The messages in their order, and by their ids. A second one of an id stands alone. */
+static void name_messages(struct forest *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        f->order[i] = (int32_t)i;
+    if (f->n)
+        qsort_r(f->order, f->n, sizeof *f->order, by_place, f->r->v);
+    for (size_t i = 0; i < f->n; i++) {
+        ph_str id = f->ids[f->order[i]];
+        int32_t *s = id.n ? slot(f, id) : NULL;
+        if (s && *s == NONE)
+            *s = f->order[i];
+    }
 }
 
 /* ---- REFERENCES, REFS ------------------------------------------------------------------------ */
 
-/* What a message says of itself goes first, then what others say of it. */
+/* RFC 5256 3, step 1: what a message says of others counts where nothing is known of them, what it
+ * says of itself always. */
 static void link_all(struct forest *f)
 {
     ph_str ids[REFERENCES_MAX];
     for (size_t i = 0; i < f->n; i++) {
-        size_t n = references(f->r->v[i].references, ids);
-        if (n)
-            link(f, node_of(f, ids[n - 1]), (int32_t)i);
-    }
-    for (size_t i = 0; i < f->n; i++) {
-        size_t n = references(f->r->v[i].references, ids);
+        int32_t m = f->order[i];
+        size_t n = references(f->r->v[m].references, ids);
         for (size_t k = 1; k < n; k++)
             link(f, node_of(f, ids[k - 1]), node_of(f, ids[k]));
+        f->v[m].parent = NONE;
+        if (n)
+            link(f, node_of(f, ids[n - 1]), m);
     }
 }
 
@@ -311,6 +347,7 @@ static int ordered_subject(struct forest *f)
 
 struct root {
     int64_t date;
+    const struct imap_found *face; /* by place where dates are the same */
     int32_t node;
 };
 
@@ -319,7 +356,7 @@ static int by_root_date(const void *a, const void *b)
     const struct root *x = a, *y = b;
     if (x->date != y->date)
         return x->date < y->date ? -1 : 1;
-    return x->node < y->node ? -1 : x->node > y->node;
+    return x->face < y->face ? -1 : x->face > y->face;
 }
 
 /* REFS: a thread is as young as its youngest message. Messages come by date: the last one wins. */
@@ -380,8 +417,9 @@ static int tell(struct imap *im, struct forest *f)
     for (size_t i = 0; i < f->count; i++) {
         const struct imap_found *m = is_root(f, (int32_t)i) ? face(f, (int32_t)i) : NULL;
         if (m)
-            roots[n++] = (struct root){
-                im->cmd->search.thread == PH_IMAP_THREAD_REFS ? f->v[i].date : m->sent, (int32_t)i};
+            roots[n++] = (struct root){im->cmd->search.thread == PH_IMAP_THREAD_REFS ? f->v[i].date
+                                                                                     : m->sent,
+                                       m, (int32_t)i};
     }
     if (n)
         qsort(roots, n, sizeof *roots, by_root_date);
@@ -402,6 +440,7 @@ int imap_thread(struct imap *im, struct imap_results *r)
     if (e == 0 && kind == PH_IMAP_THREAD_ORDEREDSUBJECT)
         e = ordered_subject(&f);
     if (e == 0 && kind != PH_IMAP_THREAD_ORDEREDSUBJECT) {
+        name_messages(&f);
         link_all(&f);
         prune(&f);
     }
