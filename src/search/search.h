@@ -12,7 +12,7 @@
  * is at most 54 times as long; only the buffer's own error can happen. Linear. */
 void ph_search_fold(ph_str utf8, struct ph_buf *out);
 
-/* Addresses as people write them, decoded and folded: "NAME <LOCAL@HOST>, ". 0 or -PH_ENOMEM. */
+/* Addresses as people write them, decoded and folded: "NAME <LOCAL@HOST>, ", a group "NAME: ...; ". 0 or -PH_ENOMEM. */
 PH_MUST_CHECK int ph_search_addresses(struct ph_arena *arena, const struct ph_address *list,
                                       struct ph_buf *out);
 

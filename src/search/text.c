@@ -28,6 +28,10 @@ int ph_search_addresses(struct ph_arena *arena, const struct ph_address *list, s
     ph_buf_init(&b, NULL, SCRATCH_MAX);
     for (const struct ph_address *a = list; a; a = a->next) {
         ph_buf_add(&b, a->name);
+        if (a->kind != PH_ADDRESS_MAILBOX) {
+            ph_buf_add(&b, a->kind == PH_ADDRESS_GROUP ? PH_STR(":") : PH_STR("; "));
+            continue;
+        }
         ph_buf_add(&b, PH_STR(" <"));
         ph_buf_add(&b, a->local);
         ph_buf_addc(&b, '@');
