@@ -16,8 +16,8 @@
 enum {
     NONE = -1,
     REFERENCES_MAX = 200, /* of one message; the last of them count */
-    STEPS_EACH = 256      /* towards roots, for each node: what is not known to be no circle by then
-                             is no link */
+    STEPS_MESSAGE = 256,  /* towards roots, for each message ... */
+    STEPS_ID = 4 /* ... and each id; what is not known to be no circle by then is no link */
 };
 
 struct node {
@@ -136,7 +136,7 @@ static int make(struct forest *f)
     while (slots < 2 * f->cap)
         slots *= 2;
     f->mask = slots - 1;
-    f->steps = STEPS_EACH * f->cap;
+    f->steps = STEPS_MESSAGE * f->n + STEPS_ID * f->cap;
     f->v = ph_arena_array(f->a, f->cap, sizeof *f->v);
     f->order = ph_arena_array(f->a, f->n ? f->n : 1, sizeof *f->order);
     f->ids = ph_arena_array(f->a, f->cap, sizeof *f->ids);
