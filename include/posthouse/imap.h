@@ -94,7 +94,7 @@ PH_EXPORT int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str c
 /* Messages in order (RFC 5256 3). keys: "DATE", "REVERSE SIZE SUBJECT"; charset empty: UTF-8. FOUND has the numbers in that order. */
 PH_EXPORT int ph_imap_client_sort(struct ph_imap_client *c, bool uid, ph_str keys, ph_str charset,
                                   ph_str criteria);
-/* Conversations (RFC 5256 4). algorithm: "REFERENCES", "ORDEREDSUBJECT", as the server offers them: else -PH_ENOTIMPL. THREADED. */
+/* Conversations (RFC 5256 3). algorithm: "REFERENCES", "ORDEREDSUBJECT", as the server offers them: else -PH_ENOTIMPL. THREADED. */
 PH_EXPORT int ph_imap_client_thread(struct ph_imap_client *c, bool uid, ph_str algorithm,
                                     ph_str charset, ph_str criteria);
 /* Then the message itself, `size` bytes in all: append_data takes as much as there is room for

@@ -178,7 +178,7 @@ struct ph_imap_sort {
     bool reverse;
 };
 
-/* Threading algorithms (RFC 5256 4): symbol, wire name, capability. */
+/* Threading algorithms (RFC 5256 3): symbol, wire name, capability. */
 #define PH_IMAP_THREADS(X)                                                                         \
     X(ORDEREDSUBJECT, "ORDEREDSUBJECT", THREAD_ORDEREDSUBJECT)                                     \
     X(REFERENCES, "REFERENCES", THREAD_REFERENCES)                                                 \

@@ -1,5 +1,5 @@
 /*
- * THREAD: ORDEREDSUBJECT and REFERENCES (RFC 5256 4), REFS. A forest over the messages found, and
+ * THREAD: ORDEREDSUBJECT and REFERENCES (RFC 5256 3), REFS. A forest over the messages found, and
  * over ids that only references name, made without recursion and in nearly linear time, whatever
  * the references say:
  *
@@ -189,7 +189,7 @@ static void link_all(struct forest *f)
 }
 
 /* Ancestors without a message are passed over, but for a root that has several children (RFC 5256
- * 4, step 3). */
+ * 3, step 3). */
 static void prune(struct forest *f)
 {
     for (size_t i = 0; i < f->n; i++) {
@@ -239,7 +239,7 @@ static void children(struct forest *f)
     }
 }
 
-/* ---- roots of one subject (RFC 5256 4, step 5) -------------------------------------------------
+/* ---- roots of one subject (RFC 5256 3, step 5) -------------------------------------------------
  */
 
 struct topic {
@@ -321,7 +321,7 @@ static int gather_subjects(struct forest *f)
     return 0;
 }
 
-/* ---- ORDEREDSUBJECT (RFC 5256 4) --------------------------------------------------------------
+/* ---- ORDEREDSUBJECT (RFC 5256 3) --------------------------------------------------------------
  */
 
 static int ordered_subject(struct forest *f)
