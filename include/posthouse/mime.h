@@ -374,7 +374,8 @@ PH_EXPORT PH_MUST_CHECK int ph_list_parse(struct ph_arena *arena, ph_str head,
 /* ---- envelope (RFC 9051 7.5.2) ------------------------------------------------------------- */
 
 /* Strings are unfolded, not decoded, free of CR, LF and NUL; {NULL, 0}: the field is absent.
- * sender and reply_to are those of `from` when absent or empty. */
+ * sender and reply_to are those of `from` when absent or empty. Of several To, Cc or Bcc fields the
+ * lists are joined (RFC 5322 4.5.3), of all other fields the first one counts. */
 struct ph_envelope {
     ph_str date, subject;
     struct ph_address *from, *sender, *reply_to, *to, *cc, *bcc;

@@ -91,20 +91,34 @@ static int slot_of(ph_str name)
     return -1;
 }
 
-static int put(struct ph_arena *arena, struct ph_envelope *e, enum slot slot, ph_str raw)
+/* What is being read: where the next address of a list goes, and how many it has. */
+struct reading {
+    struct ph_envelope *e;
+    struct ph_address **end[SLOTS];
+    int count[SLOTS];
+};
+
+static int put_addresses(struct ph_arena *arena, struct reading *r, enum slot slot, ph_str raw)
 {
-    struct ph_address **lists[SLOTS] = {
-        [FROM] = &e->from, [SENDER] = &e->sender, [REPLY_TO] = &e->reply_to,
-        [TO] = &e->to,     [CC] = &e->cc,         [BCC] = &e->bcc};
+    int n = r->count[slot] < PH_ADDRESS_MOST ? ph_address_parse(arena, raw, r->end[slot]) : 0;
+    if (n < 0)
+        return n;
+    r->count[slot] += n;
+    while (*r->end[slot])
+        r->end[slot] = &(*r->end[slot])->next;
+    return 0;
+}
+
+static int put(struct ph_arena *arena, struct reading *r, enum slot slot, ph_str raw)
+{
+    struct ph_envelope *e = r->e;
+    if (r->end[slot])
+        return put_addresses(arena, r, slot, raw);
     ph_str *texts[SLOTS] = {[DATE] = &e->date,
                             [SUBJECT] = &e->subject,
                             [IN_REPLY_TO] = &e->in_reply_to,
                             [MESSAGE_ID] = &e->message_id,
                             [REFERENCES] = &e->references};
-    if (lists[slot]) {
-        int rc = ph_address_parse(arena, raw, lists[slot]);
-        return rc < 0 ? rc : 0;
-    }
     int rc = ph_field_unfold(arena, raw, texts[slot]);
     if (rc == 0 && !texts[slot]->p)
         *texts[slot] = PH_STR("");
@@ -117,17 +131,26 @@ int ph_mime_envelope(struct ph_arena *arena, struct ph_part *part, struct ph_env
         *ret = part->envelope;
         return 0;
     }
+    /* Those of one kind are one list (RFC 5322 4.5.3); of all others the first one counts. */
+    static const unsigned several = 1u << TO | 1u << CC | 1u << BCC;
     struct ph_envelope *e = PH_ARENA_NEW(arena, struct ph_envelope);
     unsigned seen = 0;
     struct ph_field f;
     if (!e)
         return -PH_ENOMEM;
+    struct reading r = {.e = e,
+                        .end = {[FROM] = &e->from,
+                                [SENDER] = &e->sender,
+                                [REPLY_TO] = &e->reply_to,
+                                [TO] = &e->to,
+                                [CC] = &e->cc,
+                                [BCC] = &e->bcc}};
     for (ph_str rest = part->head; ph_field_next(&rest, &f);) {
         int slot = slot_of(f.name);
-        if (slot < 0 || seen & 1u << slot)
+        if (slot < 0 || seen & ~several & 1u << slot)
             continue;
         seen |= 1u << slot;
-        if (put(arena, e, (enum slot)slot, f.value))
+        if (put(arena, &r, (enum slot)slot, f.value))
             return -PH_ENOMEM;
     }
     if (!e->sender)
