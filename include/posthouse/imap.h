@@ -12,8 +12,7 @@ extern "C" {
 
 /* ---- client engine -------------------------------------------------------------------------
  *
- *   new -> GREETING -> starttls? -> login -> RESULT -> select ... -> logout -> BYE, RESULT ->
- * CLOSED
+ *   new -> GREETING -> [starttls] -> login -> RESULT -> select... -> logout -> BYE, RESULT, CLOSED
  *
  * Every command function queues one command and returns its id (> 0), found again in the event
  * RESULT; or -PH_EORDER (not in this state), -PH_EINVAL (an argument cannot be sent: text says

@@ -8,11 +8,14 @@
  *
  *   next -> COMMAND -> any number of untagged responses, now or later -> done() -> next ...
  *
- *   APPEND        COMMAND, then accept() or done(NO); DATA...; then MORE (another message begins,
- * RFC 3502, with its values in command->append: accept() or done(NO)), or DATA_END -> done(), or
- * ABORT (nothing to answer) REPLACE       as APPEND, of one message AUTHENTICATE  COMMAND, then
- * challenge() -> RESPONSE (or ABORT)...; then done() IDLE          COMMAND, then accept(); untagged
- * responses at any time; IDLE_END -> done()
+ *   APPEND        COMMAND -> accept() or done(NO); DATA...; then one of
+ *                   MORE      another message begins (RFC 3502), its values are in
+ *                             command->append: accept() or done(NO)
+ *                   DATA_END  -> done()
+ *                   ABORT     nothing to answer
+ *   REPLACE       as APPEND, of one message
+ *   AUTHENTICATE  COMMAND -> (challenge() -> RESPONSE or ABORT)... -> done()
+ *   IDLE          COMMAND -> accept() -> untagged responses at any time -> IDLE_END -> done()
  *
  * A bad command is answered with a tagged BAD and a sentence and never disturbs what follows it.
  */

@@ -182,9 +182,11 @@ PH_EXPORT bool ph_pop3_server_is_deleted(const struct ph_pop3_server *s, uint32_
  * one DONE event, in the order of the calls; before it come the ITEM or CHUNK events of a reply of
  * many lines.
  *
- *   ph_pop3_client_capa(c); ... DONE CAPA -> ph_pop3_client_stls(c); ... DONE STLS, want() says
- * TLS, ph_pop3_client_tls_started(c); ph_pop3_client_auth(c, mechanism, initial, true);
- * ... DONE AUTH -> ph_pop3_client_list(c, 0); ...
+ *   ph_pop3_client_capa(c)                                     ... DONE CAPA
+ *   ph_pop3_client_stls(c)                                     ... DONE STLS, want() says TLS
+ *   ph_pop3_client_tls_started(c)
+ *   ph_pop3_client_auth(c, mechanism, initial, true)           ... DONE AUTH
+ *   ph_pop3_client_list(c, 0)                                  ... ITEM... DONE LIST
  */
 struct ph_pop3_client;
 

@@ -5,10 +5,12 @@
  *
  *   SENDER, DOMAIN  b.test, .b.test (all below it), * (all); SENDER also alice@a.test and @a.test
  *   WAY             smtp             by the MX records of the domain
- *                   smtp:HOST:PORT   this server (a smarthost); smtps: with TLS from the first
- * octet lmtp:HOST:PORT   this server, by LMTP (RFC 2033) error:CODE TEXT  back to the sender: 5xx,
- * with an enhanced code or without OPTION          tls=may|encrypt|verify  source=ADDRESS (one of
- * each family) user=NAME password=FILE (absolute)  connections=N  rate=N (letters a minute)
+ *                   smtp:HOST:PORT   this server (a smarthost)
+ *                   smtps:HOST:PORT  ... with TLS from the first octet
+ *                   lmtp:HOST:PORT   this server, by LMTP (RFC 2033)
+ *                   error:CODE TEXT  back to the sender: 5xx, with an enhanced code or without
+ *   OPTION          tls=may|encrypt|verify  source=ADDRESS (one of each family)
+ *                   user=NAME  password=FILE (absolute)  connections=N  rate=N (letters a minute)
  *
  * The first row that fits counts.
  */

@@ -1,9 +1,10 @@
 /*
  * A channel: frames over a SOCK_STREAM unix socket in an event loop.
  *
- *   new -> WAITING --their HELLO--> OPEN --EOF--> GONE
- *             \______ anything wrong (see ipc_int.h) ______/    gone(why) once; then only
- * ipc_chan_free
+ *   new -> WAITING --their HELLO--> OPEN --EOF--> GONE       gone(why) once; then only
+ *             |                      |             ^         ipc_chan_free
+ *             +---- anything wrong --+-------------+
+ *                   (see ipc_int.h)
  *
  * What is sent waits in `out` until the end of the turn (flush). A frame with a descriptor starts a
  * sendmsg of its own, so the kernel delivers the descriptor with the first byte of its frame and

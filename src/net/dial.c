@@ -1,8 +1,9 @@
 /*
  * From a name to a connected socket.
  *
- *   addresses of both families in turn:  a6 --250 ms--> a4 --250 ms--> b6 ...    the first that
- * answers wins (RFC 8305)
+ *   addresses of both families in turn:  a6 --250 ms--> a4 --250 ms--> b6 ...
+ *
+ * The first that answers wins (RFC 8305).
  */
 #include "loop.h"
 #include "net_int.h"

@@ -1,8 +1,8 @@
 /*
  * An IMAP session (RFC 9051, 3501): waiting, and the way in.
  *
- *   greeting -> [CAPABILITY] -> STARTTLS -> (TLS) -> CAPABILITY -> AUTHENTICATE | LOGIN ->
- * CAPABILITY
+ *   greeting -> [CAPABILITY] -> STARTTLS -> (TLS) -> CAPABILITY
+ *            -> AUTHENTICATE | LOGIN -> CAPABILITY
  */
 #include "imap_session.h"
 #include <stdlib.h>

@@ -2,12 +2,12 @@
  * The pump. Everything happens in turn(): a readiness, the deadline or a kick starts it, and it
  * steps until nothing moves.
  *
- *   CONNECTING --connected--> OPEN --engine wants TLS--> HANDSHAKE --done--> OPEN
- *        |                     |  (implicit TLS: HANDSHAKE first)  |
- *        |                     +--engine or owner closes, all sent--> LINGER --peer is done too-->
- * GONE
- *        +-----------------------------any error------------------------------------------------->
- * GONE
+ *   CONNECTING --connected--> OPEN --engine wants TLS, or TLS from the first octet--> HANDSHAKE
+ *                              |  ^                                                      |
+ *                              |  +------------------------ done ------------------------+
+ *                              |
+ *                              +--engine or owner closes, all sent--> LINGER --peer is done--> GONE
+ *   any --an error--> GONE
  *
  * Handlers may free the pump or kick it while it is in turn(): `busy` puts both off to the end of
  * the turn.

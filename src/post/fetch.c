@@ -1,10 +1,8 @@
 /*
  * post fetch: letters of a source into a place, those that are not there yet.
  *
- *   open source -> open sink (lock, mend) -> state -> scan what is new -> get -> { put... flush }*
- * -> finish
- *                                                                                           ->
- * remove -> end of session
+ *   open source -> open sink (lock, mend) -> state -> scan what is new
+ *               -> get -> { put... flush }* -> finish -> remove -> end of session
  *
  * flush makes a batch safe: sink.sync, then the state tells of it. A letter is removed from the
  * server only when it is in the state. Killed anywhere, the next run goes on behind the last flush,

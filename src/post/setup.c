@@ -2,8 +2,8 @@
  * post setup: address -> servers -> login tried -> account saved.
  *
  *   what the options say, else what is found for the address (posthouse/discover.h)
- *   -> password -> log in to the server that sends and to the one that is read -> write the
- * account's file
+ *     -> password -> log in to the server that sends, and to the one that is read
+ *     -> write the account's file
  *
  * Nothing is saved unless both logins work, or --no-test says so.
  */

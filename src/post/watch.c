@@ -1,8 +1,9 @@
 /*
  * post watch: waits for new mail by IDLE (RFC 2177) and lists it; a command is run for each letter.
  *
- *   scan what is there -> IDLE -> EXISTS grew, or time to renew -> DONE -> scan what is above the
- * last UID -> tell -> IDLE
+ *   scan what is there -> IDLE -> EXISTS grew, or time to renew -> DONE
+ *                          ^                                        |
+ *                          +---- tell <- scan above the last UID <--+
  *
  * A server that ends an idle connection does so after 30 minutes (RFC 9051 5.4); routers forget one
  * earlier.

@@ -8,15 +8,16 @@
  * Writing has two ways in:
  *   puts      go into the open transaction at once; ph_spool_commit makes them safe
  *   changes   (done, wait, event) are kept in memory and ride in the next transaction. They survive
- * a failed commit and are tried again with the next; a crash loses them, and then the work is done
- * once more [Q4]
+ *             a failed commit and are tried again with the next; a crash loses them, and then the
+ *             work is done once more [Q4]
  *
  *          put, begin                  commit: ok
  *   IDLE ---------------> OPEN ------------------------> IDLE
  *                           | rollback, or anything failed
  *                           v                 repair (the next begin)
- *                         DOUBT -------------------------------------> IDLE     still failing:
- * stays
+ *                         DOUBT -------------------------------------> IDLE
+ *                           |  ^
+ *                           +--+ still failing
  */
 #ifndef PH_QUEUE_H
 #define PH_QUEUE_H

@@ -10,10 +10,10 @@
  * one with silence. A site where nobody answers is held. No I/O, no clock: times are microseconds
  * since 1970, and may jump.
  *
- *             due on disk            refilled, or fresh                     take()
- *   WAITING ----------------> (heap) ----------------> READY site/sender ----------> FLYING ---
- * back() ^                                                   |                     |
- *      +---------- shed() when held, or no room -----------+                     +--> result
+ *            due on disk           refilled, or fresh                    take()
+ *   WAITING --------------> (heap) ------------------> READY site/sender -------> FLYING --> result
+ *      ^                                                 |          ^               |
+ *      +--------- shed() when held, or no room ----------+          +---- back() ---+
  */
 #ifndef PH_SCHED_H
 #define PH_SCHED_H

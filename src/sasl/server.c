@@ -1,10 +1,12 @@
 /*
  * The server's side of one exchange.
  *
- *   PLAIN, XOAUTH2, OAUTHBEARER, EXTERNAL   [-> ""] <- all of it -> DONE
- *   LOGIN                                   -> "Username:" <- user -> "Password:" <- password ->
- * DONE SCRAM   [-> ""] <- client-first -> KEYS_NEEDED -keys-> server-first <- client-final ->
- * server-final <- "" -> DONE
+ *   PLAIN, XOAUTH2,         [-> ""] <- all of it                             DONE
+ *   OAUTHBEARER, EXTERNAL
+ *   LOGIN                   -> "Username:" <- user -> "Password:" <- password  DONE
+ *   SCRAM                   [-> ""] <- client-first                          KEYS_NEEDED, keys
+ *                           -> server-first <- client-final
+ *                           -> server-final <- ""                            DONE
  */
 #include "b64.h"
 #include "sasl_int.h"

@@ -2,10 +2,15 @@
  * The client engine: what may be sent now, which answer belongs to which command, and the stream of
  * responses.
  *
- *   greeting -> NOT_AUTH --LOGIN/AUTHENTICATE OK (or PREAUTH)--> AUTH <--CLOSE, UNSELECT, failed
- * SELECT-- SELECTED ^ STARTTLS OK -> securing -> tls_started         --SELECT/EXAMINE
- * OK--------------------^ BYE, then the end of the stream: CLOSED; anything against the grammar, or
- * an end without BYE: BROKEN
+ *                LOGIN, AUTHENTICATE: OK                 SELECT, EXAMINE: OK
+ *   NOT_AUTH ---------------------------> AUTH -------------------------------> SELECTED
+ *    | ^        (or PREAUTH)               ^                                     |
+ *    | |                                   +-- CLOSE, UNSELECT, failed SELECT ---+
+ *    | +--- tls_started ---+
+ *    +--- STARTTLS: OK ----+
+ *
+ *   any --BYE, then the end of the stream--> CLOSED
+ *   any --against the grammar, or an end without BYE--> BROKEN
  *
  * Output is one stream with stops in it: behind a stop nothing is sent until the server says "+".
  */

@@ -5,8 +5,8 @@
  *   +--> IN_LINE --"{n}" CRLF--> LITERAL? --KEEP----> IN_KEPT ----+
  *   |      | CRLF                   |-------STREAM--> IN_STREAM --+ n bytes
  *   |      v                        |-------SKIP----> IN_SKIP ----+
- *   |    LINE: whole                +-------REFUSED-> the message is over (the peer waits for "+"
- * in vain)
+ *   |    LINE: whole                +-------REFUSED-> the message is over: the peer waits for "+"
+ *   |                                                 in vain
  *   +-------------------------------------------------------------+
  *
  * A message that outgrows its maximum is followed to its end all the same (overflow), literals

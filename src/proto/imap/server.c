@@ -10,8 +10,8 @@
  *                                     ^   \--done(NO)--> READING  | MORE
  *                                     +---------------------------+
  *   COMPRESS --> PACKING --compressed()--> READING
- *   any --bye(), LOGOUT, time-out, no memory--> CLOSING        STARTTLS --> SECURING
- * --tls_started()--> READING
+ *   STARTTLS --> SECURING --tls_started()--> READING
+ *   any --bye(), LOGOUT, time-out, no memory--> CLOSING
  *
  * While `discard` is set the rest of a command that was answered already is followed to its end and
  * dropped.

@@ -29,9 +29,11 @@ struct request {
 /*
  * What the request at the head waits for, beyond its reply.
  *
- *   REPLY --DATA 354, someone accepted--> GIVE --body(last)--> ENDING --all written--> FINAL
- * --reply--> (next request) |  \--DATA 354, no one accepted--> VOID --reply--> (next request)
- *     \--AUTH 334--> CHALLENGED --auth_data--> REPLY
+ *   REPLY --reply--> (next request)
+ *     |--DATA 354, someone accepted--> GIVE --body(last)--> ENDING --all written--> FINAL
+ *     |                                                                  --reply--> (next request)
+ *     |--DATA 354, no one accepted---> VOID --reply--> (next request)
+ *     \--AUTH 334-------------------> CHALLENGED --auth_data--> REPLY
  *
  * BDAT has no 354: it comes to GIVE once everything before it is answered, and each chunk has a reply of its own; one
  * that is refused before the last leads from GIVE, ENDING or FINAL to RESETTING, until RSET is answered.

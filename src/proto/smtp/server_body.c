@@ -1,9 +1,10 @@
 /*
  * The server engine: messages, as DATA and as BDAT bring them.
  *
- *   RCPT --BDAT--> (the caller is asked as for DATA) --354--> CHUNK --its last octet--> LINE, state
- * BDAT ^                  |  \--LAST--> end of message
- *                                                         \------ BDAT ------/
+ *   RCPT --BDAT--> (the caller is asked as for DATA) --354--> CHUNK --the last octet of LAST--> EOM
+ *                                                             ^   \--its last octet--+
+ *                                                             |                      v
+ *                                                             +------ BDAT -- LINE, state BDAT
  *
  * The octets of a chunk are read also where BDAT is refused: they are never commands (RFC 3030 2).
  */

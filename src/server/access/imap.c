@@ -2,8 +2,9 @@
  * IMAP for the access process: the session, its commands' table, log-in, IDLE, and the news before
  * every tagged answer.
  *
- *   IDLE:   COMMAND -> accept -> (MB_EVENT -> MB_CHANGES -> EXPUNGE, EXISTS, FETCH)* -> IDLE_END ->
- * done others: COMMAND -> run -> ... -> imap_finish -> (dirty? MB_CHANGES -> news) -> done
+ *   IDLE    COMMAND -> accept -> (MB_EVENT -> MB_CHANGES -> EXPUNGE, EXISTS, FETCH)*
+ *                   -> IDLE_END -> done
+ *   others  COMMAND -> run -> ... -> imap_finish -> (dirty? MB_CHANGES -> news) -> done
  */
 #include "imap_session.h"
 #include "log.h"

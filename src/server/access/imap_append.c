@@ -1,12 +1,12 @@
 /*
  * APPEND, also of several messages (RFC 3502), and REPLACE (RFC 8508). A message is collected in
  * memory up to IPC_INLINE, then in a memory file; one with NUL (literal8, RFC 3516 4.4) becomes
- * text; summed up here, kept by the store. All but the
- * last of several are sent with `more`: the store keeps them aside until the last one comes, and
- * then takes all or none.
+ * text; summed up here, kept by the store. All but the last of several are sent with `more`: the
+ * store keeps them aside until the last one comes, and then takes all or none.
  *
- *   COMMAND -> accept -> DATA... -> MORE: send with `more` -> accept -> DATA... -> DATA_END: send,
- * and wait -> done
+ *   COMMAND -> accept -> DATA... -> DATA_END: send, and wait -> done
+ *                ^        |
+ *                +------ MORE: send with `more`
  */
 #include "file.h"
 #include "imap_session.h"

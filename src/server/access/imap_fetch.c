@@ -4,12 +4,17 @@
  * further: so two pages are the memory of a FETCH, whatever the mailbox holds, and nothing is asked
  * for while more than IMAP_HIGH bytes wait to be sent.
  *
- *   [resync ->] ask_page -> take_page (ask_page for the next) [-> \Seen for the page] -> rows ->
- * take_page ... -> done | ^ slow client: DRAINED; a body: MSG_BODY +-+
+ *   [resync] -> ask_page -> take_page (asks for the next) -> [\Seen for the page] -> rows -> done
+ *                               ^                                                   |
+ *                               +-------------------- more pages -------------------+
  *
- * \Seen is set before a message is told, so that one response has both (RFC 3501 6.4.5); a disk that is full keeps nobody from reading.
+ *   rows wait: for DRAINED where the client is slow, for MSG_BODY of a large body
  *
- * A body that does not fit a page is asked for by MSG_BODY. The first reading of a delivery is the last step of its journey. Header sections alone are not "reading", and do not enter the journey.
+ * \Seen is set before a message is told, so that one response has both (RFC 3501 6.4.5); a disk
+ * that is full keeps nobody from reading.
+ *
+ * A body that does not fit a page is asked for by MSG_BODY. The first reading of a delivery is the
+ * last step of its journey. Header sections alone are not "reading", and do not enter the journey.
  */
 #include "imap_fetch.h"
 #include <stdlib.h>

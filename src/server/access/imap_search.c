@@ -4,8 +4,8 @@
  * texts the store's index is asked first; what it cannot decide is looked at in a second round,
  * with bodies.
  *
- *   MSG_SEARCH? -> [rows: sure ones found, unsure ones remembered] -> [rows with bodies of the
- * unsure ones] -> answer
+ *   [MSG_SEARCH] -> [rows: sure ones found, unsure ones remembered]
+ *                -> [rows with bodies of the unsure ones] -> answer
  */
 #include "imap_search.h"
 #include <posthouse/text.h>

@@ -3,8 +3,8 @@
  * (posthouse/imap_server.h) gives one command at a time; a command asks the store as often as it
  * needs, one request at a time, and ends in imap_finish.
  *
- *   events: COMMAND -> row of the table in imap.c -> imap_ask(..., then) -> answer -> then() -> ...
- * -> imap_finish imap_finish -> MB_CHANGES? -> EXPUNGE, EXISTS... -> done
+ *   COMMAND -> row of the table in imap.c -> (imap_ask(..., then) -> answer -> then())*
+ *           -> imap_finish -> [MB_CHANGES -> EXPUNGE, EXISTS...] -> done
  */
 #ifndef ACCESS_IMAP_SESSION_H
 #define ACCESS_IMAP_SESSION_H
@@ -140,8 +140,9 @@ struct imap {
 
 /* Remembers who goes on with the answer. 0: there is no store; the command was answered. Use:
  *     uint64_t req = imap_ask(im, IPC_MB_LISTED, then);
- *     if (req) imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, .session =
- * im->s->grant)); */
+ *     if (req)
+ *         imap_sent(im, ipc_send(imap_store(im), MB_LIST, -1, .req = req, ...));
+ */
 uint64_t imap_ask(struct imap *im, enum ipc_type answer, imap_then *then);
 /* The same for a second request beside that one; 0: there is no store, and then() is not called. */
 uint64_t imap_ask_ahead(struct imap *im, enum ipc_type answer, imap_then *then);

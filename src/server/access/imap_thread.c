@@ -3,8 +3,8 @@
  * over ids that only references name, made without recursion and in nearly linear time, whatever
  * the references say:
  *
- *   links of references, message by message -> ancestors that are no messages skipped -> [roots of
- * one subject joined] -> children by date -> roots by date -> told
+ *   links of references, message by message -> ancestors that are no messages skipped
+ *     -> [roots of one subject joined] -> children by date -> roots by date -> told
  *
  * Nodes below `n` are messages, in the order of their dates; the others are ids (or, later, joints
  * of roots) without a message.

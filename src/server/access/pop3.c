@@ -2,12 +2,14 @@
  * POP3 sessions of the access process: the engine's three questions (LOGIN, MAIL, UPDATE) asked of
  * keeper and store.
  *
- *   LOGIN -> keeper -> MB_OPEN (the only POP3 session of this account) -> MSG_LIST, page by page ->
- * welcome MAIL  -> MSG_BODY -> the body, in the frame or a memory file; or, when one follows the
- * other, from a page of letters; the store reads the next page while this one is given. The first time it is the last step of the
- * letter's journey
- * UPDATE -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets
- * of bounded length -> MB_CLOSE -> +OK
+ *   LOGIN   -> keeper -> MB_OPEN (the only POP3 session of this account)
+ *           -> MSG_LIST, page by page -> welcome
+ *   MAIL    -> MSG_BODY -> the body, in the frame or a memory file; or, when one follows the other,
+ *           from a page of letters: the store reads the next page while this one is given
+ *   UPDATE  -> (MSG_FLAGS +\Deleted -> MSG_EXPUNGE of exactly these), in sets of bounded length
+ *           -> MB_CLOSE -> +OK
+ *
+ * The first time that a letter is given is the last step of its journey.
  */
 #include "file.h"
 #include "random.h"

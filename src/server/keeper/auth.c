@@ -1,12 +1,18 @@
 /*
  * Logins, from the proof on (what comes before it: exchange.c).
  *
- *   proof by password -> an app password? --yes--------> GRANT to the store -> GRANTED -> AUTHED,
- * OK |                    | no                           ^ |                    +-> known again?
- * --yes---------+ |                    +-> a thread hashes -> right, and the hash is still the
- * account's |                               | wrong |                               +-> wait
- * KEEPER_FAIL_MS -> AUTHED, DENIED
- *      +- by SCRAM, token, certificate: checked already -> GRANT
+ *   by SCRAM, token, certificate: checked already ----------------+
+ *                                                                 v
+ *   by password: an app password? --yes-----------------------> GRANT to the store
+ *                    | no                                         ^  |
+ *                    v                                            |  +-> GRANTED -> AUTHED, OK
+ *                known again? --yes-------------------------------+
+ *                    | no                                         |
+ *                    v                                            |
+ *                a thread hashes --right, the account's still-----+
+ *                    | wrong
+ *                    v
+ *                wait KEEPER_FAIL_MS -> AUTHED, DENIED
  *
  * An unknown user costs the hashing of a hash that fits nothing, so that time does not tell who
  * exists. An account with too many refused logins is barred to strangers, see guard.h; addresses

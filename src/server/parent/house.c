@@ -1,9 +1,10 @@
 /*
  * All children together: starting, starting anew, reloading, stopping.
  *
- *   STARTING --every child READY--> SERVING --SIGTERM, SIGINT, stop--> STOPPING --all stages
- * ended--> exit
- *      \---- a child FAILED: its text, its exit code ----------------------^
+ *   STARTING --every child READY--> SERVING --SIGTERM, SIGINT, stop--> STOPPING
+ *      |                                                                ^    |
+ *      +---- a child FAILED: its text, its exit code -------------------+    +--all stages--> exit
+ *                                                                               ended
  *
  * Stopping goes in stages, so that whoever finishes work still finds those that it needs.
  */

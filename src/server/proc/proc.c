@@ -1,10 +1,14 @@
 /*
  * The life of a child, as its parent's messages drive it:
  *
- *   main -> GREETED --CONF, CERT, KEY, PEER, SIGNER, LISTEN--> same --START--> (proc__start) ->
- * SERVING --DRAIN--> DRAINING
- *                                                                    \-- FAILED, wait to be ended
- * -> proc_done -> exit the parent's EOF ends it in any state
+ *             CONF, CERT, KEY, PEER...
+ *               +---+
+ *               |   v
+ *   main --> GREETED --START: proc__start--> SERVING --DRAIN--> DRAINING --proc_done--> exit
+ *                         |
+ *                         +--> FAILED is told; it waits to be ended
+ *
+ * The parent's EOF ends it in any state.
  */
 #include "proc_int.h"
 

@@ -4,10 +4,11 @@
  * of (or, for a delay, notes that it was told) [Q4].
  *
  *   NEW --end--> ASK --RCPT_CHECK--> ASKED --OK--> WRITTEN --committed--> gone
- *                 ^                    |              |
- *                 +-- keeper gone, TEMP+-- not known  +-- commit failed: ASK, a little later
- *                                      +--> ASK for the postmaster, once; not known either:
- * dropped, with an event
+ *                ^ ^                 |   |            |
+ *                | +-- keeper gone, -+   |            +-- commit failed: ASK, a little later
+ *                |     TEMP              |
+ *                +---- the postmaster ---+-- not known, and the postmaster is not either:
+ *                      instead               dropped, with an event
  *
  * A failure is told to the postmaster when the sender is not known; everything else is then not
  * told. A crash forgets reports under way; their recipients are still on disk, and it happens

@@ -2,10 +2,11 @@
  * work.h - the queue process inside: letters and jobs in memory, the batch that waits for the disk,
  * reports.
  *
- *   QUEUE_PUT -> put.c: into the open transaction -> batch -> (end of the turn) commit ->
- * QUEUE_PUT_DONE
- *   -> work.c: jobs -> DELIVER / RELAY_TRY -> answers -> done, wait (ride in the next commit), or
- * report.c disk -> fill.c: due recipients, by destination, in pages -> jobs
+ *   QUEUE_PUT -> put.c: into the open transaction -> batch -> (end of the turn) commit
+ *             -> QUEUE_PUT_DONE, and jobs
+ *   disk      -> fill.c: due recipients, by destination, in pages -> jobs
+ *   jobs      -> work.c: DELIVER, RELAY_TRY -> answers
+ *             -> done or wait, which ride in the next commit; or report.c
  *
  * A job is one attempt at one next hop: one recipient here, or up to RCPTS_PER_TRY of a foreign
  * domain.

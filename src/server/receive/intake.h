@@ -3,7 +3,7 @@
  * queue and back to its replies.
  *
  *   MAIL --[SENDER_CHECK, submission]--> RCPT --RCPT_CHECK--> DATA --354--> BODY... --> EOM
- * --QUEUE_PUT--> QUEUE_PUT_DONE, 250
+ *                                                       --QUEUE_PUT--> QUEUE_PUT_DONE, 250
  *
  * One request is under way at most; the engine keeps what the client pipelines in order behind it.
  * The session around it owns engine and pump, and lends the functions of struct intake_host.

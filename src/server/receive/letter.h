@@ -1,8 +1,8 @@
 /*
  * letter.h - a letter on its way in: its envelope, and its bytes until the queue has them.
  *
- *   letter_from -> letter_to... -> letter_begin -> letter_add... -> letter_finish -> letter_put ->
- * letter_clear
+ *   letter_from -> letter_to... -> letter_begin -> letter_add... -> letter_finish
+ *               -> letter_put -> letter_clear
  *
  * The bytes are [our prologue][the message as it came]. The prologue is Return-Path and Received,
  * and what submission adds; it is put in front when the header has been seen, without moving the

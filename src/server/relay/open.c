@@ -1,9 +1,10 @@
 /*
  * open.c - the beginning of a connection to another server.
  *
- *   session_open -> GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> [LOGIN] ->
- * session_letter |         |          |           |                     |
- *                       +---------+----------+-----------+---------------------+--> session_fail
+ *   session_open -> GREETING -> HELLO -> [STARTTLS -> SECURING -> HELLO] -> [LOGIN]
+ *          |            |         |          |           |                     |
+ *          |            |         |          |           |                     +--> session_letter
+ *          +------------+---------+----------+-----------+---------------------+--> session_fail
  */
 #include "session.h"
 

@@ -4,14 +4,16 @@
  * one.
  *
  *   RELAY_TRY --> way.c: which row of `transports`
- *       |
- *       +--idle session?--yes----------------------------------------+
- *       | no                                                         v
- *       +--> route.c: hosts --> site.c: a place? --> open.c: connect, EHLO, --> session.c: MAIL
- * RCPT DATA ^                 | no: back to          STARTTLS, AUTH |                 v the queue |
- *              |            result.c: RELAY_TRIED            |
- *              +---------- failed: next address -------------+
- *                          none left: every recipient deferred
+ *                   |
+ *                   +-- an idle session? yes ----------------------------------+
+ *                   | no                                                       v
+ *                 route.c: hosts -> site.c: a place? -> open.c: connect -> session.c: MAIL RCPT DATA
+ *                   ^                      | no         EHLO STARTTLS AUTH     |
+ *                   |                      |                | failed           |
+ *                   +---- next address ----|----------------+                  |
+ *                                          |                | none left        |
+ *                                          v                v                  v
+ *                                      result.c: RELAY_TRIED, back to the queue
  */
 #ifndef PH_RELAY_H
 #define PH_RELAY_H

@@ -3,12 +3,19 @@
  * order; a domain without MX is its own host; a null MX (RFC 7505) takes nothing. Addresses IPv6
  * first.
  *
- *   start --literal, or the way names a server--> hosts
- *     |  \--RESOLVE MX--> OK: hosts, without us and what is worse than us; NODATA: the domain
- * itself; |                   NOENT, null MX: refused
- *     \--the way is an error--> refused
- *   hosts --idle session?, site_enter--> AAAA and A --> addresses --session_open--> failed:
- * route_next: next address, next host, the end: deferred
+ *   start --the way is an error--> refused
+ *     |---literal, or the way names a server--> hosts
+ *     +---RESOLVE MX--> OK: hosts, without us and what is worse than us
+ *                       NODATA: the domain itself
+ *                       NOENT, null MX: refused
+ *
+ *   hosts --an idle session--> its next letter
+ *     |
+ *     +--site_enter--> AAAA and A --> addresses --session_open--> failed: route_next
+ *                          ^              ^                           |   |   |
+ *                          |              +------ next address -------+   |   |
+ *                          +-------------------- next host ---------------+   |
+ *                                         deferred <-- none left -------------+
  */
 #include "random.h"
 #include "relay.h"

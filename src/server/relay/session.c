@@ -5,8 +5,8 @@
  *      |          |         |
  *      |          |         +-- RELAY_IDLE_MS, enough letters, or its place is needed
  *      |          +-- broke: deferred
- *      +-- session_fail: the next address; after TLS that failed with `may` the same once more in
- * plain
+ *      +-- session_fail: the next address; after TLS that failed, where the policy is `may`,
+ *          the same one once more in plain
  *
  * One that had been idle and says nothing any more: once more from the start.
  */

@@ -4,8 +4,9 @@
  * letters a minute. A try that finds no place goes back to the queue, which learns by it whose
  * limits count for that domain and asks no more than they allow.
  *
- *   place: try (site_enter) -> its session -> gone: given back; or back to the try for the next
- * address
+ *   a place: try (site_enter) -> its session -> gone: given back
+ *             ^                      |
+ *             +--- failed: for the next address
  */
 #include "relay.h"
 

@@ -3,8 +3,8 @@
  * asks the servers of dns_server, else those of the system, else the root. Records of dns_records
  * are answered from here.
  *
- *   RESOLVE -> ub_resolve_async -> (libunbound's thread) -> ub_fd readable -> answered() ->
- * RESOLVED
+ *   RESOLVE -> ub_resolve_async -> (libunbound's thread) -> ub_fd readable
+ *           -> answered() -> RESOLVED
  */
 #include "proc.h"
 #include "rdata.h"

@@ -3,9 +3,10 @@
  *
  *   worker: an account was searched, or has new letters -> index_want
  *           idle, or an answer came -> index_feed: INDEX for the next ones --main thread--> indexer
- *   main:   INDEXED, in the order asked -> a job for the account's worker, which keeps the text and
- * feeds again the indexer died -> the oldest one is to blame: it is kept as unreadable; the others
- * are asked again
+ *   main:   INDEXED, in the order asked -> a job for the account's worker, which keeps the text
+ *           and feeds again
+ *           the indexer died -> the oldest one is to blame: it is kept as unreadable; the others
+ *           are asked again
  */
 #include "file.h"
 #include "store_int.h"

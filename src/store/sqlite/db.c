@@ -1,8 +1,8 @@
 /*
  * db.c - statements, errors and transactions of one account.
  *
- *   (none) --enter--> BEGIN --write_back--> COMMIT --> (none)      spoiled: ROLLBACK, memory is
- * stale
+ *   (none) --enter--> BEGIN --write_back--> COMMIT --> (none)
+ *                       +--spoiled--> ROLLBACK, memory is stale --> (none)
  */
 #include "sqlite_int.h"
 

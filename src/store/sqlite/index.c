@@ -1,8 +1,8 @@
 /*
  * index.c - the search index: texts as an indexer read them, and their grams.
  *
- *   (none, indexed = -1) --first search--> indexed = 0 --texts, in the order of email ids-->
- * indexed = N
+ *   (none, indexed = -1) --first search--> indexed = 0
+ *                        --texts, in the order of email ids--> indexed = N
  *
  * Every letter with emailid <= indexed has its row in `text`, every later one is unknown.
  * What is deleted stays in the index until an idle moment, which hurts nobody: ids are never used

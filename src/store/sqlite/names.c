@@ -1,8 +1,9 @@
 /*
  * names.c - CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
  *
- * A row's states:   (none) --create--> LIVE --delete, has inferiors--> NAME --create--> LIVE (new
- * id) LIVE or NAME --delete, subscribed--> SUBSCRIPTION --unsubscribe--> (none)
+ * A row's states:
+ *   (none) --create--> LIVE --delete, has inferiors--> NAME --create--> LIVE (new id)
+ *   LIVE, NAME --delete, subscribed--> SUBSCRIPTION --unsubscribe--> (none)
  *
  * Everything that can be refused is found out before the first write.
  */

@@ -2,8 +2,11 @@
  * search.c - which letters hold a text.
  *
  *   candidates: the letters that have all grams of the text, from the index; every letter when it
- * is too short to have any per message: not indexed yet, or unreadable -> maybe; no candidate ->
- * no; else its text is looked at -> yes or no
+ *   is too short to have any
+ *
+ *   a message:  not indexed yet, or unreadable -> maybe
+ *               no candidate                   -> no
+ *               a candidate: its text is looked at -> yes or no
  */
 #include "sqlite_int.h"
 
