@@ -1,11 +1,13 @@
 /*
- * The client of bench/imap: the same bytes to every server, one thread a connection, blocking reads, as little work of its own as
- * possible. Any refusal ends it with what the server said: a row is a figure or a failure, never 0.
+ * The client of bench/imap: the same bytes to every server, one thread a connection, blocking
+ * reads, as little work of its own as possible. Any refusal ends it with what the server said: a
+ * row is a figure or a failure, never 0.
  *
  *   imap_driver ADDRESS PORT USER PASSWORD TLS CONNECTIONS SECONDS WHAT [ARGUMENT [PORT2]]
  *
- * Prints "RATE P50 P99 COUNT": operations a second while they ran, how long they took, in milliseconds, and how many there were. An
- * operation that was begun is ended and counted, and each connection does one at least.
+ * Prints "RATE P50 P99 COUNT": operations a second while they ran, how long they took, in
+ * milliseconds, and how many there were. An operation that was begun is ended and counted, and each
+ * connection does one at least.
  *
  *   login    LOGIN and LOGOUT on a new connection         repeat  the command ARGUMENT in INBOX ("@BOX command": in BOX)
  *   select   SELECT ARGUMENT in a new session each; only the SELECT counts
@@ -156,7 +158,8 @@ static bool begins(const char *line, size_t n, const char *with)
     return n >= w && memcmp(line, with, w) == 0;
 }
 
-/* Reads up to a line that begins with `want`; literals are passed over, refusals end the program. */
+/* Reads up to a line that begins with `want`; literals are passed over, refusals end the
+ * program. */
 static void answer(struct link *l, const char *want)
 {
     for (;;) {
@@ -525,7 +528,8 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sessions that are opened for each operation are not the row's: then only the operations' own time counts. */
+/* Sessions that are opened for each operation are not the row's: then only the operations' own time
+ * counts. */
 static bool own_time(void)
 {
     static const char *const rows[] = {"select", "cold", "exists", "pop3", "pop3-pipe"};

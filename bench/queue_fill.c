@@ -1,7 +1,9 @@
 /*
- * queue_fill - a spool with letters that wait for dead destinations, as days of failed tries would leave it: every recipient
- * tried three times, the next tries spread over the next hours. For bench/queue-depth; while no queue process runs.
- * usage: queue_fill FILE LETTERS DESTINATIONS
+ * queue_fill - a spool with letters that wait for dead destinations, as days of failed tries would
+ * leave it: every recipient tried three times, the next tries spread over the next hours. For
+ * bench/queue-depth; while no queue process runs.
+ *
+ *   usage: queue_fill FILE LETTERS DESTINATIONS
  */
 #include "queue.h"
 

@@ -1,4 +1,5 @@
-/* send_curl HOST PORT LETTERS CONNECTIONS OCTETS: the same by libcurl, one handle (and so one kept connection) a thread. */
+/* send_curl HOST PORT LETTERS CONNECTIONS OCTETS: the same by libcurl, one handle (and so one kept
+ * connection) a thread. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>

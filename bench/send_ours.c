@@ -1,4 +1,5 @@
-/* send_ours HOST PORT LETTERS CONNECTIONS OCTETS: letters by the library, each connection in its own thread. */
+/* send_ours HOST PORT LETTERS CONNECTIONS OCTETS: letters by the library, each connection in its
+ * own thread. */
 #include <posthouse/send.h>
 #include <pthread.h>
 #include <stdio.h>

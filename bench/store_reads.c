@@ -1,5 +1,6 @@
 /*
- * The store alone, without processes: what one worker needs for the operations that IMAP asks for. Prints CPU time per call.
+ * The store alone, without processes: what one worker needs for the operations that IMAP asks for.
+ * Prints CPU time per call.
  *
  *   store_reads [MESSAGES [WORD [TURNS]]]   only jobs with that word in their name, so many times (5)
  */

@@ -181,7 +181,8 @@ PH_EXPORT void ph_buf_addc(struct ph_buf *b, char c);
 PH_EXPORT void ph_buf_addf(struct ph_buf *b, const char *fmt, ...) PH_PRINTF(2, 3);
 PH_EXPORT void ph_buf_addv(struct ph_buf *b, const char *fmt, va_list ap) PH_PRINTF(2, 0);
 PH_EXPORT void ph_buf_addu(struct ph_buf *b, uint64_t decimal);
-/* Room for n bytes at the end, to be filled and then counted with ph_buf_commit; NULL on failure. */
+/* Room for n bytes at the end, to be filled and then counted with ph_buf_commit; NULL on
+ * failure. */
 PH_EXPORT char *ph_buf_reserve(struct ph_buf *b, size_t n);
 PH_EXPORT void ph_buf_commit(struct ph_buf *b, size_t n);
 PH_EXPORT void ph_buf_drop(struct ph_buf *b, size_t n); /* removes n bytes from the front */

@@ -1,6 +1,6 @@
 /*
- * posthouse/discover.h - from an address alone to its servers: built-in providers, SRV records (RFC 6186, 8314), the
- * autoconfiguration of Thunderbird, then a guess from the MX.
+ * posthouse/discover.h - from an address alone to its servers: built-in providers, SRV records (RFC
+ * 6186, 8314), the autoconfiguration of Thunderbird, then a guess from the MX.
  */
 #ifndef POSTHOUSE_DISCOVER_H
 #define POSTHOUSE_DISCOVER_H
@@ -12,7 +12,8 @@ extern "C" {
 
 enum ph_service { PH_SERVICE_SMTP, PH_SERVICE_IMAP, PH_SERVICE_POP3, PH_SERVICE_COUNT };
 
-/* A row of providers.def. domains: space-separated; hosts in their mx end in one of `mx`. Static. */
+/* A row of providers.def. domains: space-separated; hosts in their mx end in one of `mx`.
+ * Static. */
 struct ph_provider {
     const char *name, *domains, *mx;
     struct {
@@ -54,7 +55,8 @@ struct ph_srv {
 
 /* How the outside is asked; a member that is NULL asks nothing. */
 struct ph_lookup {
-    /* SRV (RFC 2782) of a name, or MX of a domain, best first: at most max into rows. The number, 0 none, or negative. */
+    /* SRV (RFC 2782) of a name, or MX of a domain, best first: at most max into rows. The number, 0
+     * none, or negative. */
     int (*srv)(void *ctx, const char *name, struct ph_srv *rows, size_t max);
     int (*mx)(void *ctx, const char *domain, struct ph_srv *rows, size_t max);
     /* The body behind an https URL, at most what `out` takes. 0, or negative. */
@@ -67,8 +69,9 @@ struct ph_lookup_system {
 };
 PH_EXPORT void ph_lookup_init(struct ph_lookup *l, struct ph_lookup_system *storage);
 
-/* address: "local@domain". lookup NULL: the providers of the table alone. 0 when at least one service was found; -PH_ENOENT:
- * none, reterr tells what was tried; -PH_EINVAL: not an address; -PH_ENOMEM. Nothing is connected to: try the login. */
+/* address: "local@domain". lookup NULL: the providers of the table alone. 0 when at least one
+ * service was found; -PH_ENOENT: none, reterr tells what was tried; -PH_EINVAL: not an address;
+ * -PH_ENOMEM. Nothing is connected to: try the login. */
 PH_EXPORT PH_MUST_CHECK int ph_discover(ph_str address, const struct ph_lookup *lookup,
                                         struct ph_discovered *ret_found, struct ph_error *reterr);
 /* One service of what was found, for connecting: host, port, tls and user point into `found`. */

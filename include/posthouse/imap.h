@@ -1,6 +1,7 @@
 /*
- * posthouse/imap.h - the client engine of IMAP4rev1 (RFC 3501) and its extensions; its values are in imap_values.h. The
- * server engine is in imap_server.h. No I/O: see proto.h for how an engine is driven.
+ * posthouse/imap.h - the client engine of IMAP4rev1 (RFC 3501) and its extensions; its values are
+ * in imap_values.h. The server engine is in imap_server.h. No I/O: see proto.h for how an engine is
+ * driven.
  */
 #ifndef POSTHOUSE_IMAP_H
 #define POSTHOUSE_IMAP_H
@@ -45,9 +46,11 @@ PH_EXPORT void ph_imap_client_tls_started(struct ph_imap_client *c);    /* after
 PH_EXPORT const struct ph_error *
 ph_imap_client_error(const struct ph_imap_client *c); /* of the last refusal or BROKEN */
 
-/* All capabilities in the server's words, space-separated, also those that we do not know; empty before they were said. */
+/* All capabilities in the server's words, space-separated, also those that we do not know; empty
+ * before they were said. */
 PH_EXPORT ph_str ph_imap_client_offers(const struct ph_imap_client *c);
-/* What was fed and not yet read, which is then the caller's: behind COMPRESS's OK it is deflated (RFC 4978 3). Borrowed until feed. */
+/* What was fed and not yet read, which is then the caller's: behind COMPRESS's OK it is deflated
+ * (RFC 4978 3). Borrowed until feed. */
 PH_EXPORT ph_str ph_imap_client_unread(struct ph_imap_client *c);
 
 PH_EXPORT int ph_imap_client_capability(struct ph_imap_client *c);
@@ -55,15 +58,18 @@ PH_EXPORT int ph_imap_client_noop(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_starttls(struct ph_imap_client *c);
 PH_EXPORT int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str version);
 PH_EXPORT int ph_imap_client_login(struct ph_imap_client *c, ph_str user, ph_str password);
-/* Any SASL mechanism, its answers from ph_sasl_client (sasl.h): the event CHALLENGE (text: decoded) is answered with auth_data, RESULT ends it. Whether a password may be
- * shown here is the caller's to know. */
+/* Any SASL mechanism, its answers from ph_sasl_client (sasl.h): the event CHALLENGE (text: decoded)
+ * is answered with auth_data, RESULT ends it. Whether a password may be shown here is the caller's
+ * to know. */
 PH_EXPORT int ph_imap_client_auth(struct ph_imap_client *c, ph_str mechanism, ph_str initial,
                                   bool has_initial);
 PH_EXPORT int ph_imap_client_auth_data(struct ph_imap_client *c, ph_str answer, bool cancel);
-/* "CONDSTORE QRESYNC UTF8=ACCEPT". With UTF8=ACCEPT enabled mailbox names go as UTF-8 (RFC 6855 3). */
+/* "CONDSTORE QRESYNC UTF8=ACCEPT". With UTF8=ACCEPT enabled mailbox names go as UTF-8 (RFC 6855
+ * 3). */
 PH_EXPORT int ph_imap_client_enable(struct ph_imap_client *c, ph_str names);
-/* Any command as on the wire, without tag ("GETQUOTAROOT INBOX", "UID SORT (DATE) UTF-8 ALL", "UID THREAD REFERENCES UTF-8
- * ALL"): its untagged responses are events, those that have none are OTHER; RESULT's verb is NOOP. */
+/* Any command as on the wire, without tag ("GETQUOTAROOT INBOX", "UID SORT (DATE) UTF-8 ALL", "UID
+ * THREAD REFERENCES UTF-8 ALL"): its untagged responses are events, those that have none are OTHER;
+ * RESULT's verb is NOOP. */
 PH_EXPORT int ph_imap_client_raw(struct ph_imap_client *c, ph_str command);
 PH_EXPORT int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern,
                                   bool subscribed);
@@ -86,14 +92,16 @@ PH_EXPORT int ph_imap_client_store(struct ph_imap_client *c, bool uid, ph_str se
 PH_EXPORT int ph_imap_client_copy(struct ph_imap_client *c, bool uid, ph_str set, ph_str mailbox,
                                   bool move);
 PH_EXPORT int ph_imap_client_uid_expunge(struct ph_imap_client *c, ph_str set);
-/* criteria: search keys as on the wire, strings quoted; values not in ASCII: give charset "UTF-8".
- */
+/* criteria: search keys as on the wire, strings quoted; values not in ASCII: give charset
+ * "UTF-8". */
 PH_EXPORT int ph_imap_client_search(struct ph_imap_client *c, bool uid, ph_str charset,
                                     ph_str criteria);
-/* Messages in order (RFC 5256 3). keys: "DATE", "REVERSE SIZE SUBJECT"; charset empty: UTF-8. FOUND has the numbers in that order. */
+/* Messages in order (RFC 5256 3). keys: "DATE", "REVERSE SIZE SUBJECT"; charset empty: UTF-8. FOUND
+ * has the numbers in that order. */
 PH_EXPORT int ph_imap_client_sort(struct ph_imap_client *c, bool uid, ph_str keys, ph_str charset,
                                   ph_str criteria);
-/* Conversations (RFC 5256 3). algorithm: "REFERENCES", "ORDEREDSUBJECT", as the server offers them: else -PH_ENOTIMPL. THREADED. */
+/* Conversations (RFC 5256 3). algorithm: "REFERENCES", "ORDEREDSUBJECT", as the server offers them:
+ * else -PH_ENOTIMPL. THREADED. */
 PH_EXPORT int ph_imap_client_thread(struct ph_imap_client *c, bool uid, ph_str algorithm,
                                     ph_str charset, ph_str criteria);
 /* Then the message itself, `size` bytes in all: append_data takes as much as there is room for
@@ -134,8 +142,8 @@ enum ph_imap_client_ev {
     PH_IMAP_BROKEN      /* protocol error or connection lost: ph_imap_client_error */
 };
 
-/* One message of a conversation, in the order of reading: an answer stands behind what it answers, one deeper. number 0: a
- * message that is not there, but has answers. */
+/* One message of a conversation, in the order of reading: an answer stands behind what it answers,
+ * one deeper. number 0: a message that is not there, but has answers. */
 struct ph_imap_thread {
     uint32_t number, depth;
 };

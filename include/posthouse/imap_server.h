@@ -54,8 +54,9 @@ PH_EXPORT struct ph_imap_server *ph_imap_server_new(const struct ph_alloc *al,
                                                     const struct ph_imap_server_options *opt);
 PH_EXPORT struct ph_imap_server *ph_imap_server_free(struct ph_imap_server *s);
 PH_EXPORT extern const struct ph_proto_ops ph_imap_server_ops;
-/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256 octets at most, copied; until
- * then PLAIN. They are announced where logins are possible. 0, -PH_ELIMIT, -PH_ENOMEM. */
+/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256
+ * octets at most, copied; until then PLAIN. They are announced where logins are possible. 0,
+ * -PH_ELIMIT, -PH_ENOMEM. */
 PH_EXPORT int ph_imap_server_mechanisms(struct ph_imap_server *s, ph_str mechanisms);
 PH_EXPORT void ph_imap_server_tls_started(struct ph_imap_server *s); /* after WANT_TLS */
 PH_EXPORT void ph_imap_server_compressed(struct ph_imap_server *s);  /* after WANT_DEFLATE */
@@ -354,8 +355,8 @@ struct ph_imap_esearch {
 };
 PH_EXPORT void ph_imap_server_esearch(struct ph_imap_server *s, const struct ph_imap_esearch *e);
 
-/* QUOTAROOT of a mailbox, and QUOTA with its resources; a limit of UINT64_MAX is none (RFC 9208 5).
- */
+/* QUOTAROOT of a mailbox, and QUOTA with its resources; a limit of UINT64_MAX is none (RFC 9208
+ * 5). */
 struct ph_imap_quota {
     ph_str root;
     uint64_t storage, storage_limit; /* KiB */

@@ -1,6 +1,6 @@
 /*
- * posthouse/imap_values.h - IMAP (RFC 3501, RFC 9051): the values that both roles speak of. The client engine is in imap.h, the
- * server engine in imap_server.h.
+ * posthouse/imap_values.h - IMAP (RFC 3501, RFC 9051): the values that both roles speak of. The
+ * client engine is in imap.h, the server engine in imap_server.h.
  *
  * Text: mailbox names are UTF-8 here and modified UTF-7 on the wire (RFC 3501 5.1.3) unless UTF-8
  * was enabled. A name is "INBOX" in exactly this case when it is the inbox. NIL is a slice with p
@@ -126,8 +126,8 @@ struct ph_imap_code {
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-/* A sequence set (RFC 9051 9): ranges as given, lo and hi in any order; UINT32_MAX stands for "*".
- */
+/* A sequence set (RFC 9051 9): ranges as given, lo and hi in any order; UINT32_MAX stands for
+ * "*". */
 struct ph_imap_range {
     uint32_t lo, hi;
 };

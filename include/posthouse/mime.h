@@ -107,10 +107,10 @@ struct ph_envelope;
  *
  * `header` includes the empty line that ends it; `body` begins behind it and ends before the line
  * break that belongs to the following boundary. They are what IMAP calls BODY[n.MIME] (or HEADER)
- * and BODY[n] (or TEXT). `lines` counts the line ends of the body, as IMAP servers do
- * in BODYSTRUCTURE. Strings that the header does not have are {NULL, 0}; type, subtype and encoding_name
- * always have a value (text, plain, 7bit; message, rfc822 inside multipart/digest). Letter case
- * is as written.
+ * and BODY[n] (or TEXT). `lines` counts the line ends of the body, as IMAP servers do in
+ * BODYSTRUCTURE. Strings that the header does not have are {NULL, 0}; type, subtype and
+ * encoding_name always have a value (text, plain, 7bit; message, rfc822 inside multipart/digest).
+ * Letter case is as written.
  */
 struct ph_part {
     struct ph_part *parent, *next, *child;

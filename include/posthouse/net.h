@@ -1,11 +1,12 @@
 /*
- * posthouse/net.h - what all blocking calls of the library share: an account, the errors a person can act on, the transcript,
- * and a connection that drives any client engine (proto.h) until it has an event.
+ * posthouse/net.h - what all blocking calls of the library share: an account, the errors a person
+ * can act on, the transcript, and a connection that drives any client engine (proto.h) until it has
+ * an event.
  *
  *   send.h      SMTP and LMTP       fetch.h   POP3 and IMAP       discover.h   from an address to its servers
  *
- * Nothing here prints, exits, raises SIGPIPE, or keeps state outside the objects it gives out; an object may be used by one
- * thread at a time, different ones by different threads.
+ * Nothing here prints, exits, raises SIGPIPE, or keeps state outside the objects it gives out; an
+ * object may be used by one thread at a time, different ones by different threads.
  */
 #ifndef POSTHOUSE_NET_H
 #define POSTHOUSE_NET_H
@@ -25,9 +26,10 @@ enum ph_tls_mode {
 };
 
 /*
- * The dialogue. level 0: nothing; 1: the lines of both sides; 2: also what happens below them ('*': addresses tried, proxies,
- * TLS and certificates). at_ms: since the connection was begun. Secrets are "****" (AUTH and its answers, PASS, APOP, LOGIN),
- * a letter is one line "(N octets)". No CRLF; borrowed until it returns.
+ * The dialogue. level 0: nothing; 1: the lines of both sides; 2: also what happens below them ('*':
+ * addresses tried, proxies, TLS and certificates). at_ms: since the connection was begun. Secrets
+ * are "****" (AUTH and its answers, PASS, APOP, LOGIN), a letter is one line "(N octets)". No CRLF;
+ * borrowed until it returns.
  */
 struct ph_transcript {
     int level;
@@ -89,7 +91,8 @@ enum ph_stage {
 };
 PH_EXPORT const char *ph_stage_text(enum ph_stage stage);
 
-/* Causes, as far as they can be told apart: rows of trouble.def, which also has how each is recognised. */
+/* Causes, as far as they can be told apart: rows of trouble.def, which also has how each is
+ * recognised. */
 enum ph_trouble_kind {
     PH_TROUBLE_UNKNOWN,
 #define T(kind, stages, codes, reply, esc, words, means, remedy) PH_TROUBLE_##kind,
@@ -101,9 +104,10 @@ enum ph_trouble_kind {
 };
 
 /*
- * The error of the blocking calls. error.text: what was tried and what the other side said to it, one sentence. means and
- * remedy: what that is, and what to do, whole sentences without markup, static; "" when nothing is known beyond the text.
- * hint: what the provider of the host wants (discover.h), NULL when that is nobody known or does not belong to this failure.
+ * The error of the blocking calls. error.text: what was tried and what the other side said to it,
+ * one sentence. means and remedy: what that is, and what to do, whole sentences without markup,
+ * static; "" when nothing is known beyond the text. hint: what the provider of the host wants
+ * (discover.h), NULL when that is nobody known or does not belong to this failure.
  */
 struct ph_trouble {
     struct ph_error error;
@@ -117,7 +121,8 @@ struct ph_trouble {
 PH_EXPORT const char *ph_trouble_name(enum ph_trouble_kind kind); /* "WRONG_PASSWORD" */
 /* error.text, means, remedy and hint as lines for a person: "text\n  means remedy\n". */
 PH_EXPORT void ph_trouble_write(const struct ph_trouble *t, struct ph_buf *out);
-/* Finds kind, means, remedy and hint from error, stage, reply, esc and said, which the caller has filled. host may be empty. */
+/* Finds kind, means, remedy and hint from error, stage, reply, esc and said, which the caller has
+ * filled. host may be empty. */
 PH_EXPORT void ph_trouble_explain(struct ph_trouble *t, ph_str host);
 
 /* ---- a connection -------------------------------------------------------------------------- */
@@ -125,10 +130,11 @@ PH_EXPORT void ph_trouble_explain(struct ph_trouble *t, ph_str host);
 struct ph_conn;
 
 /*
- * Finds the host and connects: IPv6 and IPv4 addresses in turn, the next one started when one has not answered within
- * 250 ms (RFC 8305 5), the first that answers wins; or through the proxy, which then finds the host. Does the handshake when
- * account->tls is PH_TLS_ON. The engine is borrowed until ph_conn_close, the account only until this returns, but for its
- * transcript's ctx. Errors: PH_ENOENT (no such host), PH_EREFUSED, PH_ETIMEOUT, PH_ETLS, PH_EIO, PH_EINVAL, PH_ENOMEM.
+ * Finds the host and connects: IPv6 and IPv4 addresses in turn, the next one started when one has
+ * not answered within 250 ms (RFC 8305 5), the first that answers wins; or through the proxy, which
+ * then finds the host. Does the handshake when account->tls is PH_TLS_ON. The engine is borrowed
+ * until ph_conn_close, the account only until this returns, but for its transcript's ctx. Errors:
+ * PH_ENOENT (no such host), PH_EREFUSED, PH_ETIMEOUT, PH_ETLS, PH_EIO, PH_EINVAL, PH_ENOMEM.
  */
 PH_EXPORT PH_MUST_CHECK int ph_conn_open(const struct ph_account *account,
                                          const struct ph_proto_ops *ops, void *engine,
@@ -136,16 +142,19 @@ PH_EXPORT PH_MUST_CHECK int ph_conn_open(const struct ph_account *account,
 
 enum { PH_CONN_MOVED = 0, PH_CONN_SECURED = 1, PH_CONN_DONE = 2 };
 /*
- * Sends, receives or waits until something moved: then ask the engine for events, and call again when it says NEED.
- * SECURED: TLS that the engine wanted is up, tell it (ph_x_tls_started). DONE: the engine wants CLOSE and all was sent,
- * or the peer closed. The engine's deadline is kept; what it makes of it is an event. Negative: the connection is lost.
+ * Sends, receives or waits until something moved: then ask the engine for events, and call again
+ * when it says NEED. SECURED: TLS that the engine wanted is up, tell it (ph_x_tls_started). DONE:
+ * the engine wants CLOSE and all was sent, or the peer closed. The engine's deadline is kept; what
+ * it makes of it is an event. Negative: the connection is lost.
  */
 PH_EXPORT PH_MUST_CHECK int ph_conn_step(struct ph_conn *c, struct ph_error *reterr);
-/* The same, but MOVED also when `until` (milliseconds of ph_conn_now) has come, or fd (-1: none) can be read. */
+/* The same, but MOVED also when `until` (milliseconds of ph_conn_now) has come, or fd (-1: none)
+ * can be read. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_step_until(struct ph_conn *c, int64_t until, int fd,
                                                struct ph_error *reterr);
 PH_EXPORT int64_t ph_conn_now(void); /* milliseconds of the monotonic clock */
-/* From now on all bytes are deflated and inflated (RFC 4978). unread: what the engine was fed too much. -PH_ENOMEM, -PH_EORDER. */
+/* From now on all bytes are deflated and inflated (RFC 4978). unread: what the engine was fed too
+ * much. -PH_ENOMEM, -PH_EORDER. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_compress(struct ph_conn *c, ph_str unread);
 PH_EXPORT struct ph_conn *ph_conn_close(struct ph_conn *c); /* NULL allowed; returns NULL */
 
@@ -165,7 +174,8 @@ struct ph_conn_info {
 /* Borrowed from c until it is closed. */
 PH_EXPORT const struct ph_conn_info *ph_conn_info(const struct ph_conn *c);
 
-/* May a password be sent in the open? Under TLS, to this machine, or when the account allows it: else -PH_EDENIED with the advice. */
+/* May a password be sent in the open? Under TLS, to this machine, or when the account allows it:
+ * else -PH_EDENIED with the advice. */
 PH_EXPORT PH_MUST_CHECK int ph_conn_may_login(const struct ph_conn *c, struct ph_error *reterr);
 /* Who logs in, from the account and this connection: for ph_sasl_client_new. Borrowed from both. */
 PH_EXPORT void ph_conn_sasl(const struct ph_conn *c, const struct ph_account *account,

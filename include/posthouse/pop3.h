@@ -83,8 +83,8 @@ struct ph_pop3_server_options {
     unsigned max_errors;   /* commands that were not understood before it is closed; 0: 20 */
     ph_str refusal;        /* not empty: the greeting is -ERR with this sentence, and that is all */
     uint32_t max_messages; /* in one mailbox; 0: 1000000 */
-    /* "<unique@host>" of the greeting, 250 octets at most, copied: APOP is possible, also without TLS (RFC 1939 7). Empty: it is
-     * not. */
+    /* "<unique@host>" of the greeting, 250 octets at most, copied: APOP is possible, also without
+     * TLS (RFC 1939 7). Empty: it is not. */
     ph_str apop_stamp;
 };
 
@@ -131,8 +131,9 @@ PH_EXPORT PH_MUST_CHECK int ph_pop3_server_message(struct ph_pop3_server *s, uin
 PH_EXPORT PH_MUST_CHECK int ph_pop3_server_uidl(struct ph_pop3_server *s, ph_str name);
 /* Answers AUTH or AUTHDATA with a challenge. */
 PH_EXPORT void ph_pop3_server_challenge(struct ph_pop3_server *s, ph_str raw);
-/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256 octets at most, copied; until
- * then PLAIN. They are announced where logins are possible. 0, -PH_ELIMIT, -PH_ENOMEM. */
+/* The SASL mechanisms to offer, space-separated, from now on (TLS brings the -PLUS ones): 256
+ * octets at most, copied; until then PLAIN. They are announced where logins are possible. 0,
+ * -PH_ELIMIT, -PH_ENOMEM. */
 PH_EXPORT int ph_pop3_server_mechanisms(struct ph_pop3_server *s, ph_str mechanisms);
 PH_EXPORT void ph_pop3_server_welcome(struct ph_pop3_server *s, uint64_t prefix);
 
@@ -167,7 +168,8 @@ PH_EXPORT void ph_pop3_server_close(struct ph_pop3_server *s);
 /* Answers UPDATE: all marked messages are removed, or not all (RFC 1939 6). The connection ends. */
 PH_EXPORT void ph_pop3_server_updated(struct ph_pop3_server *s, bool all);
 
-/* The client takes UTF-8 in headers (RFC 6856 2.1). To others none may be given: ph_surrogate_head. */
+/* The client takes UTF-8 in headers (RFC 6856 2.1). To others none may be given:
+ * ph_surrogate_head. */
 PH_EXPORT bool ph_pop3_server_utf8(const struct ph_pop3_server *s);
 
 PH_EXPORT uint32_t ph_pop3_server_count(const struct ph_pop3_server *s);
@@ -190,8 +192,9 @@ PH_EXPORT bool ph_pop3_server_is_deleted(const struct ph_pop3_server *s, uint32_
  */
 struct ph_pop3_client;
 
-/* The dialogue for --debug and logs: whole lines without CRLF; who: 'C' or 'S'. Secrets are shown as
- * "****", a message is one line "(N octets)". Called from inside `next`, `feed` and the commands. */
+/* The dialogue for --debug and logs: whole lines without CRLF; who: 'C' or 'S'. Secrets are shown
+ * as "****", a message is one line "(N octets)". Called from inside `next`, `feed` and the
+ * commands. */
 struct ph_pop3_transcript {
     void (*line)(void *ctx, char who, ph_str line);
     void *ctx;
@@ -256,8 +259,8 @@ PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_capa(struct ph_pop3_client *c);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_stls(struct ph_pop3_client *c);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_user(struct ph_pop3_client *c, ph_str user);
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_pass(struct ph_pop3_client *c, ph_str password);
-/* Any SASL mechanism (RFC 5034), its answers from ph_sasl_client (sasl.h): CHALLENGE..., then DONE. Whether a password may be shown here is
- * the caller's to know. */
+/* Any SASL mechanism (RFC 5034), its answers from ph_sasl_client (sasl.h): CHALLENGE..., then DONE.
+ * Whether a password may be shown here is the caller's to know. */
 PH_EXPORT PH_MUST_CHECK int64_t ph_pop3_client_auth(struct ph_pop3_client *c, ph_str mechanism,
                                                     ph_str initial, bool has_initial);
 PH_EXPORT PH_MUST_CHECK int ph_pop3_client_auth_data(struct ph_pop3_client *c, ph_str answer,

@@ -1,6 +1,6 @@
 /*
- * posthouse/proto.h - the shape of every protocol engine: bytes and the time go in, events and bytes
- * come out. No socket, no clock, no file in it.
+ * posthouse/proto.h - the shape of every protocol engine: bytes and the time go in, events and
+ * bytes come out. No socket, no clock, no file in it.
  */
 #ifndef POSTHOUSE_PROTO_H
 #define POSTHOUSE_PROTO_H
@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 /* What an engine can do now. CLOSE: after `out` is empty, close. TLS: after `out` is empty, hand
- * the socket to TLS, then tell the engine. DEFLATE: the same with compression of both directions (RFC 4978). */
+ * the socket to TLS, then tell the engine. DEFLATE: the same with compression of both directions
+ * (RFC 4978). */
 enum {
     PH_WANT_READ = 1,
     PH_WANT_WRITE = 2,

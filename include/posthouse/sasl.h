@@ -1,6 +1,7 @@
 /*
- * posthouse/sasl.h - SASL (RFC 4422) for both sides of SMTP, POP3 and IMAP. Values are raw here: base64 is the engines'
- * work. No I/O; nothing is asked back by call: who needs something says so and is given it.
+ * posthouse/sasl.h - SASL (RFC 4422) for both sides of SMTP, POP3 and IMAP. Values are raw here:
+ * base64 is the engines' work. No I/O; nothing is asked back by call: who needs something says so
+ * and is given it.
  *
  *   mechanism                          the server's proof   strength
  *   SCRAM-SHA-256-PLUS, SCRAM-SHA-256  KEYS                 the password is never shown (RFC 5802, 7677)
@@ -22,14 +23,14 @@ enum {
     PH_SASL_USER_MAX = 512,
     PH_SASL_PASSWORD_MAX = 1024,
     PH_SASL_TOKEN_MAX = 8192,
-    PH_SASL_ITERATIONS =
-        10000, /* of keys that we make, when nothing else is said (RFC 7677 4: 4096 at least) */
-    PH_SASL_ITERATIONS_MAX =
-        1000000 /* of SCRAM: more would let a server keep a client busy for seconds */
+    /* of keys that we make, when nothing else is said (RFC 7677 4: 4096 at least) */
+    PH_SASL_ITERATIONS = 10000,
+    /* of SCRAM: more would let a server keep a client busy for seconds */
+    PH_SASL_ITERATIONS_MAX = 1000000
 };
 
-/* What binds a login to its TLS connection (RFC 5929, 9266): data of ph_conn_info or of the server's TLS. Without data
- * (n == 0) no -PLUS mechanism is used. */
+/* What binds a login to its TLS connection (RFC 5929, 9266): data of ph_conn_info or of the
+ * server's TLS. Without data (n == 0) no -PLUS mechanism is used. */
 enum ph_sasl_binding { PH_SASL_TLS_EXPORTER, PH_SASL_TLS_UNIQUE };
 struct ph_sasl_channel {
     enum ph_sasl_binding type; /* TLS 1.3: exporter; TLS 1.2: unique */
@@ -64,23 +65,27 @@ struct ph_sasl_login {
 enum ph_sasl_step { PH_SASL_DONE, PH_SASL_MORE, PH_SASL_KEYS_NEEDED };
 
 struct ph_sasl_client;
-/* Chooses the strongest mechanism that both sides can do. offered: the server's words, space-separated. Slices of `login`
- * are copied. -PH_ENOTIMPL: there is none (the text says what is offered and what would be needed); -PH_EDENIED: only ones
- * that would show the password without TLS; -PH_EINVAL: not UTF-8, too long, or nothing to log in with; -PH_ENOMEM. */
+/* Chooses the strongest mechanism that both sides can do. offered: the server's words,
+ * space-separated. Slices of `login` are copied. -PH_ENOTIMPL: there is none (the text says what is
+ * offered and what would be needed); -PH_EDENIED: only ones that would show the password without
+ * TLS; -PH_EINVAL: not UTF-8, too long, or nothing to log in with; -PH_ENOMEM. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_client_new(const struct ph_sasl_login *login, ph_str offered,
                                                struct ph_sasl_client **ret_client,
                                                struct ph_error *reterr);
 PH_EXPORT struct ph_sasl_client *
 ph_sasl_client_free(struct ph_sasl_client *c); /* wipes; NULL allowed; returns NULL */
 PH_EXPORT ph_str ph_sasl_client_mechanism(const struct ph_sasl_client *c); /* static */
-/* Does the client speak first? Then the first step is made with an empty challenge, its answer is the initial response. */
+/* Does the client speak first? Then the first step is made with an empty challenge, its answer is
+ * the initial response. */
 PH_EXPORT bool ph_sasl_client_is_first(const struct ph_sasl_client *c);
-/* *ret_answer to send (it may be empty), borrowed until the next step. PH_SASL_MORE or PH_SASL_DONE (this side has said all);
- * -PH_EAUTH: the server proved not to know the password, or changed the channel; -PH_ESYNTAX: a challenge of another
- * mechanism; -PH_ENOMEM. After a negative result cancel the exchange. */
+/* *ret_answer to send (it may be empty), borrowed until the next step. PH_SASL_MORE or PH_SASL_DONE
+ * (this side has said all); -PH_EAUTH: the server proved not to know the password, or changed the
+ * channel; -PH_ESYNTAX: a challenge of another mechanism; -PH_ENOMEM. After a negative result
+ * cancel the exchange. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_client_step(struct ph_sasl_client *c, ph_str challenge,
                                                 ph_str *ret_answer, struct ph_error *reterr);
-/* The server said that the login succeeded: 0, or -PH_EAUTH when the mechanism wanted a proof from it that never came. */
+/* The server said that the login succeeded: 0, or -PH_EAUTH when the mechanism wanted a proof from
+ * it that never came. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_client_end(const struct ph_sasl_client *c,
                                                struct ph_error *reterr);
 /* What an OAuth server said about a refused token ("invalid_token..."), empty when nothing. */
@@ -97,7 +102,8 @@ enum {
     PH_SASL_PROVEN = 16      /* with DONE: nothing is left to check */
 };
 
-/* SCRAM keys of a password (RFC 5802 3): nobody can log in with them, but they can be guessed against. */
+/* SCRAM keys of a password (RFC 5802 3): nobody can log in with them, but they can be guessed
+ * against. */
 struct ph_sasl_keys {
     uint32_t iterations; /* 4096 (RFC 7677 4) ... PH_SASL_ITERATIONS_MAX */
     size_t n;            /* octets of each key: 20 (SHA-1) or 32 (SHA-256) */
@@ -105,10 +111,12 @@ struct ph_sasl_keys {
     unsigned char salt[64], stored[32], server[32];
 };
 enum ph_sasl_hash { PH_SASL_SHA1, PH_SASL_SHA256 };
-/* -PH_EINVAL: the password is not fit for SASLprep (RFC 4013), or a value is out of range; -PH_ENOMEM. */
+/* -PH_EINVAL: the password is not fit for SASLprep (RFC 4013), or a value is out of range;
+ * -PH_ENOMEM. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_keys_make(enum ph_sasl_hash hash, ph_str password, ph_str salt,
                                               uint32_t iterations, struct ph_sasl_keys *ret_keys);
-/* Keys that nobody has, always the same for a name: what an unknown user is answered with (RFC 5802 9). seed: a secret. */
+/* Keys that nobody has, always the same for a name: what an unknown user is answered with (RFC 5802
+ * 9). seed: a secret. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_keys_fake(enum ph_sasl_hash hash, ph_str user, ph_str seed,
                                               uint32_t iterations, struct ph_sasl_keys *ret_keys);
 /* "SCRAM-SHA-256$4096:salt$stored:server" in base64 (RFC 5803), for keeping. read: -PH_ESYNTAX. */
@@ -141,26 +149,28 @@ struct ph_sasl_server {
     char secret[PH_SASL_USER_MAX + PH_SASL_TOKEN_MAX + PH_SASL_USER_MAX + 2];
 };
 
-/* The mechanisms for what can be checked, strongest first, space-separated, as in a capability. channel: NULL without TLS. */
+/* The mechanisms for what can be checked, strongest first, space-separated, as in a capability.
+ * channel: NULL without TLS. */
 PH_EXPORT void ph_sasl_mechanisms(unsigned proofs, const struct ph_sasl_channel *channel,
                                   struct ph_buf *out);
-/* The name as a capability has it, static, of a mechanism in any case; NULL: there is none, for these proofs and this channel. */
+/* The name as a capability has it, static, of a mechanism in any case; NULL: there is none, for
+ * these proofs and this channel. */
 PH_EXPORT const char *ph_sasl_mechanism(ph_str name, unsigned proofs,
                                         const struct ph_sasl_channel *channel);
-/* -PH_ENOTIMPL: no such mechanism (any case) for these proofs. channel: of this TLS connection, or NULL; it must live as long
- * as the exchange. */
+/* -PH_ENOTIMPL: no such mechanism (any case) for these proofs. channel: of this TLS connection, or
+ * NULL; it must live as long as the exchange. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_server_init(struct ph_sasl_server *s, ph_str mechanism,
                                                 unsigned proofs,
                                                 const struct ph_sasl_channel *channel);
-/* enum ph_sasl_step, or -PH_ESYNTAX. `given`: the client's answer; has: false for the first step without an initial response.
- * Acting for another user: -PH_EDENIED (where it is for the caller to decide, authzid tells). SCRAM with a wrong proof, or
- * a channel that is not ours: -PH_EAUTH. */
+/* enum ph_sasl_step, or -PH_ESYNTAX. `given`: the client's answer; has: false for the first step
+ * without an initial response. Acting for another user: -PH_EDENIED (where it is for the caller to
+ * decide, authzid tells). SCRAM with a wrong proof, or a channel that is not ours: -PH_EAUTH. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_server_step(struct ph_sasl_server *s, ph_str given, bool has);
 /* After KEYS_NEEDED. The same results as a step. */
 PH_EXPORT PH_MUST_CHECK int ph_sasl_server_keys(struct ph_sasl_server *s,
                                                 const struct ph_sasl_keys *keys);
-/* A token was refused: PH_SASL_MORE with a challenge that tells why (RFC 7628 3.2.2), after whose answer (any) the login
- * fails; for other mechanisms -PH_EAUTH: fail at once. */
+/* A token was refused: PH_SASL_MORE with a challenge that tells why (RFC 7628 3.2.2), after whose
+ * answer (any) the login fails; for other mechanisms -PH_EAUTH: fail at once. */
 PH_EXPORT int ph_sasl_server_refuse(struct ph_sasl_server *s);
 PH_EXPORT void ph_sasl_server_done(struct ph_sasl_server *s); /* wipes the secrets */
 

@@ -22,14 +22,14 @@ extern "C" {
 
 /* Sizes of the protocol, both roles. Octets, CRLF included. */
 enum {
-    PH_SMTP_LINE =
-        4096, /* a command: 512 of RFC 5321 4.5.3.1.4 and room for parameters and UTF-8 */
+    /* a command: 512 of RFC 5321 4.5.3.1.4 and room for parameters and UTF-8 */
+    PH_SMTP_LINE = 4096,
     PH_SMTP_AUTH_LINE = 12288, /* a line of an AUTH exchange, RFC 4954 4.3 */
     PH_SMTP_REPLY_LINE = 4096, /* one line of a reply; the RFC's 512 is exceeded by real servers */
     PH_SMTP_REPLY = 64 * 1024, /* all lines of a reply */
     PH_SMTP_LOCAL = 64, /* local part, RFC 5321 4.5.3.1.1 (read leniently up to PH_SMTP_PATH) */
-    PH_SMTP_PATH =
-        1000 /* a path in an envelope; the RFC's 256 is too short for real bounce addresses */
+    /* a path in an envelope; the RFC's 256 is too short for real bounce addresses */
+    PH_SMTP_PATH = 1000
 };
 
 /* ---- mailboxes --------------------------------------------------------------------------- */
@@ -206,7 +206,8 @@ PH_EXPORT void ph_smtp_server_reply(struct ph_smtp_server *s, int code, const ch
  * PH_SMTP_REPLY in all. */
 PH_EXPORT void ph_smtp_server_reply_long(struct ph_smtp_server *s, int code, ph_str esc,
                                          ph_str text);
-/* Other mechanisms from now on (TLS brings the -PLUS ones): 256 octets at most, copied. 0, -PH_ELIMIT, -PH_ENOMEM. */
+/* Other mechanisms from now on (TLS brings the -PLUS ones): 256 octets at most, copied. 0,
+ * -PH_ELIMIT, -PH_ENOMEM. */
 PH_EXPORT int ph_smtp_server_mechanisms(struct ph_smtp_server *s, ph_str mechanisms);
 /* Answers AUTH or AUTHDATA with a challenge (334, base64 of raw). */
 PH_EXPORT void ph_smtp_server_challenge(struct ph_smtp_server *s, ph_str raw);
@@ -255,9 +256,10 @@ PH_EXPORT void ph_smtp_client_defaults(struct ph_smtp_client_options *o);
  * hello; HELLO; then for each letter: mail, rcpt..., data at once; MAIL, RCPT..., DATA; when DATA's
  * code is 354 body(...); SENT. At the end quit; QUIT.
  *
- * `chunks` in the place of `data` sends by BDAT (RFC 3030 2): nothing is asked, so its DATA event with 354 is the engine's own
- * (`local`), and comes when all before it is answered and somebody was accepted. A chunk that is refused before the last ends
- * the letter: SENT has that reply, after a RSET of the engine's.
+ * `chunks` in the place of `data` sends by BDAT (RFC 3030 2): nothing is asked, so its DATA event
+ * with 354 is the engine's own (`local`), and comes when all before it is answered and somebody was
+ * accepted. A chunk that is refused before the last ends the letter: SENT has that reply, after a
+ * RSET of the engine's.
  *
  * DATA without any accepted recipient never delivers: the engine skips it, or ends it with a lone
  * dot, and the DATA event has code 554 with `local` set. Likewise RCPT and DATA after a refused
@@ -326,26 +328,27 @@ PH_EXPORT PH_MUST_CHECK int ph_smtp_client_helo(struct ph_smtp_client *c, ph_str
 PH_EXPORT bool ph_smtp_client_is_lmtp(const struct ph_smtp_client *c);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_starttls(struct ph_smtp_client *c);
 PH_EXPORT void ph_smtp_client_tls_started(struct ph_smtp_client *c); /* forgets all capabilities */
-/* Any mechanism; ph_sasl_client (sasl.h) chooses one and makes its answers. initial: raw, sent with the command when has_initial. */
+/* Any mechanism; ph_sasl_client (sasl.h) chooses one and makes its answers. initial: raw, sent with
+ * the command when has_initial. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth(struct ph_smtp_client *c, ph_str mechanism,
                                                 ph_str initial, bool has_initial);
 /* Answers a CHALLENGE; cancel sends "*". */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_auth_data(struct ph_smtp_client *c, ph_str raw,
                                                      bool cancel);
 /* sender: "" for the null reverse-path. params may be NULL; of them those of the command are said
- * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8, or BINARYMIME with CHUNKING, is
- * needed and not offered, -PH_ELIMIT when size is above the server's SIZE. */
+ * where the server offers their extension; -PH_ENOTIMPL when SMTPUTF8, or BINARYMIME with CHUNKING,
+ * is needed and not offered, -PH_ELIMIT when size is above the server's SIZE. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_mail(struct ph_smtp_client *c, ph_str sender,
                                                 const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_rcpt(struct ph_smtp_client *c, ph_str address,
                                                 const struct ph_smtp_params *params);
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_data(struct ph_smtp_client *c);
-/* BDAT instead of DATA; binary: pieces go as they are, any octets (declare params.body in `mail`), else with the line ends of
- * `body`. -PH_ENOTIMPL without CHUNKING, and in LMTP. */
+/* BDAT instead of DATA; binary: pieces go as they are, any octets (declare params.body in `mail`),
+ * else with the line ends of `body`. -PH_ENOTIMPL without CHUNKING, and in LMTP. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_chunks(struct ph_smtp_client *c, bool binary);
 /* A piece of the message, after DATA's 354: not copied, borrowed until MORE (last: SENT) or BROKEN.
- * Dots are stuffed (not in chunks), bare CR and LF become CRLF (or see refuse_bare), a missing CRLF at the end is
- * added. */
+ * Dots are stuffed (not in chunks), bare CR and LF become CRLF (or see refuse_bare), a missing CRLF
+ * at the end is added. */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_body(struct ph_smtp_client *c, ph_str piece, bool last);
 /* Any other command as one line without CRLF: "RSET", "NOOP", "XTRACE <id>". */
 PH_EXPORT PH_MUST_CHECK int ph_smtp_client_command(struct ph_smtp_client *c, ph_str line);

@@ -53,7 +53,8 @@ PH_EXPORT PH_MUST_CHECK int ph_charset_decode(ph_str charset, ph_str in, struct 
 PH_EXPORT bool ph_charset_known(ph_str charset);
 
 /* Loads the converters that mail needs, so that ph_charset_decode opens no file: for a process that
- * closes its file system to itself. They stay loaded until ph_charset_unload. NULL: out of memory. */
+ * closes its file system to itself. They stay loaded until ph_charset_unload. NULL: out of
+ * memory. */
 struct ph_charsets;
 PH_EXPORT struct ph_charsets *ph_charset_preload(void);
 PH_EXPORT struct ph_charsets *

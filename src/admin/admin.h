@@ -43,18 +43,21 @@ struct admin_args {
     int count;
 };
 
-/* Sorts argv into options and arguments ("--" ends the options). verb: its row's name, for the usage text.
- * details: paragraphs for --help, may be NULL. opts: ends with a row whose name is NULL; may be NULL.
- * Returns -1 to go on; otherwise the exit code to leave with (help was printed: 0, misuse: EX_USAGE). */
+/* Sorts argv into options and arguments ("--" ends the options). verb: its row's name, for the
+ * usage text. details: paragraphs for --help, may be NULL. opts: ends with a row whose name is
+ * NULL; may be NULL. Returns -1 to go on; otherwise the exit code to leave with (help was printed:
+ * 0, misuse: EX_USAGE). */
 PH_MUST_CHECK int admin_options(int argc, char **argv, const struct admin_option *opts,
                                 const char *details, int least, int most,
                                 struct admin_args *ret_args);
 
-/* Writes what came from outside to stdout: control characters (also U+0080 to U+009F) become spaces, so that a letter
- * cannot speak to the terminal. `before` goes in front, and nothing at all when s is empty. */
+/* Writes what came from outside to stdout: control characters (also U+0080 to U+009F) become
+ * spaces, so that a letter cannot speak to the terminal. `before` goes in front, and nothing at all
+ * when s is empty. */
 void admin_print(const char *before, ph_str s);
 
-/* "posthouse: " and the text on stderr; returns `code`, so that `return admin_fail(EX_DATAERR, ...)`. */
+/* "posthouse: " and the text on stderr; returns `code`, so that `return admin_fail(EX_DATAERR,
+ * ...)`. */
 int admin_fail(int code, const char *fmt, ...) PH_PRINTF(2, 3);
 /* The sysexits code that fits an error. */
 int admin_exit_code(int ph_error_code);

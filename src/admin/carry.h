@@ -1,8 +1,10 @@
 /*
- * carry.h - letters carried from one keeping to another: an account of this house, Maildir, mbox, an IMAP server.
+ * carry.h - letters carried from one keeping to another: an account of this house, Maildir, mbox,
+ * an IMAP server.
  *
- * A source gives its letters one after the other to whoever takes them; what is taken is told whole, with everything that must survive
- * the way. So each keeping is written once as a source and once as a taker, and any two go together.
+ * A source gives its letters one after the other to whoever takes them; what is taken is told
+ * whole, with everything that must survive the way. So each keeping is written once as a source and
+ * once as a taker, and any two go together.
  */
 #ifndef PH_CARRY_H
 #define PH_CARRY_H
@@ -22,7 +24,8 @@ struct carry_letter {
 /* Negative ends the way; the text is in the taker's own error. */
 typedef int carry_take(void *ctx, const struct carry_letter *letter);
 
-/* Read a whole keeping. 0, or the negative result of `take`, or of the source itself (text in *reterr). */
+/* Read a whole keeping. 0, or the negative result of `take`, or of the source itself (text in
+ * *reterr). */
 PH_MUST_CHECK int carry_from_maildir(const char *path, carry_take *take, void *ctx,
                                      struct ph_error *reterr);
 /* path: a file (INBOX), or a folder of NAME.mbox files. */
@@ -34,13 +37,14 @@ PH_MUST_CHECK int carry_from_imap(const struct ph_account *account, carry_take *
 PH_MUST_CHECK int carry_from_account(const struct store_ops *ops, struct store_account *a,
                                      carry_take *take, void *ctx, struct ph_error *reterr);
 
-/* Letters as files of Unix have them end lines with LF: with CRLF, in *out; one that has any CRLF is left as it is. */
+/* Letters as files of Unix have them end lines with LF: with CRLF, in *out; one that has any CRLF
+ * is left as it is. */
 ph_str carry_crlf(ph_str in, struct ph_buf *out);
 
 /* ---- into an account ---------------------------------------------------------------------- */
 
-/* Letters that are there already (the same mailbox, Message-ID, size and internal date) are passed over, so that an import may be
- * repeated. anywhere: also those that are in another mailbox now. */
+/* Letters that are there already (the same mailbox, Message-ID, size and internal date) are passed
+ * over, so that an import may be repeated. anywhere: also those that are in another mailbox now. */
 struct carry_account;
 struct carry_account *carry_account_new(struct store_account *a,
                                         bool anywhere); /* NULL: out of memory */

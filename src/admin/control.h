@@ -10,7 +10,8 @@ struct admin_control {
 };
 
 enum { ADMIN_ANSWER_MS = 10000 }; /* for verbs that are answered at once */
-/* One verb (messages.def: CTL), waiting `ms` for its answer. 0, or a sysexits code with the reason told on stderr. Close in both cases. */
+/* One verb (messages.def: CTL), waiting `ms` for its answer. 0, or a sysexits code with the reason
+ * told on stderr. Close in both cases. */
 PH_MUST_CHECK int admin_control_ask(struct admin_control *c, const char *data, const char *verb,
                                     const char *argument, int ms);
 void admin_control_close(struct admin_control *c);

@@ -1,4 +1,5 @@
-/* mail.h - the mail of one account, for the verbs that read and write it beside a running server. */
+/* mail.h - the mail of one account, for the verbs that read and write it beside a running
+ * server. */
 #ifndef PH_ADMIN_MAIL_H
 #define PH_ADMIN_MAIL_H
 #include "admin.h"

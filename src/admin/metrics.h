@@ -9,8 +9,8 @@ struct metrics;
 struct metrics *metrics_new(const char *data);
 struct metrics *metrics_free(struct metrics *m); /* NULL allowed; NULL */
 
-/* The text as it is now; borrowed until the next call. Asks the server at most once a second. A server
- * that does not answer is told in it (posthouse_up 0); NULL: no memory. */
+/* The text as it is now; borrowed until the next call. Asks the server at most once a second. A
+ * server that does not answer is told in it (posthouse_up 0); NULL: no memory. */
 const char *metrics_text(struct metrics *m);
 bool metrics_up(const struct metrics *m); /* whether the server answered the last time */
 

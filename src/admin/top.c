@@ -180,8 +180,8 @@ static void print_json(const struct top *t)
 
 /* ---- on the screen ------------------------------------------------------------------------- */
 
-/* One line, cut at the edge, without controls: replies come from strangers. rows == 0: no screen.
- */
+/* One line, cut at the edge, without controls: replies come from strangers. rows == 0: no
+ * screen. */
 static void PH_PRINTF(3, 4) line(struct top *t, bool bold, const char *fmt, ...)
 {
     char all[LINE];

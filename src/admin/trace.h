@@ -13,10 +13,10 @@ struct trace_journey {
     size_t n;                            /* 1 to TRACE_EVENTS */
 };
 
-/* Appends the journey as one self-contained SVG 1.1 document: a band for each host with a lane for each of its
- * processes, time downwards (a long wait shortened, with a mark), each step with its text, colours by outcome, for light and
- * dark. What strangers said is escaped, and characters that XML or a reader's eye does not bear are replaced. Times
- * are local. Errors stay in the buffer. */
+/* Appends the journey as one self-contained SVG 1.1 document: a band for each host with a lane for
+ * each of its processes, time downwards (a long wait shortened, with a mark), each step with its
+ * text, colours by outcome, for light and dark. What strangers said is escaped, and characters that
+ * XML or a reader's eye does not bear are replaced. Times are local. Errors stay in the buffer. */
 void trace_svg(const struct trace_journey *j, struct ph_buf *out);
 
 /* "2026-11-23 12:00:00.042" */

@@ -1,6 +1,7 @@
 /*
- * id.h - the one way in which a queue id is written: eleven characters, base32 with the digits first and
- * without the letters i, l, o and u (so that it can be read aloud), lower case. Text order is numeric order.
+ * id.h - the one way in which a queue id is written: eleven characters, base32 with the digits
+ * first and without the letters i, l, o and u (so that it can be read aloud), lower case. Text
+ * order is numeric order.
  */
 #ifndef PH_ID_H
 #define PH_ID_H

@@ -1,5 +1,5 @@
-/* What a value must be beyond its kind and range: one row a setting, or a group of them by prefix.
- */
+/* What a value must be beyond its kind and range: one row a setting, or a group of them by
+ * prefix. */
 #include "conf_int.h"
 
 #include "sock.h"

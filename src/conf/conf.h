@@ -29,8 +29,9 @@ struct ph_conf {
 struct ph_conf *ph_conf_new(void);
 struct ph_conf *ph_conf_free(struct ph_conf *c);
 
-/* Reads a file over the defaults. Every mistake is one call of complain("posthouse.conf:12", "unknown setting
- * \"hostnam\", did you mean \"hostname\"?"); the result is then -PH_ESYNTAX, and -PH_EIO when it cannot be read. */
+/* Reads a file over the defaults. Every mistake is one call of complain("posthouse.conf:12",
+ * "unknown setting \"hostnam\", did you mean \"hostname\"?"); the result is then -PH_ESYNTAX, and
+ * -PH_EIO when it cannot be read. */
 PH_MUST_CHECK int ph_conf_read(struct ph_conf *c, const char *path,
                                void (*complain)(void *ctx, const char *where, const char *what),
                                void *ctx);
@@ -46,7 +47,8 @@ PH_MUST_CHECK int ph_conf_unpack(struct ph_conf *c, ph_str rows, struct ph_error
 /* Starts the log of this process on descriptor 2 as the settings `log` and `log_level` say. */
 void ph_conf_log(const struct ph_conf *c, const char *process, unsigned instance);
 
-/* The mdoc text of posthouse.conf(5)'s settings section, or the settings with their values in the file's syntax. */
+/* The mdoc text of posthouse.conf(5)'s settings section, or the settings with their values in the
+ * file's syntax. */
 void ph_conf_manual(struct ph_buf *out);
 void ph_conf_print(const struct ph_conf *c, struct ph_buf *out);
 #endif

@@ -1,5 +1,5 @@
-/* The settings for people: a file with the effective values, and the section of posthouse.conf(5).
- */
+/* The settings for people: a file with the effective values, and the section of
+ * posthouse.conf(5). */
 #include "conf_int.h"
 
 #include <string.h>

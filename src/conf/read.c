@@ -224,8 +224,8 @@ static int pass(struct reader *r, const char *path)
     return end == CFG_FILE_ERROR ? -PH_EIO : 0;
 }
 
-/* libconfuse takes a file to be text. One that is not is refused with the first line that shows it.
- */
+/* libconfuse takes a file to be text. One that is not is refused with the first line that shows
+ * it. */
 static int check_text(struct reader *r, const char *path)
 {
     struct ph_buf text;

@@ -34,8 +34,8 @@ struct ph_house *ph_house_close(struct ph_house *h); /* NULL allowed; returns NU
  * 77, 78. */
 int ph_house_exit_code(const struct ph_error *e);
 
-/* 1 when another connection has committed since the last call (at the first call: 1), 0 when not.
- */
+/* 1 when another connection has committed since the last call (at the first call: 1), 0 when
+ * not. */
 PH_MUST_CHECK int ph_house_changed(struct ph_house *h, struct ph_error *reterr);
 
 /* A write transaction around several calls. commit without success rolls back. */
@@ -53,12 +53,12 @@ struct ph_house_name {
     size_t at; /* offset of the `@` */
 };
 
-/* -PH_EINVAL with the reason: no `@`, an empty or too long part, a character that can not be there.
- */
+/* -PH_EINVAL with the reason: no `@`, an empty or too long part, a character that can not be
+ * there. */
 PH_MUST_CHECK int ph_house_name(ph_str address, struct ph_house_name *ret_name,
                                 struct ph_error *reterr);
-/* Only a domain; for "@domain" in ret->text, at == 0. A bracketed address literal is kept as it is.
- */
+/* Only a domain; for "@domain" in ret->text, at == 0. A bracketed address literal is kept as it
+ * is. */
 PH_MUST_CHECK int ph_house_domain_name(ph_str domain, struct ph_house_name *ret_name,
                                        struct ph_error *reterr);
 ph_str ph_house_name_str(const struct ph_house_name *name);
@@ -112,8 +112,8 @@ PH_MUST_CHECK int ph_house_account_add(struct ph_house *h, ph_str address,
 PH_MUST_CHECK int ph_house_account_passwd(struct ph_house *h, ph_str address,
                                           const struct ph_house_secret *secret,
                                           struct ph_error *reterr);
-/* erase: keeper has the store delete its mail; else the folder stays and is never given to another.
- */
+/* erase: keeper has the store delete its mail; else the folder stays and is never given to
+ * another. */
 PH_MUST_CHECK int ph_house_account_remove(struct ph_house *h, ph_str address, bool erase,
                                           struct ph_error *reterr);
 /* The account with this (any form of) address; strings live in the arena given. -PH_ENOENT. */
@@ -126,14 +126,16 @@ PH_MUST_CHECK int ph_house_account_by_id(struct ph_house *h, uint64_t id, struct
 PH_MUST_CHECK int ph_house_accounts(struct ph_house *h,
                                     int (*fn)(void *ctx, const struct ph_house_account *row),
                                     void *ctx, struct ph_error *reterr);
-/* What an answer to a stranger is made from, so that it looks like anyone's: SCRAM keys of the youngest account that has
- * some (empty: none has), and a secret that is always the same. Both live in the arena. */
+/* What an answer to a stranger is made from, so that it looks like anyone's: SCRAM keys of the
+ * youngest account that has some (empty: none has), and a secret that is always the same. Both live
+ * in the arena. */
 PH_MUST_CHECK int ph_house_sample(struct ph_house *h, struct ph_arena *arena, ph_str *ret_scram256,
                                   ph_str *ret_seed, struct ph_error *reterr);
 
 /*
- * App passwords: one a program, so that a lost telephone costs one word and not the password. They are made here alone
- * (98 bits), so that a fast digest of them tells nothing; each is good for some protocols, and perhaps until a day.
+ * App passwords: one a program, so that a lost telephone costs one word and not the password. They
+ * are made here alone (98 bits), so that a fast digest of them tells nothing; each is good for some
+ * protocols, and perhaps until a day.
  */
 enum {
     PH_SCOPE_SMTP = 1,
@@ -149,7 +151,8 @@ struct ph_house_app {
     int64_t created, expires, used; /* seconds since 1970; 0: never */
     ph_str secret;                  /* of APOP, which needs the password itself; else empty */
 };
-/* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL: no name. */
+/* digest: of the password, ph_app_digest. -PH_EEXIST: the account has one of that name; -PH_EINVAL:
+ * no name. */
 PH_MUST_CHECK int ph_house_app_add(struct ph_house *h, uint64_t account,
                                    const struct ph_house_app *app,
                                    const unsigned char digest[PH_APP_DIGEST],
@@ -159,7 +162,8 @@ PH_MUST_CHECK int ph_house_app_remove(struct ph_house *h, uint64_t account, ph_s
 PH_MUST_CHECK int ph_house_apps(struct ph_house *h, uint64_t account,
                                 int (*fn)(void *ctx, const struct ph_house_app *row), void *ctx,
                                 struct ph_error *reterr);
-/* 1 and the one with this digest (its name in the arena, its secret left out), expired or not; 0: there is none. */
+/* 1 and the one with this digest (its name in the arena, its secret left out), expired or not; 0:
+ * there is none. */
 PH_MUST_CHECK int ph_house_app_find(struct ph_house *h, uint64_t account,
                                     const unsigned char digest[PH_APP_DIGEST],
                                     struct ph_arena *arena, struct ph_house_app *ret_app,
@@ -203,8 +207,8 @@ PH_MUST_CHECK int ph_house_removed(struct ph_house *h, uint64_t after,
 /* ---- aliases ----------------------------------------------------------------------------- */
 
 /* address: of a domain of the house; "@domain" catches what has no account and no alias there.
- * target: any address; of an "@domain" also "@other": the same local part in that domain. Several targets are several rows. -PH_EEXIST, -PH_ENOENT (no such domain).
- */
+ * target: any address; of an "@domain" also "@other": the same local part in that domain. Several
+ * targets are several rows. -PH_EEXIST, -PH_ENOENT (no such domain). */
 PH_MUST_CHECK int ph_house_alias_add(struct ph_house *h, ph_str address, ph_str target,
                                      struct ph_error *reterr);
 /* An empty target removes them all. -PH_ENOENT. */
@@ -270,8 +274,8 @@ enum {
 /* A new yescrypt hash ($y$). -PH_EINVAL: empty, too long, or with a NUL. Slow (PH_HASH_COST). */
 PH_MUST_CHECK int ph_password_hash(ph_str password, char ret_hash[PH_HASH_MAX],
                                    struct ph_error *reterr);
-/* 1 or 0, any hash that libxcrypt knows; slow, callable from any thread. Compares in constant time.
- */
+/* 1 or 0, any hash that libxcrypt knows; slow, callable from any thread. Compares in constant
+ * time. */
 PH_MUST_CHECK int ph_password_check(ph_str password, ph_str hash);
 /* A password of 20 characters without look-alikes in groups of five: 98 bits from the kernel. */
 PH_MUST_CHECK int ph_password_generate(char ret_password[24]);

@@ -14,8 +14,8 @@ struct ph_token_keys {
     } keys[PH_TOKEN_KEYS];
 };
 
-/* The algorithms that are taken (RFC 7518 3.1), and the kind of key each needs: a public key must never be used as the secret of
- * another algorithm (RFC 8725 2.1). */
+/* The algorithms that are taken (RFC 7518 3.1), and the kind of key each needs: a public key must
+ * never be used as the secret of another algorithm (RFC 8725 2.1). */
 static const struct {
     const char *name;
     cjose_jwk_kty_t kind;
@@ -33,7 +33,8 @@ static cjose_jwk_kty_t kind_of(const char *alg)
     return 0;
 }
 
-/* The library ends the process over some texts that are not base64url without padding (RFC 7515 2): it sees none of them. */
+/* The library ends the process over some texts that are not base64url without padding (RFC 7515 2):
+ * it sees none of them. */
 static bool is_base64url(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -210,7 +211,8 @@ static const char *header(cjose_header_t *h, const char *name)
     return cjose_header_get(h, name, &why);
 }
 
-/* "JWT" or "at+jwt" (RFC 9068 2.1), where it is said; other things that a provider signs are no access tokens (RFC 8725 3.11). */
+/* "JWT" or "at+jwt" (RFC 9068 2.1), where it is said; other things that a provider signs are no
+ * access tokens (RFC 8725 3.11). */
 static bool is_access(const char *typ)
 {
     ph_str t = ph_str_c(typ);

@@ -1,11 +1,12 @@
 /*
- * token.h - access tokens that an identity provider has signed: JWT (RFC 7519) in JWS compact form (RFC 7515), as OAuth 2.0
- * providers give them (RFC 9068, and the many who did so before it).
+ * token.h - access tokens that an identity provider has signed: JWT (RFC 7519) in JWS compact form
+ * (RFC 7515), as OAuth 2.0 providers give them (RFC 9068, and the many who did so before it).
  *
  *   keys of the provider (a JWK set) --read--> ph_token_keys --check(token)--> the name in its claim
  *
- * What a token must be is ours, by RFC 8725: signed by one of these keys with an algorithm of its kind (RS, PS, ES; never "none",
- * never one with a shared secret), made by this issuer, for this audience, not expired. No I/O, no clock of its own.
+ * What a token must be is ours, by RFC 8725: signed by one of these keys with an algorithm of its
+ * kind (RS, PS, ES; never "none", never one with a shared secret), made by this issuer, for this
+ * audience, not expired. No I/O, no clock of its own.
  */
 #ifndef PH_TOKEN_H
 #define PH_TOKEN_H
@@ -23,14 +24,14 @@ struct ph_token_rules {
 };
 
 struct ph_token_keys;
-/* jwks: {"keys": [...]} (RFC 7517 5). Keys of other kinds and purposes are passed over. -PH_EINVAL: it is not that, or none is
- * left, or too many are; -PH_ENOMEM. */
+/* jwks: {"keys": [...]} (RFC 7517 5). Keys of other kinds and purposes are passed over. -PH_EINVAL:
+ * it is not that, or none is left, or too many are; -PH_ENOMEM. */
 PH_MUST_CHECK int ph_token_keys_read(ph_str jwks, struct ph_token_keys **ret_keys,
                                      struct ph_error *reterr);
 struct ph_token_keys *ph_token_keys_free(struct ph_token_keys *k); /* NULL allowed; returns NULL */
 
-/* now: seconds since 1970. 0: *ret_name, in `arena`, is what the claim says. -PH_EAUTH: it is not good, reterr says why, without
- * a word of the token; -PH_ENOMEM. */
+/* now: seconds since 1970. 0: *ret_name, in `arena`, is what the claim says. -PH_EAUTH: it is not
+ * good, reterr says why, without a word of the token; -PH_ENOMEM. */
 PH_MUST_CHECK int ph_token_check(const struct ph_token_keys *k, const struct ph_token_rules *rules,
                                  ph_str token, int64_t now, struct ph_arena *arena,
                                  ph_str *ret_name, struct ph_error *reterr);

@@ -1,15 +1,16 @@
 /*
  * ipc.h - typed, bounded messages between our processes, with one file descriptor at most.
  *
- * A frame is a 16-byte head {u32 length behind the head, u16 type, u16 flags, u64 zero} and the fields
- * in the order of messages.def, little-endian, strings and rows with a u32 length before them.
- * The receiver treats its peer as hostile: a wrong type, a type that this peer may not send to
- * us, a field above its maximum, bytes left over, a missing or unasked-for descriptor: the channel
- * is BROKEN, and the parent is told to end the sender.
+ * A frame is a 16-byte head {u32 length behind the head, u16 type, u16 flags, u64 zero} and the
+ * fields in the order of messages.def, little-endian, strings and rows with a u32 length before
+ * them. The receiver treats its peer as hostile: a wrong type, a type that this peer may not send
+ * to us, a field above its maximum, bytes left over, a missing or unasked-for descriptor: the
+ * channel is BROKEN, and the parent is told to end the sender.
  *
- * One encoder and one decoder, driven by the tables that messages.def expands to. A descriptor leaves in
- * the same call as the head of its frame, so that it can be neither lost nor mistaken. Frames that hold a password or a
- * private key (AUTH, KEY, TICKET_KEY) are wiped from the buffers of both ends when they have left and when their handler has returned.
+ * One encoder and one decoder, driven by the tables that messages.def expands to. A descriptor
+ * leaves in the same call as the head of its frame, so that it can be neither lost nor mistaken.
+ * Frames that hold a password or a private key (AUTH, KEY, TICKET_KEY) are wiped from the buffers
+ * of both ends when they have left and when their handler has returned.
  */
 #ifndef PH_IPC_H
 #define PH_IPC_H
@@ -19,8 +20,8 @@ enum {
     IPC_FRAME_MAX = 1024 * 1024, /* one frame, head included */
     IPC_INLINE = 64 * 1024,      /* a body up to this travels inside a frame */
     IPC_REPLY = 256 * 1024,      /* where a list answer is cut */
-    IPC_BACKLOG =
-        64 * 1024 * 1024 /* unsent bytes a channel may hold before ipc_send says PH_EAGAIN */
+    /* unsent bytes a channel may hold before ipc_send says PH_EAGAIN */
+    IPC_BACKLOG = 64 * 1024 * 1024
 };
 
 /* Roles, as bits for the masks of messages.def. */
@@ -71,7 +72,8 @@ enum ipc_service {
     IPC_LMTP
 };
 enum ipc_dns { IPC_DNS_MX, IPC_DNS_A, IPC_DNS_AAAA, IPC_DNS_TXT, IPC_DNS_PTR, IPC_DNS_TLSA };
-/* REQUIRETLS, TLS_OPTIONAL (the field "TLS-Required: No"): RFC 8689 2, 5; never both. RET_: RFC 3461 4.3. */
+/* REQUIRETLS, TLS_OPTIONAL (the field "TLS-Required: No"): RFC 8689 2, 5; never both. RET_: RFC
+ * 3461 4.3. */
 enum ipc_flag {
     IPC_8BITMIME = 1,
     IPC_SMTPUTF8 = 2,
@@ -116,7 +118,8 @@ enum ipc_open_mode {
     IPC_OPEN_RO,
     IPC_OPEN_POP3
 }; /* POP3: exclusive among POP3 sessions */
-/* FRESH: in pages with bodies, when asked (IPC_F_FRESH): its owner never read it; reading it goes by MSG_BODY, which notes that. */
+/* FRESH: in pages with bodies, when asked (IPC_F_FRESH): its owner never read it; reading it goes
+ * by MSG_BODY, which notes that. */
 enum ipc_msg_flag {
     IPC_SEEN = 1,
     IPC_ANSWERED = 2,
@@ -236,19 +239,20 @@ struct ipc_callbacks {
     void (*message)(void *ctx, struct ipc_chan *from, struct ipc_msg *msg);
     /* All frames that had arrived were given: a good moment to commit a batch. May be NULL. */
     void (*drained)(void *ctx, struct ipc_chan *from);
-    /* The peer is gone (why == NULL) or broke the protocol (why says how). The channel is dead and is
-     * freed by the callee with ipc_chan_free, now or later. */
+    /* The peer is gone (why == NULL) or broke the protocol (why says how). The channel is dead and
+     * is freed by the callee with ipc_chan_free, now or later. */
     void (*gone)(void *ctx, struct ipc_chan *chan, const char *why);
     void *ctx;
 };
 
-/* Takes over fd (a SOCK_STREAM unix socket, made non-blocking) and says HELLO. NULL: out of memory, and
- * fd is closed. */
+/* Takes over fd (a SOCK_STREAM unix socket, made non-blocking) and says HELLO. NULL: out of memory,
+ * and fd is closed. */
 struct ipc_chan *ipc_chan_new(struct ph_loop *loop, int fd, const struct ipc_ends *ends,
                               const struct ipc_callbacks *cb);
 struct ipc_chan *ipc_chan_free(struct ipc_chan *c); /* closes; NULL allowed */
 const struct ipc_ends *ipc_chan_ends(const struct ipc_chan *c);
-/* What is queued leaves now, instead of at the end of the turn: before long work, when others wait for it. */
+/* What is queued leaves now, instead of at the end of the turn: before long work, when others wait
+ * for it. */
 void ipc_chan_flush(struct ipc_chan *c);
 size_t ipc_chan_backlog(const struct ipc_chan *c); /* bytes not yet taken by the kernel */
 
@@ -257,14 +261,16 @@ void ipc_chan_counts(const struct ipc_chan *c, uint64_t *ret_in, uint64_t *ret_o
 
 /* Queues a frame; it leaves with everything else queued in this turn of the loop, in one call.
  * `fields` is a struct ipc_<NAME>; fd is -1 or is duplicated. Asserts that the matrix allows it.
- * -PH_EAGAIN: backlog full; -PH_ELIMIT: a field is above its maximum; -PH_ECLOSED: the peer is gone. */
+ * -PH_EAGAIN: backlog full; -PH_ELIMIT: a field is above its maximum; -PH_ECLOSED: the peer is
+ * gone. */
 int ipc_chan_send(struct ipc_chan *c, enum ipc_type type, const void *fields, int fd);
 #define ipc_send(chan, NAME, fd, ...)                                                              \
     ipc_chan_send((chan), IPC_##NAME, &(struct ipc_##NAME){__VA_ARGS__}, (fd))
 
-/* For the signer channel and the control socket only: blocking, no loop. Sends one frame and waits for
- * one back, whose bytes live in *buf. -PH_ETIMEOUT, -PH_ECLOSED, -PH_ESYNTAX (the peer broke the protocol), -PH_ELIMIT,
- * -PH_ENOMEM: after any of them the descriptor is of no more use, close it. */
+/* For the signer channel and the control socket only: blocking, no loop. Sends one frame and waits
+ * for one back, whose bytes live in *buf. -PH_ETIMEOUT, -PH_ECLOSED, -PH_ESYNTAX (the peer broke
+ * the protocol), -PH_ELIMIT, -PH_ENOMEM: after any of them the descriptor is of no more use, close
+ * it. */
 PH_MUST_CHECK int ipc_call(int fd, const struct ipc_ends *ends, enum ipc_type type,
                            const void *fields, struct ph_buf *buf, struct ipc_msg *ret_msg,
                            int timeout_ms);

@@ -40,8 +40,8 @@ enum { IPC__HEAD = 16, IPC__HAS_FD = 1 };
 /* Appends the fields of *values; -PH_ELIMIT when one is above its maximum, -PH_ENOMEM; then `out`
  * is as it was. */
 int ipc__encode(struct ph_buf *out, struct ipc__fields fields, const void *values);
-/* Cuts the fields off *in into *ret_values; -PH_ESYNTAX when one is cut short or above its maximum.
- */
+/* Cuts the fields off *in into *ret_values; -PH_ESYNTAX when one is cut short or above its
+ * maximum. */
 int ipc__decode(ph_str *in, struct ipc__fields fields, void *ret_values);
 
 /* Appends a whole frame; errors as ipc__encode, and -PH_ELIMIT when it is above IPC_FRAME_MAX. */

@@ -101,7 +101,8 @@ ph_str ph__type_by_name(ph_str name);
 
 bool ph__is_multipart_type(ph_str type);
 void ph__email_put_child(struct ph_email *parent, struct ph_email *child);
-/* Makes the entity a multipart of that type (static text), what it said its first part. 0 or -PH_ENOMEM. */
+/* Makes the entity a multipart of that type (static text), what it said its first part. 0 or
+ * -PH_ENOMEM. */
 int ph__email_wrap(struct ph_email *e, ph_str type);
 
 /* ---- build_env.c ---- */

@@ -5,8 +5,8 @@
 #include <posthouse/base.h>
 
 struct ph__deflate;
-/* small: for servers with many connections, about 110 KiB each instead of 300. NULL: out of memory.
- */
+/* small: for servers with many connections, about 110 KiB each instead of 300. NULL: out of
+ * memory. */
 struct ph__deflate *ph__deflate_new(bool small);
 struct ph__deflate *ph__deflate_free(struct ph__deflate *d);
 /* Deflates all of `in`, to the end of a block, so that the other side can read it at once; appended

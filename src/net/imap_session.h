@@ -19,7 +19,8 @@ struct ph_imap_session {
     int fd;        /* -1, or what else ends the waiting */
 };
 
-/* The next event: its kind; NEED only when `until` has come or fd can be read; negative when the session is over. */
+/* The next event: its kind; NEED only when `until` has come or fd can be read; negative when the
+ * session is over. */
 int ph__imap_next(struct ph_imap_session *s, struct ph_imap_client_event *ret_ev,
                   struct ph_trouble *rett);
 /* Tells box, each and the listener of an event. The first result other than 0. */

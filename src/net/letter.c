@@ -56,7 +56,8 @@ int ph_pop3_letter(struct ph_pop3_session *s, uint32_t number, struct ph_arena *
     return finish(&c, rc, arena, ret_message, ph_pop3_session_info(s)->peer, rett);
 }
 
-/* Small literals come with the rest, large ones in pieces before it. A server may tell of other messages meanwhile. */
+/* Small literals come with the rest, large ones in pieces before it. A server may tell of other
+ * messages meanwhile. */
 static int on_event(void *ctx, const struct ph_imap_client_event *ev)
 {
     struct coming *c = ctx;

@@ -9,7 +9,8 @@
 /* The same as ph_fail, with the stage; explains what is filled. Returns -code. rett may be NULL. */
 int ph__trouble(struct ph_trouble *rett, ph_str host, enum ph_stage stage,
                 const struct ph_error *e);
-/* A refusal: "PEER refused WHAT: CODE ESC TEXT", with code chosen from reply and stage. reply 0: POP3 or IMAP. */
+/* A refusal: "PEER refused WHAT: CODE ESC TEXT", with code chosen from reply and stage. reply 0:
+ * POP3 or IMAP. */
 struct ph__refusal {
     ph_str host;
     const char *peer, *what;
@@ -20,13 +21,14 @@ struct ph__refusal {
 };
 int ph__trouble_refused(struct ph_trouble *rett, const struct ph__refusal *r);
 
-/* The server's words on a login that failed, with what an OAuth challenge said before: in `buf`, or as they were. */
+/* The server's words on a login that failed, with what an OAuth challenge said before: in `buf`, or
+ * as they were. */
 ph_str ph__said(const struct ph_sasl_client *sasl, ph_str words, char *buf, size_t n);
 
 /* ---- dial.c ---------------------------------------------------------------------------------- */
 
-/* A connected socket to host:port, directly or through the proxy. ret_peer: "host [address]:port". The descriptor, or negative
- * with *ret_stage and reterr. */
+/* A connected socket to host:port, directly or through the proxy. ret_peer: "host [address]:port".
+ * The descriptor, or negative with *ret_stage and reterr. */
 struct ph__dial {
     const char *host;
     unsigned port;

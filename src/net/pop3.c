@@ -232,8 +232,8 @@ static void on_line(void *ctx, char who, ph_str line)
         ph__conn_tell(s->conn, who, line);
 }
 
-/* A server without CAPA (RFC 2449 came after RFC 1939) says -ERR, which tells nothing against it.
- */
+/* A server without CAPA (RFC 2449 came after RFC 1939) says -ERR, which tells nothing against
+ * it. */
 static int capabilities(struct ph_pop3_session *s, enum ph_stage stage, struct ph_trouble *rett)
 {
     int rc = ask(s, ph_pop3_client_capa(s->client), stage, "CAPA", rett);
@@ -388,8 +388,8 @@ static int on_item(void *ctx, enum ph_pop3_client_ev kind, const struct ph_pop3_
         }
         l->items[l->n++] = (struct ph_pop3_item){.number = ev->number, .size = ev->size};
     } else if (ev->verb == PH_POP3_UIDL && l->n) {
-        /* Both lists are in the same order; numbers have gaps only where another session deletes.
-         */
+        /* Both lists are in the same order; numbers have gaps only where another session
+         * deletes. */
         size_t at = ev->number <= l->n ? ev->number - 1 : l->n - 1;
         while (at > 0 && l->items[at].number > ev->number)
             at--;

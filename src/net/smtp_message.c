@@ -1,4 +1,5 @@
-/* Letters whose envelope stands in their own header (RFC 5322 3.6.2, 3.6.3, 3.6.6): as bytes, and as they were built. */
+/* Letters whose envelope stands in their own header (RFC 5322 3.6.2, 3.6.3, 3.6.6): as bytes, and
+ * as they were built. */
 #include "smtp_session.h"
 #include <posthouse/mime.h>
 #include <stdio.h>
@@ -51,8 +52,8 @@ static bool is_named(const struct ph_field *f, bool resent, const char *name)
     return ph_str_ieq(resent ? ph_str_skip(own, 7) : own, ph_str_c(name));
 }
 
-/* Of the address fields the ones of the last resending count, which stand on top (RFC 5322 3.6.6).
- */
+/* Of the address fields the ones of the last resending count, which stand on top (RFC 5322
+ * 3.6.6). */
 static int read_fields(struct envelope *v, ph_str head, const char *const *names, size_t n,
                        size_t max)
 {
@@ -150,7 +151,8 @@ static int64_t read_stream(void *ctx, char *to, size_t max)
     return ph_stream_read(o->stream, to, max, &o->why);
 }
 
-/* The size is needed before the first byte goes (RFC 1870), so it is written twice, once to nowhere. */
+/* The size is needed before the first byte goes (RFC 1870), so it is written twice, once to
+ * nowhere. */
 static int measure(struct ph_email *email, unsigned flags, uint64_t *ret_size,
                    struct ph_error *reterr)
 {

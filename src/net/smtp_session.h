@@ -14,7 +14,8 @@ struct ph_smtp_session {
     char name[256];
 };
 
-/* The next event that is not NEED; NEED itself when TLS came up. Negative: the session is over, rett is filled. */
+/* The next event that is not NEED; NEED itself when TLS came up. Negative: the session is over,
+ * rett is filled. */
 int ph__smtp_await(struct ph_smtp_session *s, struct ph_smtp_client_event *ret_ev,
                    struct ph_trouble *rett);
 int ph__smtp_fail(struct ph_smtp_session *s, struct ph_trouble *rett, const struct ph_error *e);

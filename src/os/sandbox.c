@@ -29,8 +29,8 @@ static int fail(struct ph_error *reterr, const char *layer)
     return ph_fail(reterr, ph_sys_code(sys), sys, "sandbox: %s: %s", layer, strerror(sys));
 }
 
-/* Landlock binds the thread that asks and those it starts later: an earlier thread would stay free.
- */
+/* Landlock binds the thread that asks and those it starts later: an earlier thread would stay
+ * free. */
 static bool has_threads(void)
 {
     struct stat st;
@@ -84,7 +84,8 @@ static int find_user(const char *name, struct passwd *ret_pw, struct ph_error *r
     return 0;
 }
 
-/* A change of user makes the kernel forget the signal for the parent's death, and resets who may trace us. */
+/* A change of user makes the kernel forget the signal for the parent's death, and resets who may
+ * trace us. */
 static int become(const struct passwd *pw, struct ph_error *reterr)
 {
     int death = 0, dumpable = prctl(PR_GET_DUMPABLE);

@@ -2,9 +2,9 @@
  * sandbox.h - what a process gives up before it meets the network. One policy, shown in one place
  * of each process.
  *
- * Order: open what must stay open; chroot and setuid when root; no_new_privs; Landlock; seccomp. A denied
- * system call answers EPERM (so that probes can be tested), execve and ptrace kill.
- * Threads are started after it: Landlock does not hold those that run already.
+ * Order: open what must stay open; chroot and setuid when root; no_new_privs; Landlock; seccomp. A
+ * denied system call answers EPERM (so that probes can be tested), execve and ptrace kill. Threads
+ * are started after it: Landlock does not hold those that run already.
  */
 #ifndef PH_SANDBOX_H
 #define PH_SANDBOX_H
@@ -29,8 +29,9 @@ struct ph_sandbox {
     bool chroot;      /* when root: chroot to dir, or to an empty folder when dir is NULL */
 };
 
-/* 0 or a negative error; text says which layer failed. A kernel without Landlock: *ret_missing (may be NULL) gets
- * true and the rest is applied. -PH_EORDER: threads run already. After chroot, paths below dir are reached as "/...". */
+/* 0 or a negative error; text says which layer failed. A kernel without Landlock: *ret_missing (may
+ * be NULL) gets true and the rest is applied. -PH_EORDER: threads run already. After chroot, paths
+ * below dir are reached as "/...". */
 PH_MUST_CHECK int ph_sandbox_enter(const struct ph_sandbox *s, bool *ret_missing,
                                    struct ph_error *reterr);
 

@@ -3,7 +3,8 @@
 #define PH_SANDBOX_INT_H
 #include "sandbox.h"
 
-/* Sanitizers read /proc, and at exit stop their own threads by ptrace: a build with them is a test build and lets them. */
+/* Sanitizers read /proc, and at exit stop their own threads by ptrace: a build with them is a test
+ * build and lets them. */
 #if defined(__SANITIZE_ADDRESS__)
 #define PH__SANITIZED 1
 #elif defined(__has_feature)
@@ -15,8 +16,8 @@
 #define PH__SANITIZED 0
 #endif
 
-/* Opens what the rules name while paths still mean what the caller meant. >= 0: a ruleset to give to _enter; -PH_ENOTIMPL: the
- * kernel has no Landlock. */
+/* Opens what the rules name while paths still mean what the caller meant. >= 0: a ruleset to give
+ * to _enter; -PH_ENOTIMPL: the kernel has no Landlock. */
 int ph__landlock_prepare(const struct ph_sandbox *s, struct ph_error *reterr);
 int ph__landlock_enter(int ruleset, struct ph_error *reterr);
 int ph__seccomp_enter(const struct ph_sandbox *s, struct ph_error *reterr);

@@ -15,7 +15,8 @@ static bool is_ip(const char *host)
     return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
 }
 
-/* OpenSSL drops a certificate that it refuses; the error wants to say whose it is. A server goes on without it (tls_peer.c). */
+/* OpenSSL drops a certificate that it refuses; the error wants to say whose it is. A server goes on
+ * without it (tls_peer.c). */
 int ph__tls_on_verify(int ok, X509_STORE_CTX *store)
 {
     struct ph_tls *t = SSL_get_app_data(

@@ -42,7 +42,8 @@ struct ph_tls {
 
 /* Adds OpenSSL's reason to the text `did`, empties its error queue, returns -PH_ETLS. */
 int ph__tls_fail(struct ph_error *reterr, const char *did);
-/* How a BIO over a socket works that never raises SIGPIPE; one for each context. NULL: out of memory. */
+/* How a BIO over a socket works that never raises SIGPIPE; one for each context. NULL: out of
+ * memory. */
 BIO_METHOD *ph__tls_bio_method(void);
 BIO *ph__tls_bio(const BIO_METHOD *method, int fd); /* the same */
 EVP_PKEY *ph__tls_read_key(ph_str pem);

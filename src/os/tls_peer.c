@@ -1,8 +1,9 @@
 /*
  * Certificates of clients: whose are taken, and whom they name.
  *
- * A client whose certificate is unknown, expired or somebody else's is served as one that shows none: many programs show what
- * they have to every server that asks. Only ph_tls_info.mail, which is empty then, lets anyone in.
+ * A client whose certificate is unknown, expired or somebody else's is served as one that shows
+ * none: many programs show what they have to every server that asks. Only ph_tls_info.mail, which
+ * is empty then, lets anyone in.
  */
 #include "tls_int.h"
 #include <openssl/err.h>

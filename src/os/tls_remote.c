@@ -1,7 +1,7 @@
 /*
  * Private keys that are elsewhere: a key object that knows the public half and asks a signer for
- * everything else. Of the servers only: what OpenSSL wants to be made once is kept in variables, which
- * a library must not have.
+ * everything else. Of the servers only: what OpenSSL wants to be made once is kept in variables,
+ * which a library must not have.
  *
  * OpenSSL's method tables for RSA and EC are marked deprecated since 3.0 in favour of providers, of
  * which one for this purpose is a thousand lines; they are kept as long as 3.x lives, and nothing

@@ -67,7 +67,8 @@ static int64_t read_at(struct post_body *b, uint64_t at, char *to, size_t max)
     return n < 0 ? ph_fail(&b->why, PH_EIO, errno, "it cannot be read: %s", strerror(errno)) : n;
 }
 
-/* A letter that has become shorter meanwhile must not arrive cut off; what was added is not sent. */
+/* A letter that has become shorter meanwhile must not arrive cut off; what was added is not
+ * sent. */
 static int64_t read_file(struct post_body *b, char *to, size_t max)
 {
     ph_str head = ph_str_skip(ph_buf_str(&b->head), (size_t)b->at);

@@ -31,9 +31,11 @@ struct post_letter {
     size_t to_n;
 };
 
-/* Builds or takes over the message, finds sender and recipients. 0, or an exit code with the mistake told. */
+/* Builds or takes over the message, finds sender and recipients. 0, or an exit code with the
+ * mistake told. */
 int post_compose(struct post_letter *l);
-/* The same for an answer to `original`, which is borrowed until post_compose_done; files of `l` go with it. */
+/* The same for an answer to `original`, which is borrowed until post_compose_done; files of `l` go
+ * with it. */
 struct ph_reply;
 int post_compose_reply(struct post_letter *l, ph_str original, const struct ph_reply *how);
 void post_compose_done(struct post_letter *l);

@@ -11,7 +11,8 @@ struct post_verb {
 extern const struct post_verb post_verbs[];
 extern const size_t post_verb_count;
 
-/* What a verb is asked by this word as its only argument, followed by a format: it prints itself so and ends. */
+/* What a verb is asked by this word as its only argument, followed by a format: it prints itself so
+ * and ends. */
 #define POST_DESCRIBE "--describe="
 /* Prints one verb in the format, "bash", "zsh", "fish" or "man". */
 void post_describe(const char *format, const struct post_verb *v,

@@ -66,8 +66,8 @@ static void show_progress(struct fetching *f, bool end)
 
 /* ---- batches ----------------------------------------------------------------------------- */
 
-/* What the state will say: by IMAP "all up to here", and each letter beyond that came out of order.
- */
+/* What the state will say: by IMAP "all up to here", and each letter beyond that came out of
+ * order. */
 static void write_lines(struct fetching *f)
 {
     struct post_source *s = &f->source;

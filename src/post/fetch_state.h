@@ -1,13 +1,15 @@
 /*
- * fetch_state.h - what `post fetch` has taken from one source into one place, kept beside that place so that it moves with it.
+ * fetch_state.h - what `post fetch` has taken from one source into one place, kept beside that
+ * place so that it moves with it.
  *
  *   DIR/.post-<tag>           of a Maildir         one line an entry, appended after the letters are safe:
  *   .FILE.post-<tag>          of an mbox               upto UIDVALIDITY UID     all letters up to this UID
  *                                                      uid UIDVALIDITY UID      this letter
  *                                                      uidl ID                  this letter, by POP3
  *
- * The tag names the source: protocol, user, server, mailbox. A last line without its end was cut off by a crash and does not
- * count. When a run ends in order the file is written anew with what still matters.
+ * The tag names the source: protocol, user, server, mailbox. A last line without its end was cut
+ * off by a crash and does not count. When a run ends in order the file is written anew with what
+ * still matters.
  */
 #ifndef PH_POST_FETCH_STATE_H
 #define PH_POST_FETCH_STATE_H
@@ -22,13 +24,15 @@ struct post_state {
     uint64_t validity; /* of the mailbox as it is now */
     uint32_t last;     /* IMAP: all UIDs up to it are here */
     bool renumbered;   /* the file spoke of another UIDVALIDITY: everything is new */
-    /* POP3: the ids that are here; both: ids that the place itself shows, though the file does not know yet. Sorted. */
+    /* POP3: the ids that are here; both: ids that the place itself shows, though the file does not
+     * know yet. Sorted. */
     char **ids;
     size_t id_n, id_cap;
     bool sorted;
 };
 
-/* Tag, path, and the mailbox's UIDVALIDITY; dir: the folder; name: of the mbox, NULL for a Maildir. 0, or an exit code. */
+/* Tag, path, and the mailbox's UIDVALIDITY; dir: the folder; name: of the mbox, NULL for a Maildir.
+ * 0, or an exit code. */
 int post_state_name(struct post_state *st, const struct post_source *s, const char *dir,
                     const char *name);
 /* Reads the file, if it is there. */
@@ -46,6 +50,7 @@ int post_state_append(const char *path, ph_str lines);
 int post_state_finish(struct post_state *st, const struct post_source *s);
 void post_state_done(struct post_state *st);
 
-/* An id as a part of a file name, and back: %XX for all that is no letter, digit, '-', '_', '.', '+', '@' or '='. */
+/* An id as a part of a file name, and back: %XX for all that is no letter, digit, '-', '_', '.',
+ * '+', '@' or '='. */
 void post_state_escape(ph_str id, struct ph_buf *out);
 #endif

@@ -12,8 +12,8 @@ struct post_handover {
     bool hopeless; /* no session can be had any more: the rest is not tried */
 };
 
-/* Connects when there is no session, sends, tells the result on stdout. 0, EX_NOUSER (some recipients were refused), or another
- * exit code with the mistake told. */
+/* Connects when there is no session, sends, tells the result on stdout. 0, EX_NOUSER (some
+ * recipients were refused), or another exit code with the mistake told. */
 int post_handover_letter(struct post_handover *h, struct post_letter *l);
 void post_handover_done(struct post_handover *h);
 #endif

@@ -1,5 +1,5 @@
-/* What is printed: errors with the exit codes of sysexits.h, text from outside made harmless, JSON.
- */
+/* What is printed: errors with the exit codes of sysexits.h, text from outside made harmless,
+ * JSON. */
 #include "file.h"
 #include "post.h"
 #include <errno.h>

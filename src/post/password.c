@@ -28,8 +28,8 @@ static int spawn_shell(const char *command, int out, pid_t *ret_pid)
     return e;
 }
 
-/* All that comes, of which the first `max` - 1 bytes are kept: who writes more must not be stuck.
- */
+/* All that comes, of which the first `max` - 1 bytes are kept: who writes more must not be
+ * stuck. */
 static void read_all(int fd, char *to, size_t max)
 {
     char rest[256];

@@ -1,4 +1,5 @@
-/* paths.h - the letters on disk that the arguments name: files, folders, Maildirs, lists of them. */
+/* paths.h - the letters on disk that the arguments name: files, folders, Maildirs, lists of
+ * them. */
 #ifndef PH_POST_PATHS_H
 #define PH_POST_PATHS_H
 #include "post.h"
@@ -10,8 +11,8 @@ struct post_paths {
     size_t n, cap;
 };
 
-/* A file, "-" for standard input, or a folder: then every file in it whose name begins with no dot, sorted by name; of a
- * Maildir those in cur and new. 0, or an exit code with the mistake told. */
+/* A file, "-" for standard input, or a folder: then every file in it whose name begins with no dot,
+ * sorted by name; of a Maildir those in cur and new. 0, or an exit code with the mistake told. */
 int post_paths_add(struct post_paths *p, const char *path);
 /* One path a line of the file named, or of standard input for "-". */
 int post_paths_add_list(struct post_paths *p, const char *file);

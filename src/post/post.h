@@ -1,7 +1,8 @@
 /*
  * post.h - what the verbs of the MUA share: options, accounts, output.
  *
- * How to add a verb: a row in verbs.def, a file with the function, its name in meson.build, a paragraph in post.1.
+ * How to add a verb: a row in verbs.def, a file with the function, its name in meson.build, a
+ * paragraph in post.1.
  */
 #ifndef PH_POST_H
 #define PH_POST_H
@@ -29,8 +30,9 @@ struct post_option {
     const char *help;
 };
 
-/* Sorts argv into options of the tables (NULL-terminated list) and arguments; "--" ends the options. Returns the number of
- * arguments, which are argv[1]... then; or -1 - exit code: leave with it (help was printed, or the mistake told). */
+/* Sorts argv into options of the tables (NULL-terminated list) and arguments; "--" ends the
+ * options. Returns the number of arguments, which are argv[1]... then; or -1 - exit code: leave
+ * with it (help was printed, or the mistake told). */
 int post_options(int argc, char **argv, const struct post_option *const *tables,
                  const char *details, int least, int most);
 
@@ -52,13 +54,15 @@ struct post_login {
     struct ph_buf secret, cert_pem, key_pem;
 };
 
-/* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. Those from POST_LOGIN_HOW on say how to log in, whatever
- * the server. */
+/* Fills `rows`, of at least POST_LOGIN_ROWS, with the account options. Those from POST_LOGIN_HOW on
+ * say how to log in, whatever the server. */
 enum { POST_LOGIN_HOW = 4, POST_LOGIN_ROWS = 20, POST_PASSWORD_MAX = 16 * 1024 };
 void post_login_options(struct post_login *l, struct post_option *rows);
-/* What does not depend on a protocol: user, certificates, proxy, time-out, password. 0, or an exit code with the mistake told. */
+/* What does not depend on a protocol: user, certificates, proxy, time-out, password. 0, or an exit
+ * code with the mistake told. */
 int post_login_identify(struct post_login *l);
-/* Once for one protocol, again does nothing: completes `l` from environment, file and, for a password, the terminal. 0, or an exit code with the mistake told. */
+/* Once for one protocol, again does nothing: completes `l` from environment, file and, for a
+ * password, the terminal. 0, or an exit code with the mistake told. */
 int post_login_complete(struct post_login *l, enum post_protocol protocol);
 /* Finds out l->from alone, for a letter that goes nowhere. */
 int post_login_sender(struct post_login *l);
@@ -79,7 +83,8 @@ int post_exit_code(int ph_error_code);
 /* post_fail with the text of an error, advice added where there is some. */
 int post_fail_error(const struct ph_error *e);
 int post_fail_trouble(const struct ph_trouble *t); /* with what it means and what to do */
-/* Writes text from outside: control characters other than LF and TAB, and broken UTF-8, are made harmless. */
+/* Writes text from outside: control characters other than LF and TAB, and broken UTF-8, are made
+ * harmless. */
 void post_print(FILE *to, ph_str text);
 void post_json_string(FILE *to, ph_str text); /* with quotes */
 /* Appends a file, or standard input for "-". 0, or an exit code with the mistake told. */

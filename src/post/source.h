@@ -1,8 +1,9 @@
 /*
- * source.h - a mailbox to read from, by POP3 or IMAP, with one face for the verbs that fetch, list and show.
+ * source.h - a mailbox to read from, by POP3 or IMAP, with one face for the verbs that fetch, list
+ * and show.
  *
- * A letter's number is its UID with IMAP, so that it names the same letter tomorrow, and its place in the session with POP3,
- * which knows no other.
+ * A letter's number is its UID with IMAP, so that it names the same letter tomorrow, and its place
+ * in the session with POP3, which knows no other.
  */
 #ifndef PH_POST_SOURCE_H
 #define PH_POST_SOURCE_H
@@ -32,8 +33,9 @@ struct post_source {
     void *state;
 };
 
-/* A letter or its header, whole or as its next piece (the last one may be empty); bytes are borrowed until it returns. A result
- * other than 0 ends the fetching and is returned. Letters come one after the other; one whose last piece did not come broke off. */
+/* A letter or its header, whole or as its next piece (the last one may be empty); bytes are
+ * borrowed until it returns. A result other than 0 ends the fetching and is returned. Letters come
+ * one after the other; one whose last piece did not come broke off. */
 typedef int post_take(void *ctx, struct post_item *item, ph_str bytes);
 typedef int post_take_piece(void *ctx, struct post_item *item, ph_str piece, bool last);
 
@@ -62,11 +64,12 @@ void post_source_options(struct post_source_args *a, struct post_option *rows);
 /* Connects, logs in, opens the mailbox. 0, or an exit code with the mistake told. */
 int post_source_open(struct post_source *s, const struct post_source_args *a,
                      struct post_login *login);
-/* Fills items with all letters, or with those that the arguments name ("7", "7:9", "all"), which are then picked; none: all are
- * picked. It is a mistake when one is not there. 0, or an exit code with the mistake told. */
+/* Fills items with all letters, or with those that the arguments name ("7", "7:9", "all"), which
+ * are then picked; none: all are picked. It is a mistake when one is not there. 0, or an exit code
+ * with the mistake told. */
 int post_source_pick(struct post_source *s, int argc, char **argv);
-/* ops->get and ops->remove with the mistake told. 0, or an exit code. get: each letter whole, of POST_LETTER_MAX bytes at most;
- * stream: as it comes, in constant memory. */
+/* ops->get and ops->remove with the mistake told. 0, or an exit code. get: each letter whole, of
+ * POST_LETTER_MAX bytes at most; stream: as it comes, in constant memory. */
 int post_source_stream(struct post_source *s, post_take_piece *take, void *ctx);
 int post_source_get(struct post_source *s, bool head_only, post_take *take, void *ctx);
 int post_source_remove(struct post_source *s);

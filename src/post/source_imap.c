@@ -1,5 +1,5 @@
-/* IMAP as a source: SELECT, FETCH in one command, deletion by flag and EXPUNGE of what we flagged.
- */
+/* IMAP as a source: SELECT, FETCH in one command, deletion by flag and EXPUNGE of what we
+ * flagged. */
 #include "source_imap.h"
 #include <stdlib.h>
 #include <string.h>

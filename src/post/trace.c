@@ -1,5 +1,5 @@
-/* post trace: asks the server that took a letter (XTRACE, a command of ours) and draws its journey.
- */
+/* post trace: asks the server that took a letter (XTRACE, a command of ours) and draws its
+ * journey. */
 #include "post.h"
 #include <jansson.h>
 #include <posthouse/send.h>

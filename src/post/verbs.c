@@ -56,8 +56,8 @@ static int no_such_verb(const char *name)
                      near ? "did you mean " : "try post --help", near ? near : "", near ? "?" : "");
 }
 
-/* Prints prose in lines of at most LINE bytes; lines that begin with two spaces stay as they are.
- */
+/* Prints prose in lines of at most LINE bytes; lines that begin with two spaces stay as they
+ * are. */
 static void fold(FILE *to, const char *text)
 {
     enum { LINE = 100 };

@@ -45,8 +45,8 @@ static char *variable(const char *name, ph_str text)
     return copy;
 }
 
-/* Runs it by the shell. What is known of the letter stands in variables and never in the command.
- */
+/* Runs it by the shell. What is known of the letter stands in variables and never in the
+ * command. */
 static int run(struct watch *w, const struct post_item *item, ph_str head)
 {
     static const char *const names[] = {"POST_SUBJECT", "POST_SENDER", "POST_TO"};

@@ -36,7 +36,8 @@ enum {
 
 /* ---- what is kept ------------------------------------------------------------------------- */
 
-/* EXPANDED: an alias of several recipients, there until its sender is told (RFC 3461 5.2.7.3 (c)). */
+/* EXPANDED: an alias of several recipients, there until its sender is told (RFC 3461 5.2.7.3
+ * (c)). */
 enum ph_spool_target { PH_SPOOL_LOCAL, PH_SPOOL_REMOTE, PH_SPOOL_EXPANDED };
 
 /* One recipient. Strings are borrowed for the call, or live in the arena given. */
@@ -103,9 +104,9 @@ const char *
 ph_spool_why(const struct ph_spool *s); /* what SQLite said last; borrowed until the next call */
 void ph_spool_journey(struct ph_spool *s, bool keep); /* changes the option */
 
-/* Times are of the caller's clock, which may differ from the wall clock by a skew (queue's clock = wall clock + skew) that is
- * kept as long as a recipient waits. A new one is on disk with the next commit. Read-only, all times are given by the wall
- * clock. */
+/* Times are of the caller's clock, which may differ from the wall clock by a skew (queue's clock =
+ * wall clock + skew) that is kept as long as a recipient waits. A new one is on disk with the next
+ * commit. Read-only, all times are given by the wall clock. */
 int64_t ph_spool_skew(const struct ph_spool *s);
 void ph_spool_set_skew(struct ph_spool *s, int64_t skew);
 /* When the newest letter under way was received; 0: there is none. 0, or an error. */
@@ -126,14 +127,14 @@ PH_MUST_CHECK int ph_spool_begin(struct ph_spool *s);
 PH_MUST_CHECK int ph_spool_put(struct ph_spool *s, const struct ph_spool_letter *l,
                                const struct ph_spool_rcpt *rcpts, size_t n, ph_str body);
 /* Writes the changes too. 0: all of it is on disk for good: the instant of acceptance [Q2]. Else as
- * begin: nothing of it is, and the letters put will not come back after a crash-free repair [Q3].
- */
+ * begin: nothing of it is, and the letters put will not come back after a crash-free repair
+ * [Q3]. */
 PH_MUST_CHECK int ph_spool_commit(struct ph_spool *s);
 void ph_spool_rollback(struct ph_spool *s);
 bool ph_spool_is_open(const struct ph_spool *s); /* between begin and commit */
 /* How many transactions came to nothing until now. Every operation may roll back when it fails: a
- * letter that was put is in the open transaction only as long as this number has not changed since.
- */
+ * letter that was put is in the open transaction only as long as this number has not changed
+ * since. */
 uint64_t ph_spool_rollbacks(const struct ph_spool *s);
 
 /* Changes. -PH_ELIMIT or -PH_ENOMEM: not taken. */
@@ -149,8 +150,8 @@ PH_MUST_CHECK int ph_spool_flag(struct ph_spool *s, uint64_t qid,
 PH_MUST_CHECK int ph_spool_event(struct ph_spool *s, ph_str message_id, ph_str owner,
                                  const struct ph_spool_event *e);
 /* Between tie(true) and tie(false), changes belong to the puts of the open transaction: with a
- * failure they are forgotten like them. A report and the end of the recipient it is about are one.
- */
+ * failure they are forgotten like them. A report and the end of the recipient it is about are
+ * one. */
 void ph_spool_tie(struct ph_spool *s, bool tie);
 size_t ph_spool_changes(const struct ph_spool *s); /* how many wait for a commit */
 
@@ -170,8 +171,8 @@ struct ph_spool_due {
     uint32_t idx;
     int64_t next_try;
 };
-/* Waiting recipients of a lane of a destination behind `after` in the order of (next_try, qid, idx),
- * earliest first, at most n. The count, or an error. */
+/* Waiting recipients of a lane of a destination behind `after` in the order of (next_try, qid,
+ * idx), earliest first, at most n. The count, or an error. */
 PH_MUST_CHECK int ph_spool_due(struct ph_spool *s, ph_str dest, unsigned lane,
                                const struct ph_spool_due *after, struct ph_spool_due *ret,
                                size_t n);
@@ -221,12 +222,12 @@ PH_MUST_CHECK int ph_spool_count(struct ph_spool *s, uint64_t *ret_letters, uint
 
 /* ---- journeys ---------------------------------------------------------------------------- */
 
-/* The ids known by a Message-ID (with its brackets), at most n; n is small. The count, or an error.
- */
+/* The ids known by a Message-ID (with its brackets), at most n; n is small. The count, or an
+ * error. */
 PH_MUST_CHECK int ph_spool_trips(struct ph_spool *s, ph_str message_id, uint64_t *ret_qids,
                                  size_t n);
-/* Its Message-ID, who began it, and the reverse-path (NULL: not wanted); appended. 1, 0 when not known,
- * or an error. */
+/* Its Message-ID, who began it, and the reverse-path (NULL: not wanted); appended. 1, 0 when not
+ * known, or an error. */
 PH_MUST_CHECK int ph_spool_trip(struct ph_spool *s, uint64_t qid, struct ph_buf *ret_message_id,
                                 struct ph_buf *ret_owner, struct ph_buf *ret_sender);
 /* The events of one id in order; each is borrowed until `each` returns; non-zero stops. 0 or what

@@ -48,8 +48,8 @@ struct ph_dest {
     unsigned pins; /* the caller's: it is not freed while there are any */
     bool on_disk;  /* recipients wait on disk; disk_when: the earliest */
     int64_t disk_when;
-    struct ph_seen
-        *seen;     /* the caller's, made by ph_new0(NULL): what of it was seen; NULL: nothing */
+    /* the caller's, made by ph_new0(NULL): what of it was seen; NULL: nothing */
+    struct ph_seen *seen;
     unsigned lane; /* the caller's: whose turn it is */
     /* the schedule's own */
     struct ph_alarm alarm;

@@ -1,5 +1,5 @@
-/* spool.c - opening the file, its schema, ids, and what a failure of SQLite means. States: queue.h.
- */
+/* spool.c - opening the file, its schema, ids, and what a failure of SQLite means. States:
+ * queue.h. */
 #include "spool.h"
 
 #include <stdio.h>

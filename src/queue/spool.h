@@ -1,5 +1,5 @@
-/* spool.h - inside the spool: its state and the small helpers around SQLite. Not for other rooms.
- */
+/* spool.h - inside the spool: its state and the small helpers around SQLite. Not for other
+ * rooms. */
 #ifndef PH_SPOOL_H
 #define PH_SPOOL_H
 #include "queue.h"
@@ -54,8 +54,8 @@ int ph__spool_error(struct ph_spool *s, int rc);
 /* Runs a statement that gives no rows, and resets it. */
 int ph__spool_run(struct ph_spool *s, sqlite3_stmt *st);
 int ph__spool_step(struct ph_spool *s, enum spool_sql which); /* one without parameters */
-/* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns err.
- */
+/* A failure inside a transaction: rolls back and decides whether the past is in doubt. Returns
+ * err. */
 int ph__spool_failed(struct ph_spool *s, int err);
 /* Puts pending changes into the open transaction. */
 int ph__spool_apply(struct ph_spool *s);

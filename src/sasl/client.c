@@ -114,8 +114,8 @@ static int start(struct ph_sasl_client *c, const struct ph_sasl_login *l)
         r = ph__sasl_set(c->session, GSASL_PASSWORD, l->password);
     if (r == 0 && l->authzid.n)
         r = ph__sasl_set(c->session, GSASL_AUTHZID, l->authzid);
-    /* Without -PLUS the library cannot be told of a channel that there is (the "y" of RFC 5802 6).
-     */
+    /* Without -PLUS the library cannot be told of a channel that there is (the "y" of RFC 5802
+     * 6). */
     if (r == 0 && (c->m->flags & NEEDS_CHANNEL))
         r = ph__sasl_bind(c->session, &l->channel);
     return r;

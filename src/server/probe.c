@@ -1,5 +1,5 @@
-/* posthouse probe: makes a data folder for the time of the probe and lets each role try (probe.h).
- */
+/* posthouse probe: makes a data folder for the time of the probe and lets each role try
+ * (probe.h). */
 #include "probe.h"
 
 #include "file.h"

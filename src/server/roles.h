@@ -5,7 +5,8 @@
 
 extern const struct proc_def *const server_roles[ROLE_COUNT];
 
-/* posthouse probe [ROLE...]: what each process is refused, tried for real. Not in --help: it is for the tests. */
+/* posthouse probe [ROLE...]: what each process is refused, tried for real. Not in --help: it is for
+ * the tests. */
 int probe_main(int argc, char **argv);
 
 #endif

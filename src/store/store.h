@@ -55,8 +55,9 @@ enum store_flag {
     STORE_DELETED = 8,
     STORE_DRAFT = 16,
     STORE_FLAGS = 31,
-    STORE_FRESH =
-        128 /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` takes it away, and `flags` */
+    /* told by `list` with STORE_F_FRESH: a delivery that its owner has not read; `body` and
+     * `flags` take it away */
+    STORE_FRESH = 128
 };
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 enum store_fetch {
@@ -140,9 +141,9 @@ struct store_message {
     ph_str journey;       /* ... and its Message-ID */
 };
 
-/* What `put` stores. A letter with qid != 0 is a delivery: (qid, address) was delivered before -> nothing happens and
- * `again` is set. mailbox: a name; a delivery to one that does not exist goes to INBOX, an append fails with
- * -PH_ENOENT. date 0: now. */
+/* What `put` stores. A letter with qid != 0 is a delivery: (qid, address) was delivered before ->
+ * nothing happens and `again` is set. mailbox: a name; a delivery to one that does not exist goes
+ * to INBOX, an append fails with -PH_ENOENT. date 0: now. */
 struct store_letter {
     uint64_t qid;
     ph_str address;
@@ -170,8 +171,9 @@ struct store_put {
     bool again;
 };
 
-/* A whole body. Either `bytes` (borrowed until the next call for this account), or when larger than STORE_INLINE_MAX, fd: a
- * sealed memory file of `size` bytes, yours to close. journey: its Message-ID when nobody read it before, else empty. */
+/* A whole body. Either `bytes` (borrowed until the next call for this account), or when larger than
+ * STORE_INLINE_MAX, fd: a sealed memory file of `size` bytes, yours to close. journey: its
+ * Message-ID when nobody read it before, else empty. */
 struct store_body {
     uint64_t size;
     ph_str bytes;
@@ -180,7 +182,8 @@ struct store_body {
     uint64_t qid;
 };
 
-/* Flags change. unchanged_since: messages with a higher modseq are left and put in `modified`; UINT64_MAX: no condition. */
+/* Flags change. unchanged_since: messages with a higher modseq are left and put in `modified`;
+ * UINT64_MAX: no condition. */
 struct store_flagging {
     enum store_flag_op op;
     unsigned flags;
@@ -219,7 +222,8 @@ struct store_needle {
     struct uidset yes, maybe; /* zero-initialised by the caller, who frees them */
 };
 
-/* Called per row. > 0: this row was not taken and the operation stops here, returning 1; < 0 ends it with that error. */
+/* Called per row. > 0: this row was not taken and the operation stops here, returning 1; < 0 ends
+ * it with that error. */
 typedef int store_mailbox_fn(void *ctx, const struct store_mailbox *m);
 typedef int store_message_fn(void *ctx, const struct store_message *m);
 /* One finding of `check`: fixed tells whether it was repaired. */
@@ -239,11 +243,13 @@ struct store_ops {
      * none. */
     int (*account)(struct store *s, uint64_t id, ph_str folder, enum store_open how,
                    struct store_account **ret, struct ph_error *reterr);
-    /* Work for idle moments: checkpoints, pruning, closing of accounts unused since idle_us. Returns 1 when there is more. */
+    /* Work for idle moments: checkpoints, pruning, closing of accounts unused since idle_us.
+     * Returns 1 when there is more. */
     int (*tend)(struct store *s, int64_t now_us, int64_t idle_us);
 
     int (*txn)(struct store_account *a, enum store_txn what, struct ph_error *reterr);
-    /* 1: *ret is to be synced; 0: nothing was committed since the last mark. Must be given to `sync`. */
+    /* 1: *ret is to be synced; 0: nothing was committed since the last mark. Must be given to
+     * `sync`. */
     int (*mark)(struct store_account *a, struct store_sync **ret);
     /* Any thread, may block on the disk; frees y. flush false: only frees. */
     int (*sync)(struct store_sync *y, bool flush);
@@ -251,42 +257,49 @@ struct store_ops {
     /* name: one, or empty for all, in name order. */
     int (*mailboxes)(struct store_account *a, ph_str name, store_mailbox_fn *row, void *ctx,
                      struct ph_error *reterr);
-    /* ret_id (may be NULL): the mailbox made or changed. Names: "/" is the hierarchy; INBOX in any case is INBOX. CREATE makes missing
-     * superiors. DELETE of one with inferiors leaves a NOSELECT name; INBOX: -PH_EDENIED. RENAME takes the inferiors along and keeps ids;
-     * RENAME of INBOX moves its messages to a new mailbox (RFC 9051 6.3.6). */
+    /* ret_id (may be NULL): the mailbox made or changed. Names: "/" is the hierarchy; INBOX in any
+     * case is INBOX. CREATE makes missing superiors. DELETE of one with inferiors leaves a NOSELECT
+     * name; INBOX: -PH_EDENIED. RENAME takes the inferiors along and keeps ids; RENAME of INBOX
+     * moves its messages to a new mailbox (RFC 9051 6.3.6). */
     int (*change)(struct store_account *a, enum store_change op, ph_str name, ph_str to,
                   ph_str special, uint64_t *ret_id, struct ph_error *reterr);
-    /* claim: \Recent messages are claimed by the caller. uids (initialised by the caller) gets all uids. */
+    /* claim: \Recent messages are claimed by the caller. uids (initialised by the caller) gets all
+     * uids. */
     int (*select)(struct store_account *a, ph_str name, bool claim, struct store_selected *ret,
                   struct uidset *uids, struct ph_error *reterr);
 
     int (*put)(struct store_account *a, const struct store_letter *l, struct store_put *ret,
                struct ph_error *reterr);
-    /* Rows in uid order of those of `uids` with modseq > since; mask: enum store_fetch; uid and modseq always. */
+    /* Rows in uid order of those of `uids` with modseq > since; mask: enum store_fetch; uid and
+     * modseq always. */
     int (*list)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, unsigned mask,
                 uint64_t since, store_message_fn *row, void *ctx, struct ph_error *reterr);
     /* peek: this does not count as the first reading. */
     int (*body)(struct store_account *a, uint64_t mailbox, uint32_t uid, bool peek,
                 struct store_body *ret, struct ph_error *reterr);
-    /* row: every message of `uids` that is not in `modified`, as it is now (flags, keywords, modseq); all of them are
-     * changed even when row stops. ret_modseq: the mailbox's, now. Taking away STORE_FRESH alone changes no modseq and gives no rows. */
+    /* row: every message of `uids` that is not in `modified`, as it is now (flags, keywords,
+     * modseq); all of them are changed even when row stops. ret_modseq: the mailbox's, now. Taking
+     * away STORE_FRESH alone changes no modseq and gives no rows. */
     int (*flags)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                  const struct store_flagging *f, store_message_fn *row, void *ctx,
                  struct uidset *modified, uint64_t *ret_modseq, struct ph_error *reterr);
-    /* to: a mailbox name; -PH_EINVAL when there is no such mailbox (so that -PH_ENOENT is the source). */
+    /* to: a mailbox name; -PH_EINVAL when there is no such mailbox (so that -PH_ENOENT is the
+     * source). */
     int (*copy)(struct store_account *a, uint64_t mailbox, const struct uidset *uids, ph_str to,
                 bool move, struct store_copied *ret, struct ph_error *reterr);
     /* Removes those of `uids` (NULL: all) that are \Deleted; `gone` (initialised) gets them. */
     int (*expunge)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                    struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
-    /* What happened after `since`, in modseq order: rows changed or new (flags, keywords, modseq), and the uids gone. 0: that was all, and
-     * *ret_modseq is the mailbox's; 1: row stopped it, or a very long `gone` did: ask again from *ret_modseq. Every change has a
-     * modseq of its own, so nothing is lost between. */
+    /* What happened after `since`, in modseq order: rows changed or new (flags, keywords, modseq),
+     * and the uids gone. 0: that was all, and *ret_modseq is the mailbox's; 1: row stopped it, or a
+     * very long `gone` did: ask again from *ret_modseq. Every change has a modseq of its own, so
+     * nothing is lost between. */
     int (*changes)(struct store_account *a, uint64_t mailbox, uint64_t since, store_message_fn *row,
                    void *ctx, struct uidset *gone, uint64_t *ret_modseq, struct ph_error *reterr);
 
     /* Which of `uids` hold the needles. The index is begun by the first search of an account that
-     * is not of header fields alone; without it all of them are `maybe`. Stops after a while: *ret_next is the first uid not looked at, else 0. */
+     * is not of header fields alone; without it all of them are `maybe`. Stops after a while:
+     * *ret_next is the first uid not looked at, else 0. */
     int (*search)(struct store_account *a, uint64_t mailbox, const struct uidset *uids,
                   struct store_needle *needles, size_t n, uint32_t *ret_next,
                   struct ph_error *reterr);
@@ -296,7 +309,8 @@ struct store_ops {
     int (*index)(struct store_account *a, const struct store_text *in, uint64_t after,
                  struct store_todo *todo, struct ph_error *reterr);
 
-    /* Checks every invariant of docs/store.md; repairs what is certain when `repair`. Returns the number of findings. */
+    /* Checks every invariant of docs/store.md; repairs what is certain when `repair`. Returns the
+     * number of findings. */
     int (*check)(struct store_account *a, bool repair, store_finding_fn *found, void *ctx,
                  struct ph_error *reterr);
 };
@@ -305,13 +319,15 @@ extern const struct store_ops store_sqlite;
 
 /* ---- rules that every backend and its users share ------------------------------------------- */
 
-/* A mailbox name in its stored form, into out[STORE_NAME_MAX]: INBOX in capitals, one trailing "/" dropped. -PH_EINVAL: empty, too long,
- * not UTF-8, control characters, "%" or "*", or an empty component. Returns its length. */
+/* A mailbox name in its stored form, into out[STORE_NAME_MAX]: INBOX in capitals, one trailing "/"
+ * dropped. -PH_EINVAL: empty, too long, not UTF-8, control characters, "%" or "*", or an empty
+ * component. Returns its length. */
 PH_MUST_CHECK int store_name_norm(ph_str name, char *out, struct ph_error *reterr);
-/* May this be an account's folder: one path component of printable characters that does not start with a dot. */
+/* May this be an account's folder: one path component of printable characters that does not start
+ * with a dot. */
 bool store_folder_ok(ph_str folder);
-/* Keywords `now` changed by `op` with `arg`: into out (cleared first), without doubles (ASCII case is not told apart).
- * -PH_ELIMIT above STORE_KEYWORDS_MAX or STORE_KEYWORDS_EACH. */
+/* Keywords `now` changed by `op` with `arg`: into out (cleared first), without doubles (ASCII case
+ * is not told apart). -PH_ELIMIT above STORE_KEYWORDS_MAX or STORE_KEYWORDS_EACH. */
 PH_MUST_CHECK int store_keywords_apply(ph_str now, enum store_flag_op op, ph_str arg,
                                        struct ph_buf *out);
 bool store_keyword_in(ph_str list, ph_str word);

@@ -1,5 +1,6 @@
 /*
- * uidset.h - sets of uids as sorted, merged ranges, and their text ("1:5,7"; RFC 9051 9, sequence-set without "*").
+ * uidset.h - sets of uids as sorted, merged ranges, and their text ("1:5,7"; RFC 9051 9,
+ * sequence-set without "*").
  *
  * Everything is linear in ranges, except that text in no order costs one sort.
  */
@@ -20,7 +21,8 @@ struct uidset {
 
 void uidset_init(struct uidset *s);
 void uidset_done(struct uidset *s); /* frees; s is empty again */
-/* Adds what the text names. -PH_ESYNTAX (also for 0, "*", numbers above 32 bits, empty text), -PH_ELIMIT, -PH_ENOMEM; s may then hold a part. */
+/* Adds what the text names. -PH_ESYNTAX (also for 0, "*", numbers above 32 bits, empty text),
+ * -PH_ELIMIT, -PH_ENOMEM; s may then hold a part. */
 PH_MUST_CHECK int uidset_parse(struct uidset *s, ph_str text);
 /* Adds a range; in constant time when it is not below the last one. -PH_ELIMIT, -PH_ENOMEM. */
 PH_MUST_CHECK int uidset_add(struct uidset *s, uint32_t from, uint32_t to);

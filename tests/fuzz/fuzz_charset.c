@@ -1,5 +1,5 @@
-/* Any bytes in any charset: valid UTF-8 comes out. The label is the first line, or one by number.
- */
+/* Any bytes in any charset: valid UTF-8 comes out. The label is the first line, or one by
+ * number. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* conf: any file. What is read without a mistake is printed, and what is printed reads without a mistake to the same. */
+/* conf: any file. What is read without a mistake is printed, and what is printed reads without a
+ * mistake to the same. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

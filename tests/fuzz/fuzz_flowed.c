@@ -1,5 +1,5 @@
-/* Any bytes as format=flowed: reading and writing end, and what was written reads back as itself.
- */
+/* Any bytes as format=flowed: reading and writing end, and what was written reads back as
+ * itself. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 /*
- * ipc: whatever a peer sends. First byte: who we are, second: who it is; the rest is its stream. Every frame that is taken
- * must encode back to the same bytes, and rows are walked as every kind of record.
+ * ipc: whatever a peer sends. First byte: who we are, second: who it is; the rest is its stream.
+ * Every frame that is taken must encode back to the same bytes, and rows are walked as every kind
+ * of record.
  */
 #include <assert.h>
 #include <string.h>

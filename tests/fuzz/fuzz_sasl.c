@@ -1,5 +1,5 @@
-/* A stranger's answers to every mechanism of the server, and a server's challenges to every one of the client: first byte the
- * mechanism, the rest messages split at 0xff. */
+/* A stranger's answers to every mechanism of the server, and a server's challenges to every one of
+ * the client: first byte the mechanism, the rest messages split at 0xff. */
 #include <posthouse/sasl.h>
 #include <stdint.h>
 

@@ -1,4 +1,5 @@
-/* What other processes send the store as text: sets of uids, names, keywords. print(parse(x)) is a fixed point. */
+/* What other processes send the store as text: sets of uids, names, keywords. print(parse(x)) is a
+ * fixed point. */
 #include "store.h"
 
 #include <stdlib.h>

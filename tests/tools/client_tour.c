@@ -3,8 +3,9 @@
  *
  *   client_tour smtp|pop3|imap HOST PORT starttls|tls|none CA USER PASSWORD [MECHANISM [PROXY]]
  *
- * smtp: a letter to USER by every kind of call. pop3: lists, fetches what is new twice, deletes. imap: append, fetch, search,
- * watch while another session appends, move to the trash and back, delete; compressed and enabled where the server can.
+ * smtp: a letter to USER by every kind of call. pop3: lists, fetches what is new twice, deletes.
+ * imap: append, fetch, search, watch while another session appends, move to the trash and back,
+ * delete; compressed and enabled where the server can.
  */
 #include <posthouse/fetch.h>
 #include <posthouse/send.h>
@@ -236,7 +237,8 @@ static void tour_extensions(struct ph_imap_session *s)
     ph_imap_renew_after(s, 0);
 }
 
-/* A flag is set and a letter removed while this mailbox is closed here; then it is opened with what was known of it. */
+/* A flag is set and a letter removed while this mailbox is closed here; then it is opened with what
+ * was known of it. */
 static void tour_resync(struct ph_imap_session *s)
 {
     const struct ph_imap_flags flagged = {.bits = PH_IMAP_FLAGGED};

@@ -1,7 +1,8 @@
 /*
- * clock_shift.c - clocks that a test sets, linked into posthouse_clock: they stand before those of the C library, for us and for every
- * shared library. Beside the program lies a file PROGRAM.clock with two 64-bit numbers, microseconds: what the wall clock is
- * ahead, and what all clocks are ahead. Without the file the clocks are right.
+ * clock_shift.c - clocks that a test sets, linked into posthouse_clock: they stand before those of
+ * the C library, for us and for every shared library. Beside the program lies a file PROGRAM.clock
+ * with two 64-bit numbers, microseconds: what the wall clock is ahead, and what all clocks are
+ * ahead. Without the file the clocks are right.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -2,7 +2,8 @@
  * gmime_read - what GMime makes of letters: standard input as mime_build writes it (a length in
  * decimal, a line end, the letter), one line of JSON for each; every string is in hexadecimal.
  *
- * {"subject": "", "id": "", "to": [["name", "address"]...], "parts": [["type", "file", "bytes"]...]}
+ * {"subject": "", "id": "", "to": [["name", "address"]...], "parts": [["type", "file",
+ * "bytes"]...]}
  */
 #include <gmime/gmime.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* failing.h - an allocator whose (left + 1)th allocation and all behind it fail; `live` counts what is
- * not yet freed. */
+/* failing.h - an allocator whose (left + 1)th allocation and all behind it fail; `live` counts what
+ * is not yet freed. */
 #ifndef PH_TEST_FAILING_H
 #define PH_TEST_FAILING_H
 #include <posthouse/base.h>

@@ -157,7 +157,8 @@ extern const struct ph__imap_row ph__imap_rows[PH_IMAP_VERB_COUNT];
 IMAP_GRAMMARS(IMAP_GRAMMAR_DECL)
 #undef IMAP_GRAMMAR_DECL
 
-/* Behind the first message of an APPEND: SP and the values of another one, up to the head of its literal (RFC 3502). */
+/* Behind the first message of an APPEND: SP and the values of another one, up to the head of its
+ * literal (RFC 3502). */
 bool ph__imap_append_more(struct ph__imap_cur *c, struct ph_imap_command *cmd);
 /* "1:100" or "-1:-100" (RFC 9394). */
 bool ph__imap_partial(struct ph__imap_cur *c, struct ph_imap_partial *ret);

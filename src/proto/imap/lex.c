@@ -63,8 +63,8 @@ bool ph__imap_sp(struct ph__imap_cur *c)
     return true;
 }
 
-/* atom-specials of RFC 9051 9: ( ) { SP CTL % * " \ ] ; 8-bit bytes are not atom characters either.
- */
+/* atom-specials of RFC 9051 9: ( ) { SP CTL % * " \ ] ; 8-bit bytes are not atom characters
+ * either. */
 static bool is_atom_char(unsigned char ch)
 {
     return ch > 0x20 && ch < 0x7f && !strchr("(){%*\"\\]", ch);
@@ -106,8 +106,8 @@ bool ph__imap_keyword(struct ph__imap_cur *c, ph_str word)
     return true;
 }
 
-/* Behind the opening quote; `escapes` counted by a first pass so that most strings are not copied.
- */
+/* Behind the opening quote; `escapes` counted by a first pass so that most strings are not
+ * copied. */
 static bool quoted(struct ph__imap_cur *c, ph_str *ret_s)
 {
     const char *from = c->at;

@@ -256,8 +256,8 @@ void ph__imap_server_next_command(struct ph_imap_server *s)
     s->phase = READING;
 }
 
-/* The command was answered before its end was reached: what the frame still holds of it is dropped.
- */
+/* The command was answered before its end was reached: what the frame still holds of it is
+ * dropped. */
 void ph__imap_server_drop_rest(struct ph_imap_server *s, bool at_literal)
 {
     if (at_literal && s->frame.sync) {

@@ -24,8 +24,8 @@
 
 enum busy { IDLE, RESPONSE, OWNER, LISTING, MAILING, TLS };
 
-/* The highest bit of a message's size marks it as deleted: a mailbox of 100,000 messages is 2.4 MB.
- */
+/* The highest bit of a message's size marks it as deleted: a mailbox of 100,000 messages is 2.4
+ * MB. */
 #define POP3_DELETED ((uint64_t)1 << 63)
 
 struct pop3_message {

@@ -35,8 +35,9 @@ struct request {
  *     |--DATA 354, no one accepted---> VOID --reply--> (next request)
  *     \--AUTH 334-------------------> CHALLENGED --auth_data--> REPLY
  *
- * BDAT has no 354: it comes to GIVE once everything before it is answered, and each chunk has a reply of its own; one
- * that is refused before the last leads from GIVE, ENDING or FINAL to RESETTING, until RSET is answered.
+ * BDAT has no 354: it comes to GIVE once everything before it is answered, and each chunk has a
+ * reply of its own; one that is refused before the last leads from GIVE, ENDING or FINAL to
+ * RESETTING, until RSET is answered.
  */
 enum wait {
     WAIT_REPLY,
@@ -92,7 +93,8 @@ void ph__smtp_client_answered(struct ph_smtp_client *c);
 void ph__smtp_client_push(struct ph_smtp_client *c);
 /* Writes wire to out with its transcript. */
 void ph__smtp_client_write(struct ph_smtp_client *c, ph_str wire, bool secret);
-/* BDAT: the head's turn has come; a reply while chunks are owed one; as much of the body as out may hold. */
+/* BDAT: the head's turn has come; a reply while chunks are owed one; as much of the body as out may
+ * hold. */
 int ph__smtp_client_chunks_begin(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
 int ph__smtp_client_chunk_reply(struct ph_smtp_client *c, struct ph_smtp_client_event *ev);
 void ph__smtp_client_chunks_push(struct ph_smtp_client *c);

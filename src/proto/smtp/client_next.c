@@ -274,8 +274,8 @@ static int step(struct ph_smtp_client *c, struct ph_smtp_client_event *ev)
         c->more_due = false;
         return PH_SMTP_C_MORE;
     }
-    /* A request that was not sent although everything before it is answered can no longer succeed.
-     */
+    /* A request that was not sent although everything before it is answered can no longer
+     * succeed. */
     const struct request *r = ph__smtp_client_request(c, c->head);
     bool turn = r && c->head == c->sent && !c->blocked;
     if (turn && of_letter(r->verb) && !ph__smtp_allowed(c->state, r->verb))

@@ -64,9 +64,9 @@ unsigned ph__smtp_announced(const struct ph__smtp_situation *now)
 }
 
 /*
- * " A-PLUS A B", and once more without what needs a channel binding: mutt of Debian 12 takes the strongest mechanism of
- * the last AUTH line, has no channel binding to give, and tries no other. Programs that add the lines up, or take the
- * first, see all.
+ * " A-PLUS A B", and once more without what needs a channel binding: mutt of Debian 12 takes the
+ * strongest mechanism of the last AUTH line, has no channel binding to give, and tries no other.
+ * Programs that add the lines up, or take the first, see all.
  */
 static void add_mechanisms(ph_str mechanisms, struct ph_buf *out)
 {

@@ -1,5 +1,5 @@
-/* Parameters of MAIL and RCPT, read and written: one reader and one writer for each row of ext.def.
- */
+/* Parameters of MAIL and RCPT, read and written: one reader and one writer for each row of
+ * ext.def. */
 #include "smtp_int.h"
 
 enum { ENVID_MAX = 100, ORCPT_MAX = 500 }; /* octets on the wire: RFC 3461 5.4, 4.2 */

@@ -56,8 +56,8 @@ static size_t quoted(ph_str s, unsigned allow, struct ph_buf *content)
     return 0;
 }
 
-/* Rewrites the content in out from `from` on as a local part: bare when a dot-string, else quoted.
- */
+/* Rewrites the content in out from `from` on as a local part: bare when a dot-string, else
+ * quoted. */
 static void write_local(struct ph_buf *out, size_t from, unsigned allow)
 {
     ph_str content = ph_str_skip(ph_buf_str(out), from);

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A message that is refused is read to its end, so that the client hears why, but not without end.
- */
+/* A message that is refused is read to its end, so that the client hears why, but not without
+ * end. */
 static void refuse_message(struct ph_smtp_server *s, enum refusal why)
 {
     if (s->refusal == REFUSE_NOT) {

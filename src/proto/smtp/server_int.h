@@ -8,8 +8,8 @@ enum {
     SERVER_IN_MAX = 64 * 1024,   /* bytes that wait for the caller's replies */
     SERVER_OUT_MAX = 128 * 1024, /* replies that the client does not take */
     SERVER_OUT_HIGH = 16 * 1024, /* above this no further command is read */
-    SERVER_PROGRESS =
-        1024, /* octets of a message that count as life within a time-out; commands: a whole line */
+    /* octets of a message that count as life within a time-out; commands: a whole line */
+    SERVER_PROGRESS = 1024,
     SERVER_MECHANISMS_MAX = 256,
     SERVER_SCRATCH_MAX = 16 * 1024
 };

@@ -244,8 +244,8 @@ void ph__smtp_server_refuse_order(struct ph_smtp_server *s, int verb)
         SAY(s, 503, "5.5.1", "Not allowed in a transaction");
 }
 
-/* Browsers can be made to speak to us: the first line ends it (RFC 5321 7.8 leaves it to the site).
- */
+/* Browsers can be made to speak to us: the first line ends it (RFC 5321 7.8 leaves it to the
+ * site). */
 static bool is_http(ph_str line)
 {
     static const ph_str verbs[] = {PH_STR_INIT("GET "), PH_STR_INIT("POST "), PH_STR_INIT("PUT "),

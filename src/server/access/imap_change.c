@@ -98,8 +98,8 @@ static void store_done(struct imap *im)
 
 static void rest_listed(struct imap *im, struct ipc_msg *msg);
 
-/* More was changed than the answer holds: all of it is done, only the flags are still to be told.
- */
+/* More was changed than the answer holds: all of it is done, only the flags are still to be
+ * told. */
 static void ask_rest(struct imap *im, uint32_t from)
 {
     struct change *c = im->job;

@@ -299,7 +299,8 @@ static struct imap_ranges intersect(const struct imap_ranges *a, const struct im
     return (struct imap_ranges){out, n};
 }
 
-/* A text that must be there in any case leaves only the messages that the index did not rule out. */
+/* A text that must be there in any case leaves only the messages that the index did not rule
+ * out. */
 static int narrow(struct imap *im, const struct imap_key *k)
 {
     struct searching *s = im->job;

@@ -9,8 +9,8 @@
 #include "search.h"
 #include "summary.h"
 
-/* A search key with its texts folded (ph_search_fold) and its sets as sequence numbers of the view.
- */
+/* A search key with its texts folded (ph_search_fold) and its sets as sequence numbers of the
+ * view. */
 struct imap_key {
     enum ph_imap_key key;
     ph_str field, value;

@@ -82,8 +82,8 @@ PH_MUST_CHECK int imap_view_remove_later(struct imap_view *v, ph_str uids);
 void imap_view_flush_gone(struct imap_view *v, struct ph_imap_server *e);
 void imap_view_own(struct imap_view *v, uint64_t modseq);
 bool imap_view_is_own(const struct imap_view *v, uint64_t modseq);
-/* Words of `keywords` that the client was not told of yet are remembered; true when there were any.
- */
+/* Words of `keywords` that the client was not told of yet are remembered; true when there were
+ * any. */
 bool imap_view_learn(struct imap_view *v, ph_str keywords);
 /* The places that a set means. 0; -PH_EINVAL: it names a sequence number that is not there;
  * -PH_ENOMEM. */
@@ -249,8 +249,8 @@ const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_pa
  * NULL: there is no such part. */
 /* Those of the places that a partial range names (RFC 9394). */
 void imap_ranges_cut(struct imap_ranges *r, const struct ph_imap_partial *p);
-/* BINARY[section]<partial> (RFC 3516): decoded into `built`. -PH_ENOTIMPL: the encoding is unknown.
- */
+/* BINARY[section]<partial> (RFC 3516): decoded into `built`. -PH_ENOTIMPL: the encoding is
+ * unknown. */
 PH_MUST_CHECK int imap_section_binary(const struct ph_part *root, ph_str bytes,
                                       const struct ph_imap_section *sec, struct ph_buf *built,
                                       ph_str *ret);

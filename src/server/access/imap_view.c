@@ -1,6 +1,6 @@
 /*
- * The view of the selected mailbox: sequence numbers are places in one ascending list of uids, which
- * is kept as runs. A look-up is a search among the runs, a change rewrites them.
+ * The view of the selected mailbox: sequence numbers are places in one ascending list of uids,
+ * which is kept as runs. A look-up is a search among the runs, a change rewrites them.
  */
 #include "imap_session.h"
 #include <stdlib.h>

@@ -232,8 +232,8 @@ static void do_login(struct session *s, enum ph_pop3_server_ev what,
 
 /* ---- MAIL -------------------------------------------------------------------------------- */
 
-/* Gives a message to the engine; borrowed until MORE. A header in UTF-8 goes to those alone who asked
- * for it (RFC 6856 2.1). */
+/* Gives a message to the engine; borrowed until MORE. A header in UTF-8 goes to those alone who
+ * asked for it (RFC 6856 2.1). */
 static void give(struct session *s, ph_str body)
 {
     struct pop3 *p = s->state;
@@ -309,7 +309,8 @@ static void note_reading(struct session *s, const struct ipc_message *m)
         session_were_read(s, p->mailbox, &p->read);
 }
 
-/* Gives the message from the page; false: it is not there. The page stays until the engine has written it. */
+/* Gives the message from the page; false: it is not there. The page stays until the engine has
+ * written it. */
 static bool give_from_page(struct session *s)
 {
     struct pop3 *p = s->state;
@@ -529,7 +530,8 @@ static void events(struct session *s)
     }
 }
 
-/* Never the same twice (RFC 1939 7), and told to no other client: else a digest could be used again. */
+/* Never the same twice (RFC 1939 7), and told to no other client: else a digest could be used
+ * again. */
 static void make_stamp(const struct ph_conf *conf, char stamp[STAMP_MAX + 1])
 {
     ph_str host = conf->hostname;

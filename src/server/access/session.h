@@ -61,11 +61,12 @@ struct session_kind {
     void (*secured)(struct session *s, const struct ph_tls_info *info);
     /* Compression is on, as the engine asked: tell it. May be NULL. */
     void (*compressed)(struct session *s);
-    /* The login goes on: send this challenge (raw), and hand on the answer with session_auth_more. */
+    /* The login goes on: send this challenge (raw), and hand on the answer with
+     * session_auth_more. */
     void (*challenge)(struct session *s, ph_str raw);
-    /* The end of a login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or password, waited for already),
-     * IPC_NOUSER (acting for another), IPC_INVALID (not what the mechanism needs), IPC_LIMIT (too many sessions of this
-     * account), IPC_TEMP. */
+    /* The end of a login: IPC_OK (grant, user, auth are set), IPC_DENIED (wrong name or password,
+     * waited for already), IPC_NOUSER (acting for another), IPC_INVALID (not what the mechanism
+     * needs), IPC_LIMIT (too many sessions of this account), IPC_TEMP. */
     void (*login)(struct session *s, int verdict);
     /* The answer to a request made with session_ask. msg NULL: there will be none (that process
      * went away). */
@@ -95,11 +96,13 @@ struct ipc_chan *session_chan(struct session *s,
 struct guard *session_guard(struct session *s);      /* the rates of this process */
 struct letter_room *session_room(struct session *s); /* of all letters of this process */
 
-/* The mechanisms of SASL that this connection permits now, space-separated: those of TLS come with it (kind->secured). */
+/* The mechanisms of SASL that this connection permits now, space-separated: those of TLS come with
+ * it (kind->secured). */
 void session_mechanisms(const struct session *s, struct ph_buf *out);
-/* Begins a login. The keeper's answer comes to kind->challenge or kind->login, neither of which is called when this returns an
- * error: -PH_ENOTIMPL (not among those mechanisms), -PH_EAGAIN (keeper is down), -PH_EORDER (logged in, or one is being
- * checked), -PH_EINVAL (too long, or what can be in no password), -PH_ENOMEM. One whose client is waited for is forgotten. */
+/* Begins a login. The keeper's answer comes to kind->challenge or kind->login, neither of which is
+ * called when this returns an error: -PH_ENOTIMPL (not among those mechanisms), -PH_EAGAIN (keeper
+ * is down), -PH_EORDER (logged in, or one is being checked), -PH_EINVAL (too long, or what can be
+ * in no password), -PH_ENOMEM. One whose client is waited for is forgotten. */
 PH_MUST_CHECK int session_auth(struct session *s, ph_str mechanism, ph_str initial,
                                bool has_initial);
 PH_MUST_CHECK int session_auth_more(struct session *s, ph_str data);
@@ -113,12 +116,14 @@ PH_MUST_CHECK int session_apop(struct session *s, ph_str stamp, ph_str user, ph_
 /* The letter of a row that was asked for with IPC_F_BODY; borrowed from the row or, unpacked, from
  * room, which is cleared. Empty: it is not in the row, or damaged; MSG_BODY tells. */
 ph_str session_body(struct session *s, const struct ipc_message *m, struct ph_buf *room);
-/* A delivery is given to its owner for the first time: the last step of its journey. how: "by POP3". */
+/* A delivery is given to its owner for the first time: the last step of its journey. how: "by
+ * POP3". */
 void session_tell_read(struct session *s, ph_str journey, uint64_t qid, const char *how);
 /* The store is told so of these uids, and clears them; nobody waits for it. */
 void session_were_read(struct session *s, uint64_t mailbox, struct ph_buf *uids);
 
-/* The log-in ends, the connection stays: store and keeper forget the session, and it may log in anew. */
+/* The log-in ends, the connection stays: store and keeper forget the session, and it may log in
+ * anew. */
 void session_logout(struct session *s);
 
 /* The password may travel without TLS: the setting plaintext_login, and where this connection comes

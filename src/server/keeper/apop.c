@@ -1,6 +1,6 @@
 /*
- * APOP (RFC 1939 7): MD5 of the greeting's stamp and a shared secret. Only app passwords made for it are such secrets: the
- * account's own password is kept as hashes alone, and stays so.
+ * APOP (RFC 1939 7): MD5 of the greeting's stamp and a shared secret. Only app passwords made for
+ * it are such secrets: the account's own password is kept as hashes alone, and stays so.
  */
 #include "auth_int.h"
 

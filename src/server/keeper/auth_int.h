@@ -64,8 +64,8 @@ struct keeper_auth {
 
 /* ---- auth.c ---- */
 
-/* Fills in who `user` is: 1 known (*ret_account, in the keeper's arena: keeper_forget), 0 unknown or disabled, negative:
- * the address book can not be read (logged). */
+/* Fills in who `user` is: 1 known (*ret_account, in the keeper's arena: keeper_forget), 0 unknown
+ * or disabled, negative: the address book can not be read (logged). */
 PH_MUST_CHECK int auth_identify(struct keeper_auth *a, struct attempt *t, ph_str user,
                                 struct ph_house_account *ret_account);
 /* Whether the account is still there with the hash that it had: it may have changed meanwhile. */

@@ -140,8 +140,8 @@ static void by_scram(struct keeper_auth *a, struct attempt *t)
         auth_grant(a, t);
 }
 
-/* The account that a name outside of our address book stands for: as auth_identify, and -PH_EDENIED when the client asked for
- * another. */
+/* The account that a name outside of our address book stands for: as auth_identify, and -PH_EDENIED
+ * when the client asked for another. */
 static int stand_for(struct keeper_auth *a, struct attempt *t, ph_str name)
 {
     struct ph_house_account account;
@@ -157,7 +157,8 @@ static int stand_for(struct keeper_auth *a, struct attempt *t, ph_str name)
     return r > 0 && t->sasl->user.n && asked != t->account ? -PH_EDENIED : r;
 }
 
-/* Neither can be guessed: an account that is barred to strangers lets them in, as it does app passwords. */
+/* Neither can be guessed: an account that is barred to strangers lets them in, as it does app
+ * passwords. */
 static void stood_for(struct keeper_auth *a, struct attempt *t, int r)
 {
     if (r > 0)
@@ -175,7 +176,8 @@ static void by_certificate(struct keeper_auth *a, struct attempt *t)
     stood_for(a, t, stand_for(a, t, ph_str_c(t->certificate)));
 }
 
-/* The client is told what is wrong in a challenge, and the login ends with its answer (RFC 7628 3.2.3). */
+/* The client is told what is wrong in a challenge, and the login ends with its answer (RFC 7628
+ * 3.2.3). */
 static void by_token(struct keeper_auth *a, struct attempt *t)
 {
     ph_str name;

@@ -110,8 +110,8 @@ static void gone(void *ctx, struct ipc_chan *chan, const char *why)
     drop(ctx, chan);
 }
 
-/* Only SIGN is meaningful here; what else such a peer may send keeper belongs on its other channel.
- */
+/* Only SIGN is meaningful here; what else such a peer may send keeper belongs on its other
+ * channel. */
 static void message(void *ctx, struct ipc_chan *from, struct ipc_msg *msg)
 {
     struct keeper_signs *s = ctx;

@@ -37,8 +37,8 @@ static int make_folder(const char *path)
     return 0;
 }
 
-/* Two servers never share a folder: the lock is held as long as the process lives, however it ends.
- */
+/* Two servers never share a folder: the lock is held as long as the process lives, however it
+ * ends. */
 static int lock(struct parent *p)
 {
     char pid[32] = "", text[160];

@@ -1,6 +1,6 @@
 /*
- * parent.h - the parent process: `posthouse serve`. Reads the configuration, makes the data folder, binds ports, starts
- * the other processes, joins them by channels, and starts anew whichever dies.
+ * parent.h - the parent process: `posthouse serve`. Reads the configuration, makes the data folder,
+ * binds ports, starts the other processes, joins them by channels, and starts anew whichever dies.
  */
 #ifndef PH_PARENT_H
 #define PH_PARENT_H
@@ -14,16 +14,19 @@ struct parent_options {
     int ready_fd; /* "ready\n" is written there and it is closed, when all processes serve; -1: none */
 };
 
-/* Serves until SIGTERM, SIGINT or `posthouse stop`. Returns a sysexits code; what went wrong was told on stderr. */
+/* Serves until SIGTERM, SIGINT or `posthouse stop`. Returns a sysexits code; what went wrong was
+ * told on stderr. */
 int parent_serve(const struct parent_options *opt);
 
-/* The effective configuration, as `serve` and `config` read it. Mistakes are told on stderr. 0 or a sysexits code;
- * *ret_conf is yours, free with ph_conf_free; its data is an absolute path when the folder exists. */
+/* The effective configuration, as `serve` and `config` read it. Mistakes are told on stderr. 0 or a
+ * sysexits code; *ret_conf is yours, free with ph_conf_free; its data is an absolute path when the
+ * folder exists. */
 struct ph_conf;
 PH_MUST_CHECK int parent_conf(const struct parent_options *opt, struct ph_conf **ret_conf);
 
-/* The files that it names: certificate and key, authorities, keys; their contents but for oauth_keys, which is the keeper's to
- * read. 0; negative: reterr names the setting or the file. Makes nothing. */
+/* The files that it names: certificate and key, authorities, keys; their contents but for
+ * oauth_keys, which is the keeper's to read. 0; negative: reterr names the setting or the file.
+ * Makes nothing. */
 PH_MUST_CHECK int parent_check_files(const struct ph_conf *conf, struct ph_error *reterr);
 
 /* argv[0] of a child, "posthouse: mx", "posthouse: access 2", and back: false when it is none. */

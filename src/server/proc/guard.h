@@ -10,8 +10,9 @@
  * of GUARD_WAYS; the row that would be empty first makes room, so that who is far over a limit is
  * forgotten last. Nothing is ever allocated after guard_new.
  *
- * An address with too many errors, or an address or account with too many refused logins, is banned for ban_time; for twice
- * as long each time it comes to that again, up to ban_most; every such length of good behaviour halves it.
+ * An address with too many errors, or an address or account with too many refused logins, is banned
+ * for ban_time; for twice as long each time it comes to that again, up to ban_most; every such
+ * length of good behaviour halves it.
  */
 #ifndef PH_GUARD_H
 #define PH_GUARD_H

@@ -173,8 +173,8 @@ static void settle(void)
 
 int proc_main(const struct proc_def *def, unsigned instance, int parent_fd)
 {
-    /* Static: what is reached from here lives as long as the process, and is not freed at its end.
-     */
+    /* Static: what is reached from here lives as long as the process, and is not freed at its
+     * end. */
     static struct proc p;
     static struct proc_private priv;
     struct ipc_ends ends = {def->role, ROLE_PARENT, instance, 0};

@@ -5,8 +5,8 @@
  *   exec by parent -> HELLO -> CONF, CERT, KEY, PEER, LISTEN... -> START -> setup() -> sandbox -> opened()
  *   -> key(), signer(), peer_up(), listen() -> READY -> loop -> DRAIN -> drain() -> exit 0
  *
- * All callbacks may be NULL but `sandbox`, and all are made from the loop. Messages that arrive from peers before READY are
- * handled after it: a handler never runs before `opened`.
+ * All callbacks may be NULL but `sandbox`, and all are made from the loop. Messages that arrive
+ * from peers before READY are handled after it: a handler never runs before `opened`.
  */
 #ifndef PH_PROC_H
 #define PH_PROC_H
@@ -22,15 +22,18 @@ typedef void proc_handler(struct proc *p, struct ipc_chan *from, struct ipc_msg 
 
 struct proc_def {
     int role;
-    /* Messages from the parent that the skeleton answers itself (CONF, PEER, START...) need no row. Indexed by enum ipc_type; NULL rows that arrive are a protocol error of the peer. */
+    /* Messages from the parent that the skeleton answers itself (CONF, PEER, START...) need no row.
+     * Indexed by enum ipc_type; NULL rows that arrive are a protocol error of the peer. */
     proc_handler *const *handlers;
     /* Before the sandbox: what the sandbox will forbid (start threads, read system files). */
     int (*setup)(struct proc *p, struct ph_error *reterr);
     /* Fills the policy; dir etc. may point into p. */
     void (*sandbox)(struct proc *p, struct ph_sandbox *ret);
-    /* In the sandbox: open databases. On failure the parent prints the text and exits with exit_code. */
+    /* In the sandbox: open databases. On failure the parent prints the text and exits with
+     * exit_code. */
     int (*opened)(struct proc *p, struct ph_error *reterr, int *ret_exit_code);
-    /* Takes over fd. Negative: this service cannot be served, and the process fails: its clients would wait for ever. */
+    /* Takes over fd. Negative: this service cannot be served, and the process fails: its clients
+     * would wait for ever. */
     int (*listen)(struct proc *p, int service, ph_str address, int fd);
     void (*peer_up)(struct proc *p, int role, unsigned instance);
     void (*peer_down)(struct proc *p, int role,
@@ -42,7 +45,8 @@ struct proc_def {
     void (*ended)(struct proc *p);  /* drained, loop left: close what is on disk */
     void (*stats)(struct proc *p, struct ph_buf *rows);       /* ipc_add(counter, rows, ...) */
     void (*key)(struct proc *p, ph_str name, ph_str key_pem); /* keeper only */
-    /* keeper only: TRUST, copied from by then; maybe before setup(). Refused: reterr says why, and what there was stays. */
+    /* keeper only: TRUST, copied from by then; maybe before setup(). Refused: reterr says why, and
+     * what there was stays. */
     int (*trust)(struct proc *p, ph_str text, struct ph_error *reterr);
     void (*signer)(struct proc *p, int role, unsigned instance,
                    int fd); /* keeper only; takes over fd */
@@ -54,8 +58,8 @@ struct proc {
     struct ph_loop *loop;
     struct ph_conf *conf;
     struct ph_tls_ctx *tls_server; /* mx, access: certificates in, key by signer */
-    /* This process's own folder as it reaches it: DATA/queue, DATA/mail, DATA/house; "/" after chroot (from `opened` on);
-     * NULL for the roles without one. */
+    /* This process's own folder as it reaches it: DATA/queue, DATA/mail, DATA/house; "/" after
+     * chroot (from `opened` on); NULL for the roles without one. */
     const char *data;
     struct ph_charsets *charsets; /* what `setup` loads of them (text.h), for as long as it lives */
     bool draining;
@@ -63,7 +67,8 @@ struct proc {
     struct proc_private *priv;
 };
 
-/* The channel to a peer, or NULL while it is down. For roles with many instances: any one that is up, in turn; or one. */
+/* The channel to a peer, or NULL while it is down. For roles with many instances: any one that is
+ * up, in turn; or one. */
 struct ipc_chan *proc_peer(struct proc *p, int role);
 struct ipc_chan *proc_peer_at(struct proc *p, int role, unsigned instance);
 struct ipc_chan *proc_parent(struct proc *p);
@@ -71,26 +76,31 @@ struct ipc_chan *proc_parent(struct proc *p);
 void proc_flush(struct proc *p);
 /* Drained: what is queued on the channels still leaves, then the process ends. */
 void proc_done(struct proc *p);
-/* The peer sent what makes no sense: closes its channel (peer_down is called), logs, and tells the parent. */
+/* The peer sent what makes no sense: closes its channel (peer_down is called), logs, and tells the
+ * parent. */
 void proc_broken(struct proc *p, struct ipc_chan *peer, const char *why);
-/* The whole life of a child: parent_fd is the channel to its parent. Returns the exit code of the process. */
+/* The whole life of a child: parent_fd is the channel to its parent. Returns the exit code of the
+ * process. */
 int proc_main(const struct proc_def *def, unsigned instance, int parent_fd);
 
-/* One private-key operation by keeper on a digest, waited for (5 s at most): bytes written to sig, or -PH_EAGAIN while keeper
- * is away or slow (the parent is then asked for a new channel to it), -PH_EDENIED when it refuses. For roles that have a signer channel. */
+/* One private-key operation by keeper on a digest, waited for (5 s at most): bytes written to sig,
+ * or -PH_EAGAIN while keeper is away or slow (the parent is then asked for a new channel to it),
+ * -PH_EDENIED when it refuses. For roles that have a signer channel. */
 int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsigned char *sig,
               size_t max);
 
 /*
- * Request ids and who waits for them: a table that every asking process uses. An entry names the role that was asked and
- * the type of the answer, so that no other peer and no other message can claim it.
+ * Request ids and who waits for them: a table that every asking process uses. An entry names the
+ * role that was asked and the type of the answer, so that no other peer and no other message can
+ * claim it.
  */
 struct proc_waits;
 struct proc_waits *proc_waits_new(void);
 struct proc_waits *proc_waits_free(struct proc_waits *w);
 /* A new request id, never 0; 0: out of memory. */
 uint64_t proc_wait(struct proc_waits *w, int role, enum ipc_type answer, void *who);
-/* Who waits for this answer (type of the message, sender of the channel); forgets it. NULL when nobody does. */
+/* Who waits for this answer (type of the message, sender of the channel); forgets it. NULL when
+ * nobody does. */
 void *proc_waited(struct proc_waits *w, const struct ipc_chan *from, enum ipc_type answer,
                   uint64_t req);
 void proc_unwait(struct proc_waits *w, uint64_t req); /* it could not be sent; 0 is allowed */

@@ -31,14 +31,15 @@ struct proc_private {
     int memory_fd; /* /proc/self/smaps_rollup, opened before the sandbox, or -1 */
     int64_t started_us;
     bool started, done;
-    struct ph_timer
-        *end;     /* after proc_done or a failure: how long what is queued may take to leave */
+    /* after proc_done or a failure: how long what is queued may take to leave */
+    struct ph_timer *end;
     int end_left; /* turns of it */
     int exit_code;
     char folder[4096];
 };
 
-/* peers.c: the callbacks of peer channels; a new channel to a peer (takes fd); every channel's backlog. */
+/* peers.c: the callbacks of peer channels; a new channel to a peer (takes fd); every channel's
+ * backlog. */
 void proc__peer_new(struct proc *p, int role, unsigned instance, int fd);
 size_t proc__backlog(const struct proc *p);
 

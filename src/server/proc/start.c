@@ -1,5 +1,5 @@
-/* From START to READY: setup, sandbox, opened, and then what the parent had handed over until then.
- */
+/* From START to READY: setup, sandbox, opened, and then what the parent had handed over until
+ * then. */
 #include "proc_int.h"
 
 #include <stdio.h>

@@ -15,8 +15,8 @@ void proc__stats_open(struct proc *p)
     p->priv->started_us = ph_mono_us();
 }
 
-/* The process's share of memory (PSS) in KiB; its largest resident size where that cannot be read.
- */
+/* The process's share of memory (PSS) in KiB; its largest resident size where that cannot be
+ * read. */
 static uint64_t memory_kib(const struct proc *p)
 {
     char text[2048];

@@ -1,10 +1,11 @@
 /*
  * clock.c - the queue's clock: the wall clock without its jumps.
  *
- * An administrator, or the first answer of a time server, sets the wall clock by hours or years; letters have not waited
- * that long. So the wall clock is compared with the one that counts since the machine started. What they differ by changes
- * slowly; when it changes by more than JUMP_US, the wall clock has jumped, and the queue's clock goes on as before: it is
- * the wall clock plus a skew that the spool keeps, as long as anything waits in it.
+ * An administrator, or the first answer of a time server, sets the wall clock by hours or years;
+ * letters have not waited that long. So the wall clock is compared with the one that counts since
+ * the machine started. What they differ by changes slowly; when it changes by more than JUMP_US,
+ * the wall clock has jumped, and the queue's clock goes on as before: it is the wall clock plus a
+ * skew that the spool keeps, as long as anything waits in it.
  */
 #include "work.h"
 

@@ -123,8 +123,8 @@ static int take_inline(struct work *w, struct letter *l, const struct ipc_QUEUE_
     return 0;
 }
 
-/* A large one stays where it is, unless the id has to be written into it: then it is copied once.
- */
+/* A large one stays where it is, unless the id has to be written into it: then it is copied
+ * once. */
 static int take_file(struct work *w, struct letter *l, const struct ipc_QUEUE_PUT *m, int from,
                      ph_str *ret_body)
 {

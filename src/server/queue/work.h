@@ -27,8 +27,8 @@ enum {
     LETTER_RCPTS = 100000,           /* recipients of one letter */
     BEGIN_BYTES = 64 * 1024,         /* of the events that come with a letter */
     LETTER_ARENA = 64 * 1024 * 1024, /* bytes of its envelope in memory */
-    KEEP_BYTES =
-        64 * 1024 * 1024, /* bodies of fresh letters kept in memory until they are sent on */
+    /* bodies of fresh letters kept in memory until they are sent on */
+    KEEP_BYTES = 64 * 1024 * 1024,
     FLYING_BYTES = 256 * 1024 * 1024, /* bodies handed to the relay and not yet answered */
     BATCH_LETTERS = 1024,             /* of one transaction */
     BATCH_BYTES = 32 * 1024 * 1024,
@@ -128,8 +128,8 @@ struct work {
 };
 
 /* ---- clock.c ----------------------------------------------------------------------------- */
-/* Reads the queue's clock: every time in memory and on disk is of it, also in the ids of letters. What is said to others is of the wall
- * clock. */
+/* Reads the queue's clock: every time in memory and on disk is of it, also in the ids of letters.
+ * What is said to others is of the wall clock. */
 void work_clock(struct work *w); /* before the first reading */
 int64_t work_now(struct work *w);
 int64_t work_wall(const struct work *w, int64_t time);

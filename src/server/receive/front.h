@@ -16,8 +16,8 @@ struct front;
 enum {
     FRONT_BATCH = 32,     /* connections accepted from one socket in one turn */
     FRONT_PAUSE_MS = 100, /* how long nothing is accepted when descriptors have run out */
-    FRONT_REFUSED =
-        64 /* connections that are being told that there is no room; more are closed unheard */
+    /* connections that are being told that there is no room; more are closed unheard */
+    FRONT_REFUSED = 64
 };
 
 enum front_room { FRONT_OK, FRONT_FULL, FRONT_FULL_FOR_ADDRESS, FRONT_TOO_FAST, FRONT_BANNED };
@@ -51,8 +51,8 @@ struct guard *front_guard(struct front *f);
 struct guard_who front_who(const struct front_guest *g);
 /* Takes over fd. 0 or -PH_ENOMEM (fd is closed). */
 int front_listen(struct front *f, int service, int fd);
-/* The guest turns out to be someone else (XCLIENT): addresses, ticket, room and why are made anew.
- */
+/* The guest turns out to be someone else (XCLIENT): addresses, ticket, room and why are made
+ * anew. */
 void front_move(struct front *f, struct front_guest *g, const struct ph_addr *addr);
 void front_left(struct front *f, struct front_ticket *ticket);
 void front_close(struct front *f);         /* accepts no more */

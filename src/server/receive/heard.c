@@ -60,8 +60,8 @@ static size_t find(ph_str s, ph_str words)
     return PH_NPOS;
 }
 
-/* "TLSv1.3 TLS_AES_256_GCM_SHA384", wherever its comments tell of it: "(using TLSv1.3 with cipher X",
- * "(version=TLS1_3 cipher=X", "(TLSv1.3 X)". */
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384", wherever its comments tell of it: "(using TLSv1.3 with cipher
+ * X", "(version=TLS1_3 cipher=X", "(TLSv1.3 X)". */
 static void tls_of(ph_str raw, struct ph_buf *b)
 {
     size_t at = find(raw, PH_STR("TLSv1")), cipher = PH_NPOS;

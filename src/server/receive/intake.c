@@ -441,8 +441,8 @@ static void put(struct intake *in, const struct ph_smtp_server_info *info)
     ph_buf_done(&in->heard);
 }
 
-/* The next address of From and Sender is asked for; behind the last the letter goes to the queue.
- */
+/* The next address of From and Sender is asked for; behind the last the letter goes to the
+ * queue. */
 static void check_author(struct intake *in)
 {
     struct ph_smtp_server_info info;
@@ -476,8 +476,8 @@ static void author_checked(struct intake *in, const struct ipc_SENDER_CHECKED *m
         letter_clear(&in->letter);
 }
 
-/* The whole message was refused for what it is: who looks for it by its Message-ID shall find why.
- */
+/* The whole message was refused for what it is: who looks for it by its Message-ID shall find
+ * why. */
 static void tell_refused(struct intake *in)
 {
     struct ipc_chan *queue = proc_peer(in->proc, ROLE_QUEUE);

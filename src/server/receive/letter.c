@@ -142,7 +142,8 @@ static ph_str original_of(const struct letter_given *g, const struct ipc_rcpt *r
     return (ph_str){ret, n < LETTER_ADDRESS ? (size_t)n : LETTER_ADDRESS - 1};
 }
 
-/* RFC 3461 5.2.7.3 (c): success is told of the alias, once, and not of those who stand behind it. */
+/* RFC 3461 5.2.7.3 (c): success is told of the alias, once, and not of those who stand behind
+ * it. */
 static bool is_expanded(const struct letter_given *g)
 {
     struct ipc_rcpt r;

@@ -95,12 +95,12 @@ ph_str letter_head(const struct letter *l);
 /* For `start`: takes `part`, a slice of letter_head, out of the message. Other slices of it are
  * void. */
 void letter_cut(struct letter *l, ph_str part);
-/* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than LETTER_ROOM.
- */
+/* skip: length of its Return-Path line; id_at: see QUEUE_PUT. -PH_ELIMIT: longer than
+ * LETTER_ROOM. */
 PH_MUST_CHECK int letter_prologue(struct letter *l, ph_str prologue, size_t skip, size_t id_at);
 
-/* Recipients of this house get it in their Junk mailbox. -PH_ELIMIT, -PH_ENOMEM: nothing changed.
- */
+/* Recipients of this house get it in their Junk mailbox. -PH_ELIMIT, -PH_ENOMEM: nothing
+ * changed. */
 PH_MUST_CHECK int letter_quarantine(struct letter *l);
 
 /* What is told to the queue beside the letter. */
@@ -125,8 +125,8 @@ struct letter_trace {
     int64_t now_us;
 };
 /* Appends Return-Path and Received (RFC 5321 4.4) for this letter; the recipient is named only when
- * there is one. *ret_skip: octets of the Return-Path line; *ret_id_at: where the queue id belongs.
- */
+ * there is one. *ret_skip: octets of the Return-Path line; *ret_id_at: where the queue id
+ * belongs. */
 void letter_trace_write(const struct letter *l, const struct letter_trace *t, struct ph_buf *out,
                         size_t *ret_skip, size_t *ret_id_at);
 

@@ -7,7 +7,7 @@
  *                   |
  *                   +-- an idle session? yes ----------------------------------+
  *                   | no                                                       v
- *                 route.c: hosts -> site.c: a place? -> open.c: connect -> session.c: MAIL RCPT DATA
+ *                 route.c: hosts -> site.c: a place? -> open.c: connect -> session.c: MAIL, DATA
  *                   ^                      | no         EHLO STARTTLS AUTH     |
  *                   |                      |                | failed           |
  *                   +---- next address ----|----------------+                  |
@@ -32,8 +32,8 @@ enum {
     RELAY_CONNECT_MS = 30 * 1000, /* until the connection stands; then relay_timeout */
     RELAY_LETTERS = 100,          /* of one session */
     RELAY_LOOK = 1000, /* waiting tries looked through for one that an idle session can take */
-    RELAY_PATIENCE =
-        12, /* relay_timeouts that one letter may take, however alive the server seems, and */
+    /* how long one letter may take, however alive the server seems: so many relay_timeouts, and */
+    RELAY_PATIENCE = 12,
     RELAY_PACE = 64, /* a millisecond more for so many octets of it */
     RELAY_TRY_BYTES = 4 * 1024 * 1024,
     RELAY_EVENT_BYTES = 240 * 1024,
@@ -178,8 +178,8 @@ struct ways *ways_drop(struct ways *ws);
 const struct way *way_for(const struct ways *ws, ph_str sender, ph_str domain);
 
 /* ---- site.c ------------------------------------------------------------------------------ */
-/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask again.
- */
+/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask
+ * again. */
 bool site_enter(struct try *t);
 /* The same for a session that has its place: the rate alone. */
 bool site_paced(struct try *t, struct site *s);

@@ -3,7 +3,7 @@
 #define PH_REPLY_ID_H
 #include <posthouse/base.h>
 
-/* The id in the text of a reply to the end of data, borrowed from it; empty when there is none that is
- * known for one. No standard says where it stands: the forms are those of servers in use. */
+/* The id in the text of a reply to the end of data, borrowed from it; empty when there is none that
+ * is known for one. No standard says where it stands: the forms are those of servers in use. */
 ph_str reply_id(ph_str text);
 #endif

@@ -62,7 +62,8 @@ struct job {
     bool undo;   /* ... after it had written: the transaction must not be kept */
 };
 
-/* What the main thread does with a kind of request, and how to answer it. Indexed by enum ipc_type. */
+/* What the main thread does with a kind of request, and how to answer it. Indexed by enum
+ * ipc_type. */
 struct op {
     int answer; /* enum ipc_type; 0: not an operation */
     int (*run)(struct job *j, struct store_account *a, struct ph_error *reterr);
@@ -223,7 +224,8 @@ bool session_pop3(struct sessions *t, struct session *s);
 void session_pop3_off(struct session *s);
 /* Takes over a MSG_APPEND that is to wait for the last of its group. */
 void session_stage(struct session *s, struct job *j);
-/* Those, as a chain by `group`, the caller's now; NULL: none. over: there were too many for STAGED_MAX or STAGED_BYTES. */
+/* Those, as a chain by `group`, the caller's now; NULL: none. over: there were too many for
+ * STAGED_MAX or STAGED_BYTES. */
 struct job *session_staged(struct session *s, bool *ret_over);
 int session_opened(struct session *s, uint64_t mailbox, bool pop3);
 void session_closed(struct session *s, uint64_t mailbox);

@@ -176,7 +176,8 @@ static void run_batch(struct worker *w, struct store_account *a, struct job *job
         run_alone(a, j);
 }
 
-/* What a job takes of a transaction. Where the answer needs no flush, small ones let it go early. */
+/* What a job takes of a transaction. Where the answer needs no flush, small ones let it go
+ * early. */
 static size_t share(const struct job *j)
 {
     bool flushed = store_ops_table[j->ask.type].durable || j->ask.type == IPC_DELIVER;
@@ -523,8 +524,8 @@ void threads_stop(struct house_store *h)
     }
 }
 
-/* After `ended` has reached `running`: the syncers finish what is left, then the files are closed.
- */
+/* After `ended` has reached `running`: the syncers finish what is left, then the files are
+ * closed. */
 void threads_join(struct house_store *h)
 {
     pthread_mutex_lock(&h->sync_lock);

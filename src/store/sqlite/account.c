@@ -359,8 +359,8 @@ static int expire(struct store_account *a, int64_t now)
     return r;
 }
 
-/* Once a day: delivery keys and threads that nobody needs any more, and letters that have expired.
- */
+/* Once a day: delivery keys and threads that nobody needs any more, and letters that have
+ * expired. */
 static void prune(struct store_account *a, int64_t now)
 {
     if (now - a->pruned < PRUNE_EVERY || sq_enter(a, true) < 0)

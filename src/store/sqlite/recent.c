@@ -1,12 +1,14 @@
 /*
- * recent.c - the last changes of one mailbox in memory, because all its sessions ask for the same ones.
+ * recent.c - the last changes of one mailbox in memory, because all its sessions ask for the same
+ * ones.
  *
  *   changes since S:   S ... from ------- log ------- upto ... modseq
  *                      a long way back:   |           |
  *                      from the table     from memory, then from the table what came since, which becomes a part of the log
  *
- * Whoever asks first reads the table for the others. It begins with the second session: one alone asks for each change once. Nothing
- * is kept across what vanished, and all is dropped when memory was found stale.
+ * Whoever asks first reads the table for the others. It begins with the second session: one alone
+ * asks for each change once. Nothing is kept across what vanished, and all is dropped when memory
+ * was found stale.
  */
 #include "sqlite_int.h"
 
@@ -110,7 +112,8 @@ static void forget_gone(struct recent *l, const struct uidset *gone)
         l->v[i].past |= uidset_has(gone, l->v[i].uid);
 }
 
-/* The table's news into the log, then from there. What vanished since is told with all the rest, so no row of it may be. */
+/* The table's news into the log, then from there. What vanished since is told with all the rest, so
+ * no row of it may be. */
 static int from_log(struct store_account *a, struct mbox *m, uint64_t since, store_message_fn *row,
                     void *ctx, struct uidset *gone, uint64_t *last)
 {

@@ -90,9 +90,9 @@ static void keep_both(struct ids *l, const struct ids *other)
 }
 
 /*
- * Most grams of a text that people look for are in many letters, and long lists cost more than the look at a few texts too
- * many. So the rare ones are asked alone; those that turn out to be common are remembered. 1: *found are the candidates;
- * 0: all are common.
+ * Most grams of a text that people look for are in many letters, and long lists cost more than the
+ * look at a few texts too many. So the rare ones are asked alone; those that turn out to be common
+ * are remembered. 1: *found are the candidates; 0: all are common.
  */
 static int by_rare(struct store_account *a, const struct grams *g, struct ids *found)
 {

@@ -1,9 +1,9 @@
 /*
  * sqlite_int.h - what the files of the SQLite backend share.
  *
- * An operation is enter() ... leave(): enter starts the SQL transaction when there is none and reads the mailbox rows
- * anew when another program changed the file; leave ends it when the caller began none. Inner functions return a
- * negative code with the text in a->err.
+ * An operation is enter() ... leave(): enter starts the SQL transaction when there is none and
+ * reads the mailbox rows anew when another program changed the file; leave ends it when the caller
+ * began none. Inner functions return a negative code with the text in a->err.
  */
 #ifndef PH_STORE_SQLITE_INT_H
 #define PH_STORE_SQLITE_INT_H
@@ -34,7 +34,8 @@ enum statement {
     ST_COUNT
 };
 
-/* One mailbox row in memory. `dirty`: counters must be written with this transaction; `lazy`: with any next one. */
+/* One mailbox row in memory. `dirty`: counters must be written with this transaction; `lazy`: with
+ * any next one. */
 struct mbox {
     uint64_t id;
     char *name, *special, *keywords;
@@ -46,7 +47,8 @@ struct mbox {
     uint64_t modseq, size;
 };
 
-/* The -wal of an account, held open for fdatasync in other threads. Shared by the account and its syncs. */
+/* The -wal of an account, held open for fdatasync in other threads. Shared by the account and its
+ * syncs. */
 struct wal {
     int fd;
     atomic_int refs, failed, running, pages;
@@ -148,7 +150,8 @@ struct store {
 /* ---- db.c: statements, errors, transactions */
 int sq_error(struct store_account *a, int rc); /* fills a->err; the negative code */
 int sq_fail(struct store_account *a, int code, int sys, const char *fmt, ...) PH_PRINTF(4, 5);
-/* Parameters from ?2 on: i int64_t, t ph_str text, b ph_str blob. Bytes are borrowed until the statement is reset. */
+/* Parameters from ?2 on: i int64_t, t ph_str text, b ph_str blob. Bytes are borrowed until the
+ * statement is reset. */
 sqlite3_stmt *sq_start(struct store_account *a, enum statement q, const char *types, ...);
 int sq_step(struct store_account *a,
             sqlite3_stmt *st); /* 1 a row, 0 done (reset), negative (reset) */
@@ -275,7 +278,8 @@ uint64_t body_size(const struct store_letter *l); /* of the message */
 int body_check(struct store_account *a, const struct store_letter *l);
 int body_pack(struct store_account *a, uint64_t emailid, const struct store_letter *l,
               struct packed *ret);
-/* data: the content column. size at most STORE_INLINE_MAX; bytes are borrowed until the next call. */
+/* data: the content column. size at most STORE_INLINE_MAX; bytes are borrowed until the next
+ * call. */
 int body_unpack(struct store_account *a, enum form form, uint64_t emailid, ph_str data,
                 uint64_t size, ph_str *ret_bytes);
 /* A larger one, into a sealed memory file. */

@@ -1,8 +1,9 @@
 /*
  * summaries.c - the summaries of the mailbox whose flags are in memory (cache.c).
  *
- * Letters that came one after the other lie one after the other in the table `email`: a run of them is one walk there, without
- * a look at the table of messages and without a search for each. What lies between them is of other mailboxes.
+ * Letters that came one after the other lie one after the other in the table `email`: a run of them
+ * is one walk there, without a look at the table of messages and without a search for each. What
+ * lies between them is of other mailboxes.
  */
 #include "sqlite_int.h"
 

@@ -1,4 +1,5 @@
-/* token: which claims let in, which sets of keys are taken. Signatures: tests/e2e/test_identity.py, with openssl's. */
+/* token: which claims let in, which sets of keys are taken. Signatures: tests/e2e/test_identity.py,
+ * with openssl's. */
 
 #include <setjmp.h>
 #include <stdarg.h>

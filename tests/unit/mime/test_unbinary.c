@@ -38,7 +38,8 @@ static const struct {
      LIT("A: b\r\n" CTE "base64\r\nC: d\r\n\r\n" NUL64 "\r\n")},
     {LIT("A: b\r\n\r\n" NUL), LIT(CTE "base64\r\nA: b\r\n\r\n" NUL64 "\r\n")}, /* not declared */
     {LIT("\r\n" NUL), LIT(CTE "base64\r\n\r\n" NUL64 "\r\n")},
-    /* the line end in front of the boundary is the boundary's: the octets before it are the part's */
+    /* the line end in front of the boundary is the boundary's: the octets before it are the
+     * part's */
     {LIT(MIXED CTE "binary\r\n\r\npre\r\n--b\r\n" CTE "binary\r\n\r\n" NUL
                    "\r\n--b\r\n\r\nplain\r\n--b--\r\n"),
      LIT(MIXED CTE "8bit\r\n\r\npre\r\n--b\r\n" CTE "base64\r\n\r\n" NUL64

@@ -194,8 +194,8 @@ static void raw(void **state)
                      EX_USAGE);
 }
 
-/* A folder, a Maildir and a list stand for the letters in them; one that is wrong stops no other.
- */
+/* A folder, a Maildir and a list stand for the letters in them; one that is wrong stops no
+ * other. */
 static void many_raw(void **state)
 {
     (void)state;

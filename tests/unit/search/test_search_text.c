@@ -1,4 +1,5 @@
-/* What SEARCH looks at: tables of spellings that are one, and letters with the words that must be found in them. */
+/* What SEARCH looks at: tables of spellings that are one, and letters with the words that must be
+ * found in them. */
 #include "search.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* proc: the life of a child, led by a parent that this test plays. The child is a real process in a real sandbox. */
+/* proc: the life of a child, led by a parent that this test plays. The child is a real process in a
+ * real sandbox. */
 #include "loop.h"
 #include "proc.h"
 

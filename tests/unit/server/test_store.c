@@ -1,4 +1,5 @@
-/* The store process behind real channels, in one loop: keeper, queue and two access processes talk to it. */
+/* The store process behind real channels, in one loop: keeper, queue and two access processes talk
+ * to it. */
 #include "conf.h"
 #include "file.h"
 #include "proc.h"
@@ -182,7 +183,8 @@ static void pause_for_nothing(void)
     wait_until(0);
 }
 
-/* Runs the loop until it is so. How answers are grouped into messages is the store's affair: no test counts them. */
+/* Runs the loop until it is so. How answers are grouped into messages is the store's affair: no
+ * test counts them. */
 #define UNTIL(it_is_so)                                                                            \
     for (; !(it_is_so);)                                                                           \
     wait_until(inbox_n + 1)
@@ -542,7 +544,8 @@ static void revoked(void **state)
     assert_false(ph_file_exists(path));
 }
 
-/* An access process dies: its sessions are gone; the queue dies: its old requests are not answered to the new one. */
+/* An access process dies: its sessions are gone; the queue dies: its old requests are not answered
+ * to the new one. */
 static void peers_die(void **state)
 {
     (void)state;

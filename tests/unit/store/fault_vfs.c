@@ -1,4 +1,5 @@
-/* fault_vfs.c - see fault_vfs.h. Version 2 of the I/O methods: no memory mapping, so every read and write is seen. */
+/* fault_vfs.c - see fault_vfs.h. Version 2 of the I/O methods: no memory mapping, so every read and
+ * write is seen. */
 #include "fault_vfs.h"
 
 #include <sqlite3.h>

@@ -1,4 +1,5 @@
-/* A SQLite VFS that does what the default one does until its k-th call of the chosen kind, which fails. */
+/* A SQLite VFS that does what the default one does until its k-th call of the chosen kind, which
+ * fails. */
 #ifndef PH_FAULT_VFS_H
 #define PH_FAULT_VFS_H
 

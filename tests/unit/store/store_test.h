@@ -1,4 +1,5 @@
-/* What the store's tests share: a store in a folder of its own, and short calls that must succeed. */
+/* What the store's tests share: a store in a folder of its own, and short calls that must
+ * succeed. */
 #ifndef PH_STORE_TEST_H
 #define PH_STORE_TEST_H
 #include "store.h"

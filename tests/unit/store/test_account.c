@@ -1,4 +1,5 @@
-/* What concerns a whole account: its limits, what an import keeps, and files that an older Posthouse made. */
+/* What concerns a whole account: its limits, what an import keeps, and files that an older
+ * Posthouse made. */
 #include "store_test.h"
 
 #include <sqlite3.h>

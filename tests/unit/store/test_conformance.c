@@ -247,7 +247,8 @@ static const char *news(struct store_account *a, uint64_t box)
     return w.text;
 }
 
-/* Deliveries that nobody has read say whose journey ends; who was given them says so, and no modseq changes. */
+/* Deliveries that nobody has read say whose journey ends; who was given them says so, and no modseq
+ * changes. */
 static void first_readings(void **state)
 {
     struct fixture *f = *state;

@@ -1,6 +1,7 @@
 /*
- * kill -9 in the middle of random operations, again and again. What is there afterwards must be exactly what a twin has after so many
- * of the same operations: at least as many as were acknowledged, and none of them half. `test_crash N` kills N times.
+ * kill -9 in the middle of random operations, again and again. What is there afterwards must be
+ * exactly what a twin has after so many of the same operations: at least as many as were
+ * acknowledged, and none of them half. `test_crash N` kills N times.
  */
 #include "store_test.h"
 

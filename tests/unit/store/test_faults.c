@@ -1,4 +1,5 @@
-/* Every write, read and flush of a delivery, an append, a move and an expunge fails once, and for ever. */
+/* Every write, read and flush of a delivery, an append, a move and an expunge fails once, and for
+ * ever. */
 #include "fault_vfs.h"
 #include "store_test.h"
 

@@ -1,6 +1,7 @@
 /*
- * Random operations against a small model in memory: after each step both must show the same, to each of eight sessions, which
- * learn of changes at different times and from `changes` alone. `test_model STEPS` takes so many steps, of one long run.
+ * Random operations against a small model in memory: after each step both must show the same, to
+ * each of eight sessions, which learn of changes at different times and from `changes` alone.
+ * `test_model STEPS` takes so many steps, of one long run.
  */
 #include "store_test.h"
 
@@ -370,7 +371,8 @@ static void fresh_box(struct box *b)
     *b = (struct box){.live = true, .uidnext = 1};
 }
 
-/* CREATE and DELETE; superiors appear, names with inferiors stay as names, which only the store knows of. */
+/* CREATE and DELETE; superiors appear, names with inferiors stay as names, which only the store
+ * knows of. */
 static void step_names(struct store_account *a, int k)
 {
     bool make = dice(2);

@@ -1,6 +1,7 @@
 /*
- * Search equals a plain scan: random texts of Chinese, Japanese, Korean and English, random queries cut from them or made up, with
- * no index, a part of one, the whole one, and letters that come and go meanwhile. `test_search N` asks N queries.
+ * Search equals a plain scan: random texts of Chinese, Japanese, Korean and English, random queries
+ * cut from them or made up, with no index, a part of one, the whole one, and letters that come and
+ * go meanwhile. `test_search N` asks N queries.
  */
 #include "store_test.h"
 
