@@ -113,8 +113,8 @@ int account_import(struct ph_house *h, const struct admin_args *a, const struct 
     ph_wipe(password, sizeof password);
     if (r < 0 && to && !e.code)
         e = *carry_account_error(to);
-    int closed = carry_account_end(
-        to, true, &put, &known, &end); /* what came before a failure is kept: again begins there */
+    /* What came before a failure is kept: again begins there. */
+    int closed = carry_account_end(to, true, &put, &known, &end);
     mail_close(&m);
     if (r < 0 || closed < 0)
         return told(r < 0 ? &e : &end, r < 0 ? r : closed);

@@ -1,6 +1,8 @@
 /* carry.c - an account as a source of letters, and as their taker. */
 #include "carry.h"
 #include "file.h"
+#include "hash.h"
+#include "random.h"
 #include "summary.h"
 
 #include <stdio.h>
@@ -158,7 +160,8 @@ struct carry_account {
     struct store_account *a;
     struct ph_error error;
     char mailbox[STORE_NAME_MAX + 1]; /* the last one, which exists and whose letters are known */
-    uint64_t *keys;                   /* of the letters there: hashed, open addressing; 0: empty */
+    struct ph_hash_key key;
+    uint64_t *keys; /* of the letters there: hashed, open addressing; 0: empty */
     size_t key_n, key_cap;
     uint64_t put, known, batch_bytes;
     unsigned batch;
@@ -167,12 +170,11 @@ struct carry_account {
 
 static const struct store_ops *const be = &store_sqlite;
 
-static uint64_t key_of(ph_str message_id, uint64_t size, int64_t date)
+static uint64_t key_of(const struct carry_account *c, ph_str message_id, uint64_t size,
+                       int64_t date)
 {
-    uint64_t h = 14695981039346656037u ^ size * 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < message_id.n; i++)
-        h = (h ^ (unsigned char)message_id.p[i]) * 1099511628211u;
-    h = (h ^ (uint64_t)(date / 1000000)) * 0x9e3779b97f4a7c15u;
+    struct ph_hash_key key = {{c->key.half[0] ^ size, c->key.half[1] ^ (uint64_t)(date / 1000000)}};
+    uint64_t h = ph_hash(&key, message_id);
     return h ? h : 1;
 }
 
@@ -212,7 +214,7 @@ static int learn(void *ctx, const struct store_message *m)
     struct ph_arena *arena = ph_arena_new(NULL, 16 << 20);
     int r = arena ? ph_summary_read(arena, m->summary, &s) : -PH_ENOMEM;
     if (r >= 0)
-        r = key_add(c, key_of(s->message_id, m->size, m->date));
+        r = key_add(c, key_of(c, s->message_id, m->size, m->date));
     ph_arena_free(arena);
     return r == -PH_ENOMEM ? r : 0;
 }
@@ -223,6 +225,7 @@ struct carry_account *carry_account_new(struct store_account *a, bool anywhere)
     if (c) {
         c->a = a;
         c->anywhere = anywhere;
+        ph_random(&c->key, sizeof c->key);
     }
     return c;
 }
@@ -353,7 +356,7 @@ int carry_account_take(void *ctx, const struct carry_letter *l)
     ph_summary_trace(l->bytes, &message_id, &received);
     if (message_id.n > 998)
         message_id = (ph_str){0};
-    r = key_add(c, key_of(message_id, l->bytes.n, l->date));
+    r = key_add(c, key_of(c, message_id, l->bytes.n, l->date));
     if (r < 0)
         return ph_fail(&c->error, -r, 0, "out of memory");
     if (r == 0) {

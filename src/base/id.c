@@ -1,4 +1,5 @@
 #include "id.h"
+#include "ascii.h"
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -12,10 +13,8 @@ const char *ph_id_text(uint64_t id, char buf[PH_ID_TEXT + 1])
 
 static int digit(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        c = (char)(c - 'A' + 'a');
     for (int i = 0; i < 32; i++)
-        if (alphabet[i] == c)
+        if (alphabet[i] == ph_lower(c))
             return i;
     return -1;
 }

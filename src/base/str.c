@@ -1,16 +1,12 @@
 /* Slices: borrowed bytes with their length. */
+#include "ascii.h"
 #include <posthouse/base.h>
 #include <string.h>
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
 
 static bool equal_ignoring_case(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (lower(a[i]) != lower(b[i]))
+        if (ph_lower(a[i]) != ph_lower(b[i]))
             return false;
     return true;
 }

@@ -1,5 +1,6 @@
 /* What a value must be beyond its kind and range: one row a setting, or a group of them by
  * prefix. */
+#include "ascii.h"
 #include "conf_int.h"
 
 #include "sock.h"
@@ -82,8 +83,7 @@ static int host_name(const struct ph__conf_row *row, ph_str value, const char *a
     (void)arg;
     for (size_t i = 0; i < value.n; i++) {
         char ch = value.p[i];
-        bool ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                  (ch >= '0' && ch <= '9') || ch == '-' || ch == '.';
+        bool ok = ph_is_alnum(ch) || ch == '-' || ch == '.';
         if (!ok || (ch == '.' && (i == 0 || value.p[i - 1] == '.')))
             return ph_fail(reterr, PH_EINVAL, 0, "%s: \"%.*s\" is not a host name", row->name,
                            PH_FMT(value));

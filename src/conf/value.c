@@ -1,4 +1,5 @@
 /* Values of settings: text to value and back, ranges, units. */
+#include "ascii.h"
 #include "conf_int.h"
 
 #include <inttypes.h>
@@ -66,7 +67,7 @@ static int put_number(const struct ph__conf_row *row, ph_str text, int64_t *ret_
 {
     const struct units *u = &units_of[row->kind];
     size_t digits = 0;
-    while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9')
+    while (digits < text.n && ph_is_digit(text.p[digits]))
         digits++;
     ph_str unit = ph_str_trim(ph_str_skip(text, digits));
     const struct unit *found = NULL;

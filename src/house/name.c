@@ -1,6 +1,7 @@
 /*
  * Addresses in one form, so that equal addresses are equal bytes (RFC 5321 4.1.2, 6531 3.3, 5890).
  */
+#include "ascii.h"
 #include "house.h"
 
 #include <idn2.h>
@@ -8,11 +9,6 @@
 #include <string.h>
 
 enum { LOCAL_MAX = 255, DOMAIN_MAX = 253, LABEL_MAX = 63 };
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
 
 static bool is_control(char c)
 {
@@ -110,7 +106,7 @@ static int put_local(struct ph_house_name *name, ph_str local, struct ph_error *
     for (size_t i = 0; i < local.n; i++) {
         if (local.p[i] == '"' || local.p[i] == '\\')
             put(name, '\\');
-        put(name, lower(local.p[i]));
+        put(name, ph_lower(local.p[i]));
     }
     if (quote)
         put(name, '"');
@@ -127,8 +123,8 @@ static bool is_ldh(ph_str domain)
         if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
             return false;
         for (size_t i = 0; i < label.n; i++) {
-            char c = lower(label.p[i]);
-            if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+            char c = ph_lower(label.p[i]);
+            if (!(ph_is_alnum(c) || c == '-' || c == '_'))
                 return false;
         }
     }
@@ -168,7 +164,7 @@ static int put_idn(struct ph_house_name *name, ph_str domain, struct ph_error *r
     ph_str a = ph_str_c((const char *)labels);
     bool ok = is_ldh(a);
     for (size_t i = 0; ok && i < a.n; i++)
-        put(name, lower(a.p[i]));
+        put(name, ph_lower(a.p[i]));
     idn2_free(labels);
     return ok ? 0 : ph_fail(reterr, PH_EINVAL, 0, "the domain is not valid");
 }
@@ -184,7 +180,7 @@ static int put_domain(struct ph_house_name *name, ph_str domain, struct ph_error
                        domain.n ? "\"%.*s\" is not a valid domain" : "the domain is empty",
                        (int)(domain.n < 100 ? domain.n : 100), domain.n ? domain.p : "");
     for (size_t i = 0; i < domain.n; i++)
-        put(name, lower(domain.p[i]));
+        put(name, ph_lower(domain.p[i]));
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* Signatures are libcjose's work, JSON is jansson's; which of them count is decided here. */
 #include "token.h"
+#include "ascii.h"
 
 #include <cjose/cjose.h>
 #include <jansson.h>
@@ -39,8 +40,7 @@ static bool is_base64url(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_'))
+        if (!(ph_is_alnum(c) || c == '-' || c == '_'))
             return false;
     }
     return s.n && s.n % 4 != 1;

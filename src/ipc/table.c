@@ -1,5 +1,6 @@
 /* What messages.def says, as tables: fields, directions, names, and the hash that both ends of a
  * channel compare. */
+#include "hash.h"
 #include "ipc_int.h"
 
 #include <string.h>
@@ -111,16 +112,12 @@ const char *ipc_type_name(int type)
     return type >= 0 && type < IPC_TYPE_COUNT ? ipc__types[type].name : "?";
 }
 
-/* FNV-1a, 64 bits: it guards against programs of different versions, not against malice. */
+/* It guards against programs of different versions, not against malice. */
 uint64_t ipc_table_hash(void)
 {
     static uint64_t hash;
-    if (!hash) {
-        uint64_t h = 0xcbf29ce484222325u;
-        for (size_t i = 0; i + 1 < sizeof table_text; i++)
-            h = (h ^ (unsigned char)table_text[i]) * 0x100000001b3u;
-        hash = h;
-    }
+    if (!hash)
+        hash = ph_hash_fixed((ph_str){table_text, sizeof table_text - 1});
     return hash;
 }
 

@@ -355,17 +355,11 @@ int ph_address_parse(struct ph_arena *arena, ph_str raw, struct ph_address **ret
     return r.count;
 }
 
-static bool is_atext(char c)
-{
-    return (c & 0x80) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
-}
-
 static bool is_dot_atom(ph_str s)
 {
     bool dot = true;
     for (size_t i = 0; i < s.n; i++) {
-        if (!is_atext(s.p[i]) && (s.p[i] != '.' || dot))
+        if (!ph__is_atext(s.p[i]) && (s.p[i] != '.' || dot))
             return false;
         dot = s.p[i] == '.';
     }

@@ -1,6 +1,8 @@
 /* Attachments and their names. */
 #include <string.h>
 
+#include "ascii.h"
+#include "hash.h"
 #include "mime_int.h"
 #include "utf8.h"
 #include "view.h"
@@ -42,7 +44,7 @@ static bool is_reserved(ph_str name)
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
         size_t digits = i >= NUMBERED;
         if (stem.n == 3 + digits && ph_str_has_iprefix(stem, devices[i]) &&
-            (!digits || (stem.p[3] >= '0' && stem.p[3] <= '9')))
+            (!digits || ph_is_digit(stem.p[3])))
             return true;
     }
     return false;
@@ -110,14 +112,6 @@ static void add_default(struct ph_buf *out, const struct ph_part *p)
     ph_buf_add(out, PH_STR(".bin"));
 }
 
-static uint64_t hash_of(ph_str s)
-{
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)(s.p[i] >= 'A' && s.p[i] <= 'Z' ? s.p[i] + 32 : s.p[i])) * 1099511628211u;
-    return h ? h : 1;
-}
-
 /* The names given out, as hashes in an open table of a power of two. Two names of one hash only
  * cost one of them a number it did not need. */
 struct names {
@@ -127,7 +121,8 @@ struct names {
 
 static bool is_new(struct names *t, ph_str name)
 {
-    uint64_t h = hash_of(name);
+    uint64_t h = ph_hash_fixed_nocase(name);
+    h += h == 0;
     for (size_t i = h & t->mask;; i = (i + 1) & t->mask) {
         if (t->slots[i] == h)
             return false;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "build_int.h"
+#include "hash.h"
 
 /* ---- ids ---- */
 
@@ -110,14 +111,6 @@ static bool is_same(ph_str a, ph_str b)
            ph_str_ieq(ph_str_skip(a, at), ph_str_skip(b, at));
 }
 
-static uint64_t hash_of(ph_str s)
-{
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)(s.p[i] | 0x20)) * 1099511628211u;
-    return h;
-}
-
 /* A table of indexes + 1 into the recipients, open, at most half full. */
 struct seen {
     uint32_t *slots;
@@ -126,7 +119,7 @@ struct seen {
 
 static bool is_new(const struct ph_email *e, struct seen *t, ph_str address)
 {
-    size_t i = hash_of(address) & t->mask;
+    size_t i = ph_hash_fixed_nocase(address) & t->mask;
     for (; t->slots[i]; i = (i + 1) & t->mask)
         if (is_same(e->recipients[t->slots[i] - 1], address))
             return false;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "build_int.h"
+#include "mime_int.h"
 #include "utf8.h"
 #include "words.h"
 
@@ -125,17 +126,11 @@ void ph__fold_text(struct ph__fold *f, ph_str s)
 
 /* ---- addresses ---- */
 
-static bool is_atext(char c)
-{
-    return (c & 0x80) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
-}
-
 static bool is_atoms(ph_str s)
 {
     bool space = true;
     for (size_t i = 0; i < s.n; i++) {
-        if (!is_atext(s.p[i]) && (s.p[i] != ' ' || space))
+        if (!ph__is_atext(s.p[i]) && (s.p[i] != ' ' || space))
             return false;
         space = s.p[i] == ' ';
     }

@@ -1,6 +1,7 @@
 /* Content-Type, Content-Disposition and Content-ID of a part that is being built. */
 #include <string.h>
 
+#include "ascii.h"
 #include "build_int.h"
 #include "mime_int.h"
 #include "utf8.h"
@@ -55,7 +56,7 @@ static ph_str lower(struct ph_arena *arena, ph_str s)
 {
     char *p = ph_arena_cstr(arena, s);
     for (size_t i = 0; p && i < s.n; i++)
-        p[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 32 : p[i]);
+        p[i] = ph_lower(p[i]);
     return (ph_str){p, p ? s.n : 0};
 }
 
@@ -241,8 +242,7 @@ int ph_email_set_boundary(struct ph_email *e, ph_str boundary, struct ph_error *
         return ph_fail(reterr, PH_EINVAL, 0, "only a multipart has a boundary");
     for (size_t i = 0; i < boundary.n; i++) {
         char c = boundary.p[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!alnum && (!c || !strchr(allowed, c)))
+        if (!ph_is_alnum(c) && (!c || !strchr(allowed, c)))
             return ph_fail(reterr, PH_EINVAL, 0, "not a boundary (RFC 2046 5.1.1)");
     }
     if (boundary.n == 0 || boundary.n > BOUNDARY_MOST || boundary.p[boundary.n - 1] == ' ')

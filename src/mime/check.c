@@ -1,6 +1,7 @@
 /* Bodies looked at for what is wrong in them: a pass that the parse does not make. */
 #include <string.h>
 
+#include "ascii.h"
 #include "codec.h"
 #include "parse_int.h"
 
@@ -21,8 +22,7 @@ static void tell(struct check *c, enum ph_defect_kind kind, size_t at)
 
 static bool is_base64(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-           c == '/';
+    return ph_is_alnum(c) || c == '+' || c == '/';
 }
 
 static void check_base64(struct check *c, ph_str s)

@@ -1,5 +1,6 @@
 /* The Content-* fields: one row each. */
 #include "content.h"
+#include "ascii.h"
 
 static ph_str type_token(ph_str s)
 {
@@ -159,7 +160,7 @@ static bool cut_number(ph_str *s, unsigned *ret)
     uint64_t v;
     size_t n = 0;
     *s = ph__skip_cfws(*s);
-    while (n < s->n && s->p[n] >= '0' && s->p[n] <= '9')
+    while (n < s->n && ph_is_digit(s->p[n]))
         n++;
     if (n == 0 || !ph_str_u64((ph_str){s->p, n}, MOST, &v))
         return false;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ascii.h"
 #include "mime_int.h"
 
 struct reading {
@@ -31,16 +32,6 @@ static const struct {
     {"akst", -540}, {"akdt", -480}, {"ast", -240}, {"adt", -180}, {"nst", -210},
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* The index of a word's first three letters in a string of triples, or -1. */
 static int triple(ph_str word, const char *table)
 {
@@ -56,7 +47,7 @@ static int number(ph_str *s, size_t *ret_digits)
 {
     int v = 0;
     size_t n = 0;
-    for (; n < s->n && is_digit(s->p[n]); n++)
+    for (; n < s->n && ph_is_digit(s->p[n]); n++)
         v = v < 100000 ? v * 10 + (s->p[n] - '0') : v;
     *s = ph_str_skip(*s, n);
     *ret_digits = n;
@@ -135,7 +126,7 @@ static bool read_zone(struct reading *r, ph_str *s)
     size_t n, n2 = 0;
     ph_str t = ph_str_skip(*s, 1);
     int v = number(&t, &n);
-    if (n <= 2 && t.n > 1 && t.p[0] == ':' && is_digit(t.p[1])) {
+    if (n <= 2 && t.n > 1 && t.p[0] == ':' && ph_is_digit(t.p[1])) {
         t = ph_str_skip(t, 1);
         v = v * 100 + number(&t, &n2);
     } else if (n <= 2) {
@@ -182,7 +173,7 @@ static bool read_number(struct reading *r, ph_str *s)
         (next == '.' && r->day >= 0 && r->year >= 0 && digits <= 2))
         return read_time(r, s, v);
     if ((next == '-' || next == '/' || (next == '.' && r->day < 0)) && s->n > 1 &&
-        is_digit(s->p[1]) && read_numeric(r, s, v, digits))
+        ph_is_digit(s->p[1]) && read_numeric(r, s, v, digits))
         return true;
     if (digits <= 2 && r->day < 0) {
         r->day = v;
@@ -201,13 +192,13 @@ static bool read_token(struct reading *r, ph_str *s)
 {
     char c = s->p[0];
     bool zone =
-        (c == '+' || c == '-') && s->n > 1 && is_digit(s->p[1]) && (r->flags & PH_DATE_TIME);
+        (c == '+' || c == '-') && s->n > 1 && ph_is_digit(s->p[1]) && (r->flags & PH_DATE_TIME);
     if (zone)
         return read_zone(r, s);
-    if (is_digit(c))
+    if (ph_is_digit(c))
         return read_number(r, s);
     size_t n = 0;
-    while (n < s->n && is_letter(s->p[n]))
+    while (n < s->n && ph_is_alpha(s->p[n]))
         n++;
     read_word(r, (ph_str){s->p, n});
     *s = ph_str_skip(*s, n ? n : 1);

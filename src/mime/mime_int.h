@@ -43,6 +43,9 @@ int ph__text(struct ph_arena *arena, ph_str raw, ph_str *ret_text);
 
 /* ---- token.c: pieces of structured values ---- */
 
+/* RFC 5322 3.2.3, and all that is not ASCII (RFC 6532 3.2). */
+bool ph__is_atext(char c);
+
 /* Skips white space, line ends and comments. */
 ph_str ph__skip_cfws(ph_str s);
 

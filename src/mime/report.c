@@ -1,6 +1,7 @@
 /* Reports: multipart/report (RFC 6522) with delivery status (RFC 3464) or disposition
  * notification (RFC 8098). A status part is groups of fields: the first is about the message,
  * each other about one recipient; the groups are read by one table of fields. */
+#include "ascii.h"
 #include "mime_int.h"
 
 static enum ph_report_kind kind_of(const struct ph_part *p)
@@ -45,7 +46,7 @@ static int on_typed(struct ph_arena *arena, ph_str raw, void *to, bool *has)
     if (!type)
         return -PH_ENOMEM;
     for (size_t i = 0; i < semi; i++)
-        type[i] = (char)(all.p[i] >= 'A' && all.p[i] <= 'Z' ? all.p[i] + 32 : all.p[i]);
+        type[i] = ph_lower(all.p[i]);
     *t = (struct ph_typed){ph_str_trim((ph_str){type, semi}),
                            ph_str_trim(ph_str_skip(all, semi + 1))};
     return 0;

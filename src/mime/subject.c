@@ -1,4 +1,5 @@
 /* Prefixes of subjects. */
+#include "ascii.h"
 #include <posthouse/reply.h>
 
 /* What mail programs of many languages put before a subject, compared without regard to the case of
@@ -55,7 +56,7 @@ static ph_str skip_number(ph_str s)
     size_t n = 0;
     if (s.n < 2 || (s.p[0] != '[' && s.p[0] != '(' && s.p[0] != '^'))
         return s;
-    for (n = 1; n < s.n && s.p[n] >= '0' && s.p[n] <= '9';)
+    for (n = 1; n < s.n && ph_is_digit(s.p[n]);)
         n++;
     if (n == 1)
         return s;

@@ -1,5 +1,11 @@
 /* Pieces of structured header values: comments, quoted strings, white space. */
+#include "ascii.h"
 #include "mime_int.h"
+
+bool ph__is_atext(char c)
+{
+    return (c & 0x80) || ph_is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
 
 size_t ph__comment(ph_str s)
 {

@@ -3,6 +3,7 @@
  *
  *   provider of the domain -> SRV -> autoconfiguration -> provider of the MX -> the MX itself
  */
+#include "ascii.h"
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <posthouse/discover.h>
@@ -24,9 +25,8 @@ static bool is_host(ph_str s)
     if (!s.n || s.n > 253)
         return false;
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
-            c != '.')
+        char c = s.p[i];
+        if (!ph_is_alnum(c) && c != '-' && c != '.')
             return false;
     }
     return s.p[0] != '.' && s.p[0] != '-';

@@ -260,8 +260,7 @@ static int login(struct ph_imap_session *s, const struct ph_account *a, struct p
         rc = sasl_answers(s, sasl, rett);
     else if (a->token.n || a->mechanisms.n || !a->password.n)
         rc = ph__imap_fail(s, rett, &why);
-    else if (ph_conn_may_login(s->conn, &why) <
-             0) /* LOGIN is older than SASL, and shows the password */
+    else if (ph_conn_may_login(s->conn, &why) < 0) /* for LOGIN, which shows the password */
         rc = ph__imap_fail(s, rett, &why);
     else
         rc = ph_imap_await(s, ph_imap_client_login(s->client, a->user, a->password), NULL, NULL,

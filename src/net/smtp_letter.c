@@ -261,8 +261,8 @@ static int on_data(struct sending *w, const struct ph_smtp_client_event *ev,
         return give(w, rett);
     }
     keep_first(w, PH_STAGE_LETTER, ev, "the letter");
-    int rc =
-        ph_smtp_client_command(w->s->client, PH_STR("RSET")); /* the sender may have been taken */
+    /* The sender may have been taken. */
+    int rc = ph_smtp_client_command(w->s->client, PH_STR("RSET"));
     if (rc == 0)
         rc = ph__smtp_await(w->s, &ignored, rett);
     finish(w, -w->first.error.code);

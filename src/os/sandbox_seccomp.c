@@ -252,8 +252,8 @@ static int allow(scmp_filter_ctx f, const struct ph_sandbox *s)
     if (rc == 0 && s->read && !(have & PH_MAY_FILES))
         rc = add(f, SCMP_ACT_ALLOW, "openat", 1, &read_only);
     const struct scmp_arg_cmp self = IS(0, (scmp_datum_t)getpid());
-    if (rc ==
-        0) /* raise(3) and abort(3): to a thread of ours, not to another process of this user */
+    /* raise(3) and abort(3): to a thread of ours, not to another process of this user */
+    if (rc == 0)
         rc = add(f, SCMP_ACT_ALLOW, "tgkill", 1, &self);
     if (rc == 0) /* its flags are behind a pointer; glibc then takes clone, whose flags are not */
         rc = add(f, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);

@@ -263,8 +263,8 @@ static void bind_channel(SSL *ssl, bool server, struct ph_tls_info *i)
         if (SSL_export_keying_material(ssl, i->binding, 32, label, sizeof label - 1,
                                        (const unsigned char *)"", 0, 1) == 1)
             i->binding_n = 32;
-    } else if (SSL_get_extms_support(ssl) ==
-               1) { /* the first Finished: the client's, when resumed the server's */
+    } else if (SSL_get_extms_support(ssl) == 1) {
+        /* the first Finished: the client's, when resumed the server's */
         bool ours = server == (bool)SSL_session_reused(ssl);
         i->binding_n = ours ? SSL_get_finished(ssl, i->binding, sizeof i->binding)
                             : SSL_get_peer_finished(ssl, i->binding, sizeof i->binding);

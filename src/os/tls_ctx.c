@@ -173,8 +173,8 @@ SSL_SESSION *ph__tls_session_take(struct ph_tls_ctx *c, const char *host)
         return NULL;
     SSL_SESSION *got = s->session;
     if (SSL_SESSION_get_protocol_version(got) >= TLS1_3_VERSION)
-        s->session =
-            NULL; /* a ticket of 1.3 is used once (RFC 8446 C.4); the server sends a new one */
+        /* A ticket of 1.3 is used once (RFC 8446 C.4); the server sends a new one. */
+        s->session = NULL;
     else
         SSL_SESSION_up_ref(got);
     return got;

@@ -1,6 +1,7 @@
 /* The memory of `post fetch`: see fetch_state.h for the file. */
 #include "fetch_state.h"
 #include "file.h"
+#include "hash.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,13 +10,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* FNV-1a: the tag tells a person's own sources apart; it guards nothing. */
+/* The tag tells a person's own sources apart; it guards nothing. */
 static void tag_of(const char *text, char ret[POST_TAG])
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    snprintf(ret, POST_TAG, "%016llx", (unsigned long long)h);
+    snprintf(ret, POST_TAG, "%016llx", (unsigned long long)ph_hash_fixed(ph_str_c(text)));
 }
 
 int post_state_name(struct post_state *st, const struct post_source *s, const char *dir,

@@ -233,8 +233,7 @@ static int probe_one(const struct place *asked, const struct post_login *login, 
     struct ph_account a = {.struct_size = sizeof a,
                            .host = login->account.host,
                            .port = p->port,
-                           .insecure =
-                               true, /* no password is sent; whether it is verified is told */
+                           .insecure = true, /* no password is sent; what it is worth is told */
                            .ca_file = login->ca,
                            .proxy = ph_str_c(login->proxy),
                            .connect_ms = CONNECT_MS,

@@ -1,6 +1,7 @@
 /* sched.c - hash tables of destinations, sites and senders at them; a ring of sites that can run,
  * in each a ring of senders; alarms for what is to be looked at again. */
 #include "sched.h"
+#include "hash.h"
 
 #include <string.h>
 
@@ -8,7 +9,8 @@ enum { BUCKETS = 1 << 14, LIMIT_START = 2, NAME_MAX = 512, CROWDED_US = 1000000 
 
 struct ph_sched {
     struct ph_sched_options opt;
-    uint64_t seed, salt;
+    uint64_t seed;
+    struct ph_hash_key key;
     struct ph_dest *dest[BUCKETS];
     struct ph_site *site[BUCKETS];
     struct ph_flow *flow[BUCKETS];
@@ -24,7 +26,8 @@ struct ph_sched *ph_sched_new(const struct ph_sched_options *opt, uint64_t seed)
     struct ph_sched *s = ph_new0(NULL, sizeof *s);
     if (s) {
         s->opt = *opt;
-        s->seed = s->salt = seed | 1;
+        s->seed = seed | 1;
+        s->key = (struct ph_hash_key){{seed, ~seed}};
     }
     return s;
 }
@@ -90,17 +93,9 @@ int64_t ph_sched_backoff(struct ph_sched *s, unsigned n)
     return wait - fifth / 2 + (fifth ? (int64_t)(chance(s) % (uint64_t)fifth) : 0);
 }
 
-static uint64_t hash(uint64_t salt, ph_str name)
-{
-    uint64_t h = salt;
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 0xff51afd7ed558ccdu, h ^= h >> 32;
-    return h;
-}
-
 uint64_t ph_sched_sender(const struct ph_sched *s, ph_str sender)
 {
-    return hash(s->salt, sender);
+    return ph_hash(&s->key, sender);
 }
 
 /* ---- ring of sites: ready, with room to fly, not held, not resting -----------------------------
@@ -184,7 +179,7 @@ static struct ph_site *find_site(const struct ph_sched *s, ph_str name, uint64_t
 
 static struct ph_site *get_site(struct ph_sched *s, ph_str name)
 {
-    uint64_t h = hash(s->salt, name);
+    uint64_t h = ph_hash(&s->key, name);
     struct ph_site *site = find_site(s, name, h);
     if (site || !room(s) || !(site = ph_new0(NULL, sizeof *site + name.n)))
         return site;
@@ -240,7 +235,7 @@ static ph_str guess(ph_str domain, char buf[NAME_MAX])
 
 struct ph_dest *ph_sched_dest(struct ph_sched *s, ph_str name)
 {
-    uint64_t h = hash(s->salt, name);
+    uint64_t h = ph_hash(&s->key, name);
     char buf[NAME_MAX];
     struct ph_dest **bucket = &s->dest[h % BUCKETS];
     for (struct ph_dest *d = *bucket; d; d = d->chain)
@@ -306,8 +301,7 @@ void ph_sched_each(struct ph_sched *s, void (*each)(void *ctx, struct ph_dest *d
 static struct ph_flow **flow_at(const struct ph_sched *s, const struct ph_site *site,
                                 uint64_t sender)
 {
-    uint64_t h = (site->hash ^ sender) * 0xff51afd7ed558ccdu;
-    return (struct ph_flow **)&s->flow[(h >> 32) % BUCKETS];
+    return (struct ph_flow **)&s->flow[(site->hash ^ sender) % BUCKETS];
 }
 
 /* Hashes stand for names here: two senders that collide share a queue. */
@@ -572,7 +566,7 @@ int64_t ph_sched_when(const struct ph_sched *s)
 
 void ph_sched_release(struct ph_sched *s, ph_str name)
 {
-    uint64_t h = hash(s->salt, name);
+    uint64_t h = ph_hash(&s->key, name);
     struct ph_dest *d = s->dest[h % BUCKETS];
     while (d && !(d->hash == h && ph_str_eq(d->name, name)))
         d = d->chain;

@@ -98,8 +98,8 @@ struct ph_sched_options {
     unsigned local;       /* and to the mailboxes of this house */
 };
 
-struct ph_sched *ph_sched_new(const struct ph_sched_options *opt,
-                              uint64_t seed);       /* NULL: out of memory */
+/* seed: a secret, of back-offs and of the tables. NULL: out of memory. */
+struct ph_sched *ph_sched_new(const struct ph_sched_options *opt, uint64_t seed);
 struct ph_sched *ph_sched_free(struct ph_sched *s); /* not the jobs */
 void ph_sched_options(struct ph_sched *s, const struct ph_sched_options *opt);
 uint64_t ph_sched_sender(const struct ph_sched *s, ph_str sender);

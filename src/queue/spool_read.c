@@ -295,14 +295,14 @@ int ph_spool_sites(struct ph_spool *s, size_t n,
     sqlite3_bind_int64(st, 1, (int64_t)n);
     int rc = SQLITE_DONE, stop = 0;
     while (!stop && (rc = sqlite3_step(st)) == SQLITE_ROW)
-        stop = each(ctx, &(struct ph_spool_site){
-                             .dest = ph__column(st, 0),
-                             .rcpts = (uint64_t)sqlite3_column_int64(st, 1),
-                             .held = (uint64_t)sqlite3_column_int64(st, 2),
-                             .oldest = time_of(
-                                 s, sqlite3_column_int64(st, 3)), /* ids begin with the time */
-                             .next_try = time_of(s, sqlite3_column_int64(st, 4)),
-                             .reply = ph__column(st, 5)});
+        stop =
+            each(ctx, &(struct ph_spool_site){.dest = ph__column(st, 0),
+                                              .rcpts = (uint64_t)sqlite3_column_int64(st, 1),
+                                              .held = (uint64_t)sqlite3_column_int64(st, 2),
+                                              /* ids begin with the time */
+                                              .oldest = time_of(s, sqlite3_column_int64(st, 3)),
+                                              .next_try = time_of(s, sqlite3_column_int64(st, 4)),
+                                              .reply = ph__column(st, 5)});
     return ended(s, st, rc, stop);
 }
 

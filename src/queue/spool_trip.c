@@ -1,17 +1,15 @@
 /* spool_trip.c - journeys: events, and finding and forgetting them. */
+#include "hash.h"
 #include "spool.h"
 
 #include <string.h>
 
 enum { BUCKET = 4096 }; /* trips whose Message-IDs are indexed together */
 
-/* FNV-1a; only spreads Message-IDs over the index, the text is compared too. */
-int64_t ph__spool_hash(ph_str v)
+/* It only spreads Message-IDs over the index, the text is compared too. */
+int64_t ph__spool_hash(ph_str message_id)
 {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < v.n; i++)
-        h = (h ^ (unsigned char)v.p[i]) * 1099511628211u;
-    return (int64_t)(h >> 1);
+    return (int64_t)(ph_hash_fixed(message_id) >> 1);
 }
 
 /*
@@ -231,11 +229,9 @@ static int search(struct ph_spool *s, enum spool_sql which, int64_t where, ph_st
     while ((rc = sqlite3_step(st)) == SQLITE_ROW && *got < n) {
         uint64_t qid = (uint64_t)sqlite3_column_int64(st, 0);
         size_t i = 0;
-        while (i < *got &&
-               ret_qids[i] !=
-                   qid) /* a reader may see it in both, when it goes into the index just now */
+        while (i < *got && ret_qids[i] != qid)
             i++;
-        if (i == *got)
+        if (i == *got) /* a reader may see it in both, when it goes into the index just now */
             ret_qids[(*got)++] = qid;
     }
     int err = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : ph__spool_error(s, rc);

@@ -1,4 +1,5 @@
 /* spool_write.c - transactions, puts and changes. The states are drawn in queue.h. */
+#include "hash.h"
 #include "spool.h"
 
 #include <string.h>
@@ -179,9 +180,7 @@ static int put_body(struct ph_spool *s, uint64_t qid, ph_str summary, ph_str bod
 
 static unsigned lane_of(ph_str sender)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < sender.n; i++)
-        h = (h ^ (unsigned char)sender.p[i]) * 1099511628211u;
+    uint64_t h = ph_hash_fixed(sender);
     return (unsigned)((h ^ h >> 32) % PH_SPOOL_LANES);
 }
 

@@ -1,5 +1,6 @@
 /* uidset.c - sets of uids: ranges, sorted and merged as they come. */
 #include "uidset.h"
+#include "ascii.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,7 @@ static bool number(const char **p, const char *end, uint32_t *ret)
 {
     uint64_t v = 0;
     const char *q = *p;
-    while (q < end && *q >= '0' && *q <= '9' && v <= UINT32_MAX)
+    while (q < end && ph_is_digit(*q) && v <= UINT32_MAX)
         v = v * 10 + (uint64_t)(*q++ - '0');
     if (q == *p || v == 0 || v > UINT32_MAX)
         return false;

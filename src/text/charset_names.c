@@ -4,6 +4,7 @@
 #include <iconv.h>
 #include <string.h>
 
+#include "ascii.h"
 #include "charset.h"
 
 static const struct ph__charset charsets[] = {
@@ -22,12 +23,11 @@ static size_t make_key(ph_str label, char *key)
     label = ph_str_skip(label, marked ? 2 : 0);
     for (size_t i = 0; i < label.n; i++) {
         char c = label.p[i];
-        bool upper = c >= 'A' && c <= 'Z';
-        if (!upper && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
+        if (!ph_is_alnum(c))
             continue;
         if (n == KEY_MOST)
             return 0;
-        key[n++] = (char)(upper ? c + 'a' - 'A' : c);
+        key[n++] = ph_lower(c);
     }
     return n;
 }

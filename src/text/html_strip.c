@@ -1,20 +1,16 @@
 /* HTML to words by one pass over the bytes, no tree. */
 #include "html_strip.h"
+#include "ascii.h"
 
 #include <string.h>
 
 #include "codec.h"
 #include "utf8.h"
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static ph_str tag_name(ph_str tag)
 {
     size_t n = 0;
-    while (n < tag.n && (is_letter(tag.p[n]) || (tag.p[n] >= '0' && tag.p[n] <= '9')))
+    while (n < tag.n && ph_is_alnum(tag.p[n]))
         n++;
     return (ph_str){tag.p, n};
 }
@@ -142,7 +138,7 @@ void ph_html_strip(struct ph_buf *out, ph_str s, size_t most)
         if (s.n == 0)
             continue;
         bool tag =
-            s.n > 1 && (is_letter(s.p[1]) || s.p[1] == '/' || s.p[1] == '!' || s.p[1] == '?');
+            s.n > 1 && (ph_is_alpha(s.p[1]) || s.p[1] == '/' || s.p[1] == '!' || s.p[1] == '?');
         if (s.p[0] == '&') {
             s = add_entity(s, out);
         } else if (tag) {

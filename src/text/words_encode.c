@@ -1,4 +1,5 @@
 /* Encoded words, writing: "=?utf-8?B?...?=" or "=?utf-8?Q?...?=", whichever is shorter. */
+#include "ascii.h"
 #include "b64.h"
 #include "utf8.h"
 #include "words.h"
@@ -13,8 +14,7 @@ enum {
 /* What may stand for itself in Q in every place an encoded word is allowed in. */
 static bool is_q_plain(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '!' ||
-           c == '*' || c == '+' || c == '-' || c == '/';
+    return ph_is_alnum(c) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
 static size_t q_len(unsigned char c)

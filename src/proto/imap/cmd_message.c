@@ -1,4 +1,5 @@
 /* Arguments of the commands on messages: FETCH, STORE, COPY, MOVE, EXPUNGE. */
+#include "ascii.h"
 #include "imap_int.h"
 
 static bool sp_set(struct ph__imap_cur *c, struct ph_imap_set *set)
@@ -169,9 +170,7 @@ static bool item(struct ph__imap_cur *c, struct ph_imap_items *f, struct ph_imap
                  bool single)
 {
     const char *from = c->at;
-    while (c->at < c->end &&
-           ((*c->at >= 'A' && *c->at <= 'Z') || (*c->at >= 'a' && *c->at <= 'z') || *c->at == '.' ||
-            (*c->at >= '0' && *c->at <= '9')))
+    while (c->at < c->end && (ph_is_alnum(*c->at) || *c->at == '.'))
         c->at++;
     ph_str word = {from, (size_t)(c->at - from)};
     bool section = ph__imap_peek(c, '[') || ph_str_ieq(word, PH_STR("BODY.PEEK"));

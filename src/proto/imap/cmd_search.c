@@ -1,5 +1,6 @@
 /* SEARCH (RFC 9051 6.4.4), SORT and THREAD (RFC 5256): the whole grammar of keys, into a tree of
  * bounded depth. */
+#include "ascii.h"
 #include "imap_int.h"
 
 enum arg {
@@ -119,7 +120,7 @@ static bool key(struct ph__imap_cur *c, unsigned depth, struct ph_imap_search **
         *ret_key = node(c, PH_IMAP_KEY_AND);
         return *ret_key && sequence(c, depth + 1, *ret_key) && ph__imap_char(c, ')');
     }
-    if (c->at < c->end && (*c->at == '*' || *c->at == '$' || (*c->at >= '0' && *c->at <= '9'))) {
+    if (c->at < c->end && (*c->at == '*' || *c->at == '$' || ph_is_digit(*c->at))) {
         *ret_key = node(c, PH_IMAP_KEY_SEQ);
         return *ret_key && ph__imap_set(c, &(*ret_key)->set);
     }

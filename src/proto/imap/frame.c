@@ -13,6 +13,7 @@
  * included, so that the stream stays in step. LF alone ends a line too; text always gets CRLF
  * behind a literal's head.
  */
+#include "ascii.h"
 #include "imap_int.h"
 #include <string.h>
 
@@ -68,7 +69,7 @@ static bool announces_literal(struct ph__imap_frame *f)
     bool plus = t.p[t.n - 1] == '+';
     t.n -= plus;
     size_t from = t.n;
-    while (from && t.p[from - 1] >= '0' && t.p[from - 1] <= '9')
+    while (from && ph_is_digit(t.p[from - 1]))
         from--;
     if (from == t.n)
         return false;

@@ -1,4 +1,5 @@
 /* Reads the small values of the grammar (RFC 9051 9) that commands and responses share. */
+#include "ascii.h"
 #include "imap_int.h"
 #include <string.h>
 
@@ -219,7 +220,7 @@ bool ph__imap_nstring(struct ph__imap_cur *c, ph_str *ret_s)
 bool ph__imap_number(struct ph__imap_cur *c, uint64_t max, uint64_t *ret_n)
 {
     const char *from = c->at;
-    while (c->at < c->end && *c->at >= '0' && *c->at <= '9')
+    while (c->at < c->end && ph_is_digit(*c->at))
         c->at++;
     if (!ph_str_u64((ph_str){from, (size_t)(c->at - from)}, max, ret_n))
         return ph__imap_bad(c, from == c->at ? "expected a number" : "a number is too large");
@@ -250,7 +251,7 @@ bool ph__imap_set(struct ph__imap_cur *c, struct ph_imap_set *ret_set)
         return true;
     }
     for (const char *p = c->at;
-         p < c->end && (*p == ',' || *p == ':' || *p == '*' || (*p >= '0' && *p <= '9')); p++)
+         p < c->end && (*p == ',' || *p == ':' || *p == '*' || ph_is_digit(*p)); p++)
         count += *p == ',';
     struct ph_imap_range *r = ph_arena_array(c->arena, count, sizeof *r);
     if (!r)

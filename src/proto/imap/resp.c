@@ -1,5 +1,6 @@
 /* One response of the server into one event (RFC 9051 7). Untagged responses that cannot be read
  * are given as OTHER. */
+#include "ascii.h"
 #include "b64.h"
 #include "client_int.h"
 
@@ -373,7 +374,7 @@ static bool untagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
                      struct ph_imap_client_event *ev)
 {
     ph_str word;
-    if (cur->at < cur->end && *cur->at >= '0' && *cur->at <= '9')
+    if (cur->at < cur->end && ph_is_digit(*cur->at))
         return numbered(cur, ev);
     if (!ph__imap_word(cur, &word))
         return false;

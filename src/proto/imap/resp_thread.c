@@ -1,4 +1,5 @@
 /* Responses of THREAD (RFC 5256 4) and NAMESPACE (RFC 2342 5). */
+#include "ascii.h"
 #include "client_int.h"
 
 enum { NESTED_MAX = 256 };
@@ -9,7 +10,7 @@ static size_t rows_in(const struct ph__imap_cur *c)
     size_t n = 0;
     bool digit = false;
     for (const char *p = c->at; p < c->end; p++) {
-        bool now = *p >= '0' && *p <= '9';
+        bool now = ph_is_digit(*p);
         n += (now && !digit) || *p == '(';
         digit = now;
     }

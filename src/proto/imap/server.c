@@ -305,8 +305,8 @@ static void after_done(struct ph_imap_server *s, enum ph_imap_cond cond)
     unsigned after = ph__imap_rows[verb].after;
     if (cond == PH_IMAP_OK && after && s->state != PH_IMAP_LOGOUT_STATE) {
         s->state = (enum ph_imap_state)after;
-        if (after ==
-            PH_IMAP_NOT_AUTH) { /* RFC 8437 3: as a new connection, TLS and compression apart */
+        /* RFC 8437 3: as a new connection, TLS and compression apart */
+        if (after == PH_IMAP_NOT_AUTH) {
             s->enabled = 0;
             s->began = s->now;
         }

@@ -1,4 +1,5 @@
 /* The POP3 server engine: one function a verb, and the answers of the owner. */
+#include "ascii.h"
 #include "b64.h"
 #include "server_int.h"
 
@@ -80,7 +81,7 @@ static void do_pass(struct ph_pop3_server *s, const struct arguments *a)
 static bool is_hex(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+        if (!(ph_is_digit(s.p[i]) || (s.p[i] >= 'a' && s.p[i] <= 'f')))
             return false;
     return true;
 }

@@ -95,8 +95,8 @@ void ph_smtp_client_sent(struct ph_smtp_client *c, size_t n)
     if (c->out_from == c->out.n) {
         c->out_from = 0;
         ph_buf_clear(&c->out);
-    } else if (c->out_from >=
-               CLIENT_OUT_HIGH) { /* a peer that never takes all of it: what is sent makes room */
+    } else if (c->out_from >= CLIENT_OUT_HIGH) {
+        /* a peer that never takes all of it: what is sent makes room */
         ph_buf_drop(&c->out, c->out_from);
         c->out_from = 0;
     }

@@ -6,6 +6,7 @@
  * The local part is written in its shortest form: RFC 5321 4.1.2 calls "a"@b.test and a@b.test the
  * same mailbox. Beyond the grammar an underscore is allowed in domains, which real hosts have.
  */
+#include "ascii.h"
 #include "smtp_int.h"
 #include <string.h>
 
@@ -18,14 +19,9 @@ static int bad(struct ph_error *reterr, ph_str all, ph_str at, const char *what)
     return ph_fail(reterr, PH_ESYNTAX, 0, "%s", what);
 }
 
-static bool alnum(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
-}
-
 static bool atext(char c, unsigned allow)
 {
-    return alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) ||
+    return ph_is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) ||
            ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8));
 }
 
@@ -91,7 +87,7 @@ static size_t domain_name(ph_str s, unsigned allow)
             if (!label || s.p[i - 1] == '-')
                 return 0;
             label = 0;
-        } else if (alnum(c) || c == '_' || (c == '-' && label) ||
+        } else if (ph_is_alnum(c) || c == '_' || (c == '-' && label) ||
                    ((c & 0x80) && (allow & PH_SMTP_ALLOW_UTF8))) {
             if (++label > LABEL_MAX)
                 return 0;
@@ -117,7 +113,7 @@ static bool ipv4(ph_str s)
 static bool hex_group(ph_str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!(s.p[i] >= '0' && s.p[i] <= '9') && !((s.p[i] | 32) >= 'a' && (s.p[i] | 32) <= 'f'))
+        if (!ph_is_digit(s.p[i]) && !((s.p[i] | 32) >= 'a' && (s.p[i] | 32) <= 'f'))
             return false;
     return s.n >= 1 && s.n <= 4;
 }

@@ -1,4 +1,5 @@
 /* Replies on the wire, written and read; and the transcript of a dialogue. */
+#include "ascii.h"
 #include "smtp_int.h"
 #include <stdio.h>
 
@@ -30,14 +31,10 @@ void ph__smtp_reply_write(struct ph_buf *out, int code, ph_str esc, ph_str text,
     } while (true);
 }
 
-static bool digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 int ph__smtp_reply_line(ph_str line, int *ret_code, bool *ret_last, ph_str *ret_text)
 {
-    if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !digit(line.p[1]) || !digit(line.p[2]))
+    if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !ph_is_digit(line.p[1]) ||
+        !ph_is_digit(line.p[2]))
         return -PH_ESYNTAX;
     if (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-')
         return -PH_ESYNTAX;
@@ -51,7 +48,7 @@ int ph__smtp_reply_line(ph_str line, int *ret_code, bool *ret_last, ph_str *ret_
 static size_t number(ph_str s, size_t i)
 {
     size_t n = 0;
-    while (n < 3 && i + n < s.n && digit(s.p[i + n]))
+    while (n < 3 && i + n < s.n && ph_is_digit(s.p[i + n]))
         n++;
     return n;
 }

@@ -55,8 +55,8 @@ static void bodied(struct imap *im, struct ipc_msg *msg)
         fetch_break_off(im, false);
         return;
     }
-    if (msg->MSG_BODIED.verdict ==
-        IPC_NOENT) { /* expunged meanwhile: as if it had not been asked for */
+    if (msg->MSG_BODIED.verdict == IPC_NOENT) {
+        /* expunged meanwhile: as if it had not been asked for */
         im->view.dirty = true;
         fetch_rows_on(im);
         return;

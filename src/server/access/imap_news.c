@@ -86,8 +86,8 @@ bool imap_take_news(struct imap *im, struct ipc_msg *msg, bool expunge)
         return true;
     }
     bool all = !msg->MB_CHANGED.more;
-    v->dirty |=
-        !all; /* an event that came meanwhile stays: the store sends none before it is asked */
+    /* an event that came meanwhile stays: the store sends none before it is asked */
+    v->dirty |= !all;
     imap_view_fresh_gone(v, msg->MB_CHANGED.gone);
     if (imap_view_remove_later(v, msg->MB_CHANGED.gone) < 0)
         v->dirty = true;

@@ -9,7 +9,9 @@
  * Nodes below `n` are messages, in the order of their dates; the others are ids (or, later, joints
  * of roots) without a message.
  */
+#include "hash.h"
 #include "imap_search.h"
+#include "random.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +36,7 @@ struct forest {
     int32_t *order; /* messages as they lie in the mailbox */
     int32_t *table; /* ids -> nodes, open addressing */
     ph_str *ids;    /* of nodes */
+    struct ph_hash_key key;
     size_t mask, steps;
 };
 
@@ -59,10 +62,7 @@ static int32_t add_node(struct forest *f, ph_str id)
 
 static int32_t *slot(struct forest *f, ph_str id)
 {
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < id.n; i++)
-        h = (h ^ (unsigned char)id.p[i]) * 1099511628211u;
-    for (size_t at = h & f->mask;; at = (at + 1) & f->mask)
+    for (size_t at = ph_hash(&f->key, id) & f->mask;; at = (at + 1) & f->mask)
         if (f->table[at] == NONE || ph_str_eq(f->ids[f->table[at]], id))
             return &f->table[at];
 }
@@ -136,6 +136,7 @@ static int make(struct forest *f)
     while (slots < 2 * f->cap)
         slots *= 2;
     f->mask = slots - 1;
+    ph_random(&f->key, sizeof f->key);
     f->steps = STEPS_MESSAGE * f->n + STEPS_ID * f->cap;
     f->v = ph_arena_array(f->a, f->cap, sizeof *f->v);
     f->order = ph_arena_array(f->a, f->n ? f->n : 1, sizeof *f->order);

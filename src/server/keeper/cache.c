@@ -2,6 +2,7 @@
  * Answers by question, in slots: a question has one place, and the newest one has it. No list can
  * be made long by asking, and an answer of an older address book is not found.
  */
+#include "hash.h"
 #include "keeper_int.h"
 #include "random.h"
 
@@ -15,7 +16,7 @@ struct slot {
 };
 
 struct keeper_cache {
-    uint64_t seed;
+    struct ph_hash_key key; /* so that nobody can aim at a slot */
     struct slot slots[KEEPER_CACHE_SLOTS];
 };
 
@@ -23,7 +24,7 @@ struct keeper_cache *keeper_cache_new(void)
 {
     struct keeper_cache *c = calloc(1, sizeof *c);
     if (c)
-        c->seed = ph_random_u64();
+        ph_random(&c->key, sizeof c->key);
     return c;
 }
 
@@ -37,13 +38,9 @@ struct keeper_cache *keeper_cache_free(struct keeper_cache *c)
     return NULL;
 }
 
-/* FNV-1a from a secret start, so that nobody can aim at a slot. */
 static size_t place(const struct keeper_cache *c, ph_str key)
 {
-    uint64_t h = c->seed;
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (unsigned char)key.p[i]) * 0x100000001b3u;
-    return (size_t)((h ^ h >> 32) % KEEPER_CACHE_SLOTS);
+    return (size_t)(ph_hash(&c->key, key) % KEEPER_CACHE_SLOTS);
 }
 
 bool keeper_cache_get(const struct keeper_cache *c, uint64_t generation, ph_str key,

@@ -1,6 +1,7 @@
 /* Rates and bans: see guard.h. */
 #include "guard.h"
 #include "conf.h"
+#include "hash.h"
 #include "random.h"
 #include <stdlib.h>
 
@@ -34,7 +35,7 @@ struct row {
 };
 
 struct guard {
-    uint64_t seed;
+    struct ph_hash_key key; /* strangers can not choose names that share a set */
     int64_t most[LIMIT_COUNT];
     int64_t ban_time, ban_most;
     struct row rows[GUARD_ROWS];
@@ -44,7 +45,7 @@ struct guard *guard_new(void)
 {
     struct guard *g = calloc(1, sizeof *g);
     if (g)
-        g->seed = ph_random_u64();
+        ph_random(&g->key, sizeof g->key);
     return g;
 }
 
@@ -65,15 +66,10 @@ void guard_settings(struct guard *g, const struct ph_conf *conf)
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-/* FNV-1a with a secret start: strangers can not choose names that share a set. */
 static uint64_t key_of(const struct guard *g, unsigned limit, ph_str name)
 {
-    uint64_t h = (g->seed ^ limit) * 0x100000001b3u;
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 0x100000001b3u;
-    h ^= h >> 29;
-    h *= 0xbf58476d1ce4e5b9u;
-    h ^= h >> 32;
+    struct ph_hash_key key = {{g->key.half[0] ^ limit, g->key.half[1]}};
+    uint64_t h = ph_hash(&key, name);
     return h ? h : 1;
 }
 

@@ -34,8 +34,8 @@ int proc_sign(struct proc *p, ph_str key, uint32_t scheme, ph_str digest, unsign
                      SIGN_WAIT_MS);
     if (r || msg.type != IPC_SIGNED || msg.SIGNED.req != ask.req) {
         proc__signer_set(p, -1);
-        if (r !=
-            -PH_ECLOSED) /* a keeper that died brings a new channel; one that was slow does not */
+        /* a keeper that died brings a new channel; one that was slow does not */
+        if (r != -PH_ECLOSED)
             ask_anew(p);
         return -PH_EAGAIN;
     }

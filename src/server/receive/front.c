@@ -2,6 +2,7 @@
  * someone is inside. */
 #include "front.h"
 #include "conf.h"
+#include "hash.h"
 #include "id.h"
 #include "loop.h"
 #include "proxy.h"
@@ -48,7 +49,8 @@ struct front {
     size_t waiting_n;
     struct ph_timer *pause;
     struct front_ticket *buckets[BUCKETS];
-    uint64_t seed, last_id;
+    struct ph_hash_key key; /* of the buckets */
+    uint64_t last_id;
     unsigned instance;
     int64_t most, most_per_address;
     const struct ph_conf *conf;
@@ -80,7 +82,7 @@ struct front *front_new(struct ph_loop *loop, unsigned instance,
                         .ctx = ctx,
                         .most = 1,
                         .most_per_address = 1};
-    f->seed = ph_random_u64();
+    ph_random(&f->key, sizeof f->key);
     f->pause = ph_timer_new(loop, on_pause, f);
     f->guard = guard_new();
     return f->pause && f->guard ? f : front_free(f);
@@ -161,15 +163,6 @@ struct guard_who front_who(const struct front_guest *g)
 
 /* ---- who is inside ------------------------------------------------------------------------ */
 
-/* FNV-1a with a secret start: strangers can not choose addresses that collide. */
-static uint64_t hash(const struct front *f, const char *ip)
-{
-    uint64_t h = f->seed;
-    for (; *ip; ip++)
-        h = (h ^ (unsigned char)*ip) * 0x100000001b3u;
-    return h ^ h >> 29;
-}
-
 bool front_in(const struct ph_conf_list *ranges, const struct ph_addr *addr)
 {
     struct ph_ip_range r;
@@ -189,7 +182,7 @@ static void describe(const struct front *f, struct front_guest *g)
 
 static struct front_ticket *ticket_for(struct front *f, const char *ip)
 {
-    uint64_t key = hash(f, ip);
+    uint64_t key = ph_hash(&f->key, ph_str_c(ip));
     struct front_ticket **at = &f->buckets[key % BUCKETS], *t;
     for (t = *at; t; t = t->next)
         if (t->key == key && !strcmp(t->ip, ip))
@@ -319,8 +312,8 @@ static void on_header(void *ctx, unsigned ready)
     if (got < 0)
         return;
     int r = got ? proxy_parse((ph_str){head, (size_t)got}, &client, &n) : -PH_ESYNTAX;
-    int more =
-        r == 0 ? (int)got + 1 : 1; /* octets that have not been looked at: else we would spin */
+    /* Octets that have not been looked at: else we would spin. */
+    int more = r == 0 ? (int)got + 1 : 1;
     (void)setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
     bool grows = got > w->seen; /* else it was the end of the connection that woke us */
     w->seen = got;

@@ -1,5 +1,6 @@
 /* Steps of a journey that others saw (RFC 5321 4.4). */
 #include "heard.h"
+#include "ascii.h"
 
 #include "ipc.h"
 #include <posthouse/mime.h>
@@ -40,8 +41,7 @@ static void add_clause(struct ph_buf *b, const char *before, ph_str raw)
 
 static bool is_of_name(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
-           c == '-' || c == '_';
+    return ph_is_alnum(c) || c == '.' || c == '-' || c == '_';
 }
 
 static ph_str name_at(ph_str s, size_t at)

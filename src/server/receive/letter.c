@@ -8,6 +8,7 @@
 #include "letter.h"
 #include "file.h"
 #include "loop.h"
+#include "random.h"
 #include "summary.h"
 #include "unbinary.h"
 #include <posthouse/mime.h>
@@ -74,13 +75,11 @@ void letter_from(struct letter *l, ph_str sender, uint32_t flags, ph_str envid)
 }
 
 /* A thousand recipients that lead to the same thousand targets must cost no million comparisons.
- * Who makes two addresses that collide spoils a letter of his own. */
-static uint64_t hash(const struct ipc_rcpt *r)
+ * The key is a secret: nobody can make an address that is taken for somebody else's. */
+static uint64_t hash(const struct letter *l, const struct ipc_rcpt *r)
 {
-    uint64_t h = (0xcbf29ce484222325u ^ r->target) * 0x100000001b3u ^ r->account;
-    for (size_t i = 0; i < r->address.n; i++)
-        h = (h ^ (unsigned char)r->address.p[i]) * 0x100000001b3u;
-    h ^= h >> 32;
+    struct ph_hash_key key = {{l->seen_key.half[0] ^ r->target, l->seen_key.half[1] ^ r->account}};
+    uint64_t h = ph_hash(&key, r->address);
     return h ? h : 1;
 }
 
@@ -101,6 +100,8 @@ static bool seen_room(struct letter *l)
     enum { LEAST = 16 };
     if (2 * (l->seen_n + 1) <= l->seen_cap)
         return true;
+    if (!l->seen)
+        ph_random(&l->seen_key, sizeof l->seen_key);
     struct letter more = {.seen_cap = l->seen_cap ? 4 * l->seen_cap : LEAST};
     more.seen = calloc(more.seen_cap, sizeof *more.seen);
     if (!more.seen)
@@ -125,7 +126,7 @@ static void forget_targets(struct letter *l, size_t n)
         memset(l->seen, 0, l->seen_cap * sizeof *l->seen);
     l->seen_n = 0;
     for (ph_str rows = ph_buf_str(&l->rcpts); ipc_each(rcpt, &rows, &r);)
-        see(l, hash(&r));
+        see(l, hash(l, &r));
 }
 
 /* What reports will call it: messages.def, `original`. */
@@ -159,7 +160,7 @@ static int add_alias(struct letter *l, const struct letter_given *g)
         .target = IPC_EXPANDED, .address = g->address, .original = g->orcpt, .notify = IPC_SUCCESS};
     if (!seen_room(l))
         return -PH_ENOMEM;
-    if (see(l, hash(&alias)))
+    if (see(l, hash(l, &alias)))
         ipc_add(rcpt, &l->rcpts, &alias);
     return ph_buf_err(&l->rcpts);
 }
@@ -180,7 +181,7 @@ int letter_to(struct letter *l, const struct letter_given *given)
             continue;
         if (!seen_room(l)) {
             err = -PH_ENOMEM;
-        } else if (see(l, hash(&r))) {
+        } else if (see(l, hash(l, &r))) {
             r.original = original_of(given, &r, original);
             r.notify = notify;
             ipc_add(rcpt, &l->rcpts, &r);

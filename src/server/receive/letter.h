@@ -12,6 +12,7 @@
  */
 #ifndef PH_LETTER_H
 #define PH_LETTER_H
+#include "hash.h"
 #include "ipc.h"
 #include "pack.h"
 #include "reported.h"
@@ -42,7 +43,8 @@ struct letter {
     unsigned given;                 /* recipients as given */
     unsigned targets;               /* records in rcpts */
     struct ph_buf rcpts;
-    uint64_t *seen; /* hashes of what is in rcpts; open addressing, 0: free */
+    uint64_t *seen; /* hashes of what is in rcpts, by seen_key; open addressing, 0: free */
+    struct ph_hash_key seen_key;
     size_t seen_n, seen_cap;
     uint32_t flags;
     char envid[LETTER_ENVID + 1];

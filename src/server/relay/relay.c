@@ -2,6 +2,7 @@
 #include "relay.h"
 #include "file.h"
 #include "pack.h"
+#include "random.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -179,6 +180,7 @@ static int setup(struct proc *p, struct ph_error *reterr)
     p->state = &r;
     r.waits = proc_waits_new();
     r.packer = ph_packer_new();
+    ph_random(&r.site_key, sizeof r.site_key);
     if (!r.waits || !r.packer)
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     int err = ways_new(p->conf, NULL, &r.ways, reterr);

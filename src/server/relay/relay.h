@@ -17,6 +17,7 @@
  */
 #ifndef PH_RELAY_H
 #define PH_RELAY_H
+#include "hash.h"
 #include "proc.h"
 #include "sock.h"
 #include "transport.h"
@@ -148,6 +149,7 @@ struct relay {
     struct ways *ways;
     struct ph_packer *packer;
     struct site *sites[RELAY_SITE_BUCKETS];
+    struct ph_hash_key site_key;
     size_t sites_n, sites_most;
     uint64_t sent, deferred, refused, connections, reused;
 };

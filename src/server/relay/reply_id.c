@@ -1,5 +1,6 @@
 /* The queue id in a server's "250". */
 #include "reply_id.h"
+#include "ascii.h"
 
 enum { ID_LEAST = 3, ID_MOST = 128 };
 
@@ -21,9 +22,8 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 static bool is_of_id(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '_' || c == '.' || c == '+' || c == '=' || c == '/' || c == '@' || c == '<' ||
-           c == '>' || c == ':';
+    return ph_is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '+' || c == '=' || c == '/' ||
+           c == '@' || c == '<' || c == '>' || c == ':';
 }
 
 static size_t find(ph_str text, ph_str words)
@@ -57,7 +57,7 @@ static bool has_digit(ph_str id)
 {
     bool digit = false;
     for (size_t i = 0; i < id.n; i++)
-        digit = digit || (id.p[i] >= '0' && id.p[i] <= '9');
+        digit = digit || ph_is_digit(id.p[i]);
     return digit;
 }
 

@@ -8,6 +8,7 @@
  *             ^                      |
  *             +--- failed: for the next address
  */
+#include "ascii.h"
 #include "relay.h"
 
 #include <stdio.h>
@@ -18,14 +19,6 @@ enum {
     REST_MS = 200,         /* until a place may be free */
     BURST_US = 5 * 1000000 /* what a rate gives at once after a pause */
 };
-
-static uint64_t hash(ph_str name)
-{
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 1099511628211u;
-    return h;
-}
 
 static void sweep(struct relay *r, int64_t now)
 {
@@ -43,7 +36,7 @@ static void sweep(struct relay *r, int64_t now)
 
 static struct site *find(struct relay *r, ph_str name, int64_t now)
 {
-    struct site **bucket = &r->sites[hash(name) % RELAY_SITE_BUCKETS], *s;
+    struct site **bucket = &r->sites[ph_hash(&r->site_key, name) % RELAY_SITE_BUCKETS], *s;
     for (s = *bucket; s; s = s->chain)
         if (ph_str_eq(s->name, name))
             return s;
@@ -68,8 +61,7 @@ static ph_str lower(struct ph_arena *a, ph_str text)
 {
     ph_str copy = ph_arena_copy(a, text);
     for (size_t i = 0; copy.p && i < copy.n; i++)
-        if (copy.p[i] >= 'A' && copy.p[i] <= 'Z')
-            ((char *)copy.p)[i] |= 0x20;
+        ((char *)copy.p)[i] = ph_lower(copy.p[i]);
     return copy;
 }
 

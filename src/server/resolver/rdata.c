@@ -1,4 +1,5 @@
 #include "rdata.h"
+#include "ascii.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -8,8 +9,7 @@ enum { NAME_MAX_TEXT = 255, LABEL_MAX = 63 };
 
 static bool host_octet(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
+    return ph_is_alnum(c) || c == '-' || c == '_';
 }
 
 bool rdata_name(ph_str wire, struct ph_buf *out)
@@ -25,7 +25,7 @@ bool rdata_name(ph_str wire, struct ph_buf *out)
             char c = wire.p[i];
             if (!host_octet((unsigned char)c))
                 return false;
-            ph_buf_addc(out, c >= 'A' && c <= 'Z' ? (char)(c + 32) : c);
+            ph_buf_addc(out, ph_lower(c));
         }
         wire = ph_str_skip(wire, n + 1);
     }

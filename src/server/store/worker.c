@@ -451,8 +451,8 @@ void worker_hand_over(void *ctx)
         if (is_short(w)) {
             run_here(w);
             here = true;
-            wake =
-                next_due(w, w->until) < w->until; /* the index can wait until it wakes by itself */
+            /* the index can wait until it wakes by itself */
+            wake = next_due(w, w->until) < w->until;
         } else {
             *(w->in.head ? &w->in.tail->next : &w->in.head) = w->fresh;
             w->in.tail = w->fresh_tail;

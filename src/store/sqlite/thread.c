@@ -3,16 +3,14 @@
  * remembered with the thread it was first seen in, so that an answer that comes before its question
  * finds it all the same. A thread's id is the email id of its first letter.
  */
+#include "hash.h"
 #include "sqlite_int.h"
 
-/* FNV-1a. Who wants his letter in a certain thread has only to write References, so a collision
- * gains nobody anything. */
+/* Who wants his letter in a certain thread has only to write References, so two ids of one hash
+ * gain nobody anything. */
 static int64_t hash(ph_str id)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < id.n; i++)
-        h = (h ^ (unsigned char)id.p[i]) * UINT64_C(1099511628211);
-    return (int64_t)h;
+    return (int64_t)ph_hash_fixed(id);
 }
 
 static int known(struct store_account *a, ph_str id, uint64_t *ret_thread)
