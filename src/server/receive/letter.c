@@ -84,8 +84,9 @@ static uint64_t hash(const struct letter *l, const struct ipc_rcpt *r)
 }
 
 /* 1: it is new; 0: it was there. There is a free place. */
-static int see(struct letter *l, uint64_t h)
+static int see(struct letter *l, const struct ipc_rcpt *r)
 {
+    uint64_t h = hash(l, r);
     size_t at = h & (l->seen_cap - 1);
     for (; l->seen[at]; at = (at + 1) & (l->seen_cap - 1))
         if (l->seen[at] == h)
@@ -95,38 +96,47 @@ static int see(struct letter *l, uint64_t h)
     return 1;
 }
 
-static bool seen_room(struct letter *l)
+/* A table of what is in rcpts, with room for more. */
+static bool make_seen(struct letter *l)
 {
     enum { LEAST = 16 };
-    if (2 * (l->seen_n + 1) <= l->seen_cap)
-        return true;
-    if (!l->seen)
-        ph_random(&l->seen_key, sizeof l->seen_key);
-    struct letter more = {.seen_cap = l->seen_cap ? 4 * l->seen_cap : LEAST};
-    more.seen = calloc(more.seen_cap, sizeof *more.seen);
-    if (!more.seen)
+    struct ipc_rcpt r;
+    size_t n = 1, cap = LEAST;
+    for (ph_str rows = ph_buf_str(&l->rcpts); ipc_each(rcpt, &rows, &r);)
+        n++;
+    while (cap < 4 * n)
+        cap *= 2;
+    uint64_t *seen = calloc(cap, sizeof *seen);
+    if (!seen)
         return false;
-    for (size_t i = 0; i < l->seen_cap; i++)
-        if (l->seen[i])
-            see(&more, l->seen[i]);
     free(l->seen);
-    l->seen = more.seen;
-    l->seen_n = more.seen_n;
-    l->seen_cap = more.seen_cap;
+    l->seen = seen;
+    l->seen_cap = cap;
+    l->seen_n = 0;
+    ph_random(&l->seen_key, sizeof l->seen_key);
+    for (ph_str rows = ph_buf_str(&l->rcpts); ipc_each(rcpt, &rows, &r);)
+        see(l, &r);
     return true;
+}
+
+/* 1: it is none of rcpts; 0: it is; -PH_ENOMEM. The first one, often the only one, needs no table. */
+static int is_new(struct letter *l, const struct ipc_rcpt *r)
+{
+    if (l->rcpts.n == 0 && !l->seen)
+        return 1;
+    if (2 * (l->seen_n + 1) > l->seen_cap && !make_seen(l))
+        return -PH_ENOMEM;
+    return see(l, r);
 }
 
 /* As if those behind `n` had not been added. */
 static void forget_targets(struct letter *l, size_t n)
 {
-    struct ipc_rcpt r;
     l->rcpts.n = n;
     l->rcpts.err = 0;
-    if (l->seen)
-        memset(l->seen, 0, l->seen_cap * sizeof *l->seen);
-    l->seen_n = 0;
-    for (ph_str rows = ph_buf_str(&l->rcpts); ipc_each(rcpt, &rows, &r);)
-        see(l, hash(l, &r));
+    free(l->seen); /* made anew by the next one */
+    l->seen = NULL;
+    l->seen_n = l->seen_cap = 0;
 }
 
 /* What reports will call it: messages.def, `original`. */
@@ -158,10 +168,10 @@ static int add_alias(struct letter *l, const struct letter_given *g)
 {
     struct ipc_rcpt alias = {
         .target = IPC_EXPANDED, .address = g->address, .original = g->orcpt, .notify = IPC_SUCCESS};
-    if (!seen_room(l))
-        return -PH_ENOMEM;
-    if (see(l, hash(l, &alias)))
-        ipc_add(rcpt, &l->rcpts, &alias);
+    int fresh = is_new(l, &alias);
+    if (fresh <= 0)
+        return fresh;
+    ipc_add(rcpt, &l->rcpts, &alias);
     return ph_buf_err(&l->rcpts);
 }
 
@@ -179,9 +189,10 @@ int letter_to(struct letter *l, const struct letter_given *given)
     while (!err && ipc_each(rcpt, &targets, &r)) {
         if (r.target == IPC_DISCARD)
             continue;
-        if (!seen_room(l)) {
-            err = -PH_ENOMEM;
-        } else if (see(l, hash(l, &r))) {
+        int fresh = is_new(l, &r);
+        if (fresh < 0) {
+            err = fresh;
+        } else if (fresh) {
             r.original = original_of(given, &r, original);
             r.notify = notify;
             ipc_add(rcpt, &l->rcpts, &r);
