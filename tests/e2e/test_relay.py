@@ -27,7 +27,7 @@ class Sink(socketserver.ThreadingTCPServer):
         self.peers, self.logins, self.open, self.at_once = set(), [], 0, 0  # at_once: most connections together
         self.mails, self.rcpts, self.utf8, self.dsn = [], [], utf8, dsn  # MAIL and RCPT commands
         self.letters, self.connections, self.tries, self.starttls = [], 0, Counter(), starttls
-        self.down, self.most = False, None  # most: letters on one connection
+        self.down, self.most, self.goodbye = False, None, 0  # most: letters on one connection; goodbye: seconds until QUIT is answered
         super().__init__((ip, port or PORTS["mx"]), Session, bind_and_activate=False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # a letter does not vanish in it
         self.server_bind()
@@ -49,7 +49,14 @@ class Session(socketserver.StreamRequestHandler):
         except (ConnectionError, OSError):
             pass
         finally:
-            sink.open -= 1
+            self.leave()
+
+    left = False
+
+    def leave(self):
+        """Before the client hears of it: it may come again at once."""
+        self.server.open -= not self.left
+        self.left = True
 
     def log_in(self, line):
         sink = self.server
@@ -118,6 +125,8 @@ class Session(socketserver.StreamRequestHandler):
                 if sink.single:
                     return
             elif verb == b"QUIT":
+                time.sleep(sink.goodbye)
+                self.leave()
                 self.say("221 2.0.0 bye")
                 return
             else:

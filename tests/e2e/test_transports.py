@@ -98,6 +98,18 @@ class Sites(Ways):
         self.assertLessEqual(sink.at_once, 3)
         self.assertLess(sink.connections, 12)  # and its connections
 
+    def test_a_place_that_becomes_free_is_waited_for(self):
+        sink = self.sink()
+        sink.goodbye = 0.3
+        with self.house.submit(self.alice) as s:
+            for i in range(400):  # a connection ends after 100 letters
+                s.sendmail(self.alice, [f"n{i}@d1.example"], LETTER % (b"place%d" % i, b"place%d" % i))
+        self.until(lambda: len(sink.letters) >= 400)
+        self.assertEqual({r for rcpts, _ in sink.letters for r in rcpts}, {f"n{i}" for i in range(400)})
+        self.assertEqual(len(sink.letters), 400)
+        self.assertLessEqual(sink.at_once, 3)
+        self.assertGreater(sink.connections, 3)
+
 
 class Transports(Ways):
     settings = dict(transports=["from:bob@a.test * smtp:{ip}:{port} user=bob password=/nowhere tls=may", "sink.example smtp source={net}.5",

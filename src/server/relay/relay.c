@@ -94,10 +94,15 @@ static void begin(struct try *t)
         route_start(t);
         return;
     }
-    t->is_queued = true;
+    relay_queue(t);
+    relay_next_queued(r);
+}
+
+void relay_queue(struct try *t)
+{
+    struct relay *r = t->relay;
     *r->queue_last = t;
     r->queue_last = &t->queued;
-    relay_next_queued(r);
 }
 
 bool relay_is_full(const struct relay *r)
@@ -119,7 +124,7 @@ static struct try *unqueue(struct relay *r, struct try **at)
     if (!t->queued)
         r->queue_last = at;
     t->queued = NULL;
-    t->is_queued = false;
+    site_wait_no_more(t);
     return t;
 }
 
@@ -139,8 +144,11 @@ static void look(void *ctx)
     struct relay *r = ctx;
     if (r->queue_first)
         session_serve_queued(r);
-    while (r->queue_first && !relay_is_full(r))
-        route_start(unqueue(r, &r->queue_first));
+    for (struct try **at = &r->queue_first; *at && !relay_is_full(r);)
+        if (site_has_place(*at))
+            route_start(unqueue(r, at));
+        else
+            at = &(*at)->queued;
 }
 
 void relay_next_queued(struct relay *r)

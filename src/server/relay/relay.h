@@ -71,8 +71,10 @@ struct ways {
 struct site {
     struct site *chain;
     ph_str name;
-    unsigned open; /* places taken */
-    int64_t next;  /* wall: when its rate gives the next letter */
+    unsigned open;    /* places taken, */
+    unsigned leaving; /* by sessions that say QUIT; */
+    unsigned waiting; /* and tries that wait for those */
+    int64_t next;     /* wall: when its rate gives the next letter */
 };
 
 struct outcome {
@@ -102,14 +104,14 @@ struct
 try {
     struct try *next, **at; /* all of them */
     struct try *queued;     /* waiting for a session to be free */
-    bool is_queued;
-    bool routing; /* it has no session, and is to have one: it counts like one */
+    bool routing;           /* it has no session, and is to have one: it counts like one */
     struct relay *relay;
     struct ways *ways; /* held, for `way` */
     const struct way *way;
-    struct site *site; /* whose place it holds, while no session has it */
-    ph_str site_name;  /* told to the queue */
-    uint32_t rest;     /* the same: milliseconds; nothing was tried */
+    struct site *site;      /* whose place it holds, while no session has it */
+    struct site *waits_for; /* while it is queued for a place there */
+    ph_str site_name;       /* told to the queue */
+    uint32_t rest;          /* the same: milliseconds; nothing was tried */
     struct ph_arena *arena;
     uint64_t req, qid;
     ph_str sender, domain, envid;
@@ -160,6 +162,8 @@ void relay_next_queued(struct relay *r);
 /* One that this session may take, taken off. NULL: none. */
 struct try *relay_queued_for(struct relay *r, const struct session *s);
 bool relay_is_full(const struct relay *r);
+/* Goes on when a session can take it, or its site has a place. */
+void relay_queue(struct try *t);
 void relay_routing(struct try *t, bool routing);
 
 /* ---- route.c ----------------------------------------------------------------------------- */
@@ -180,9 +184,16 @@ struct ways *ways_drop(struct ways *ws);
 const struct way *way_for(const struct ways *ws, ph_str sender, ph_str domain);
 
 /* ---- site.c ------------------------------------------------------------------------------ */
-/* A place and a letter of the rate at the site of t->hosts; false: t->rest says when to ask
- * again. */
-bool site_enter(struct try *t);
+enum site_entry {
+    SITE_IN,    /* it has a place, and a letter of the rate */
+    SITE_WAITS, /* for a session that is leaving: relay_queue */
+    SITE_RESTS  /* t->rest says when to ask again */
+};
+/* At the site of t->hosts. */
+enum site_entry site_enter(struct try *t);
+/* Whether one that waits can go on. */
+bool site_has_place(const struct try *t);
+void site_wait_no_more(struct try *t);
 /* The same for a session that has its place: the rate alone. */
 bool site_paced(struct try *t, struct site *s);
 struct site *site_leave(struct site *s); /* NULL allowed; returns NULL */

@@ -66,6 +66,7 @@ void try_free(struct try *t)
     proc_wait_cancel(t->relay->waits, &t->aaaa);
     relay_routing(t, false);
     t->site = site_leave(t->site);
+    site_wait_no_more(t);
     t->ways = ways_drop(t->ways);
     *t->at = t->next;
     if (t->next)

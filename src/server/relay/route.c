@@ -132,10 +132,17 @@ static void enter(struct try *t)
     if (session_reuse(t))
         return;
     relay_routing(t, true);
-    if (site_enter(t))
+    switch (site_enter(t)) {
+    case SITE_IN:
         next_host(t);
-    else
+        break;
+    case SITE_WAITS:
+        relay_routing(t, false);
+        relay_queue(t);
+        break;
+    case SITE_RESTS:
         result_send(t);
+    }
 }
 
 static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)

@@ -32,6 +32,8 @@ void session_free(struct session *s)
     ph_timer_free(s->timer);
     ph_smtp_client_free(s->c);
     ph_sasl_client_free(s->sasl);
+    if (s->site)
+        s->site->leaving -= s->phase == QUIT;
     site_leave(s->site);
     ways_drop(s->ways);
     ph_free(NULL, (char *)s->domain.p, s->domain.n);
@@ -52,6 +54,8 @@ void session_abort(struct session *s)
 void session_quit(struct session *s)
 {
     s->phase = QUIT;
+    if (s->site)
+        s->site->leaving++;
     if (ph_smtp_client_quit(s->c) < 0) {
         session_free(s);
         return;

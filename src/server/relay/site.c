@@ -1,8 +1,9 @@
 /*
  * site.c - the servers that share limits: a site is the best MX host of a domain, or the server of
  * a transport, whatever domains it serves. It has so many connections at the same time, and so many
- * letters a minute. A try that finds no place goes back to the queue, which learns by it whose
- * limits count for that domain and asks no more than they allow.
+ * letters a minute. A try that finds no place waits where a session is about to leave; else it goes
+ * back to the queue, which learns by it whose limits count for that domain and asks no more than
+ * they allow.
  *
  *   a place: try (site_enter) -> its session -> gone: given back
  *             ^                      |
@@ -24,7 +25,7 @@ static void sweep(struct relay *r, int64_t now)
 {
     for (size_t i = 0; i < RELAY_SITE_BUCKETS; i++)
         for (struct site **at = &r->sites[i], *s; (s = *at);) {
-            if (s->open || s->next > now) {
+            if (s->open || s->waiting || s->next > now) {
                 at = &s->chain;
                 continue;
             }
@@ -111,22 +112,37 @@ bool site_paced(struct try *t, struct site *s)
     return !t->rest;
 }
 
-bool site_enter(struct try *t)
+enum site_entry site_enter(struct try *t)
 {
     int64_t now = ph_wall_us();
     t->site_name = site_name(t);
     struct site *s = t->site_name.p ? find(t->relay, t->site_name, now) : NULL;
     if (!s)
-        return true; /* no memory to count in: this one goes uncounted */
-    if (s->open >= t->way->t.connections)
-        t->rest = REST_MS;
-    else
-        t->rest = rate_wait(s, t->way->t.rate, now);
+        return SITE_IN; /* no memory to count in: this one goes uncounted */
+    bool full = s->open >= t->way->t.connections;
+    if (full && s->waiting < s->leaving) {
+        s->waiting++;
+        t->waits_for = s;
+        return SITE_WAITS;
+    }
+    t->rest = full ? REST_MS : rate_wait(s, t->way->t.rate, now);
     if (t->rest)
-        return false;
+        return SITE_RESTS;
     s->open++;
     t->site = s;
-    return true;
+    return SITE_IN;
+}
+
+bool site_has_place(const struct try *t)
+{
+    return !t->waits_for || t->waits_for->open < t->way->t.connections;
+}
+
+void site_wait_no_more(struct try *t)
+{
+    if (t->waits_for)
+        t->waits_for->waiting--;
+    t->waits_for = NULL;
 }
 
 struct site *site_leave(struct site *s)
