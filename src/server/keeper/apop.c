@@ -9,15 +9,14 @@
 
 enum { MD5_BYTES = 16 };
 
-struct
-try {
+struct proof {
     ph_str stamp, digest;
     bool right, expired;
     int64_t used; /* the one that fits */
     char name[PH_APP_NAME_MAX + 1];
 };
 
-static bool fits(const struct try *y, ph_str secret)
+static bool fits(const struct proof *y, ph_str secret)
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
     char hex[2 * MD5_BYTES + 1];
@@ -35,7 +34,7 @@ static bool fits(const struct try *y, ph_str secret)
 
 static int look_at(void *ctx, const struct ph_house_app *row)
 {
-    struct try *y = ctx;
+    struct proof *y = ctx;
     if (row->scope != PH_SCOPE_APOP || !row->secret.n || !fits(y, row->secret))
         return 0;
     y->right = true;
@@ -48,7 +47,7 @@ static int look_at(void *ctx, const struct ph_house_app *row)
 void auth_apop(struct keeper_auth *a, struct attempt *t, ph_str data)
 {
     struct ph_house_account account;
-    struct try y = {0};
+    struct proof y = {0};
     ph_str user;
     if (!a->k->p->conf->pop3_apop || !ph_str_token(&data, '\0', &y.stamp) ||
         !ph_str_token(&data, '\0', &user)) {

@@ -246,7 +246,7 @@ static bool copy(ph_str from, ph_str *ret)
     return p;
 }
 
-static struct session *session_new(struct try *t)
+static struct session *session_new(struct attempt *t)
 {
     struct relay *r = t->relay;
     struct session *s = ph_new0(NULL, sizeof *s);
@@ -278,7 +278,7 @@ static struct session *session_new(struct try *t)
     return s;
 }
 
-static int connect_it(struct session *s, struct try *t, struct ph_error *why)
+static int connect_it(struct session *s, struct attempt *t, struct ph_error *why)
 {
     struct relay *r = s->relay;
     const struct ph_addr *to = &t->addrs[t->addr_at];
@@ -298,7 +298,7 @@ static int connect_it(struct session *s, struct try *t, struct ph_error *why)
     return s->pump ? 0 : ph_fail(why, PH_ENOMEM, 0, "out of memory");
 }
 
-void session_open(struct try *t)
+void session_open(struct attempt *t)
 {
     struct session *s = session_new(t);
     struct ph_error why = {0};

@@ -17,7 +17,7 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
 
 /* ---- a new try --------------------------------------------------------------------------- */
 
-static int take_rcpts(struct try *t, ph_str rows)
+static int take_rcpts(struct attempt *t, ph_str rows)
 {
     struct ipc_rcpt row;
     ph_str count = rows;
@@ -39,7 +39,7 @@ static int take_rcpts(struct try *t, ph_str rows)
     return 0;
 }
 
-static int take_body(struct try *t, const struct ipc_RELAY_TRY *m, int *fd)
+static int take_body(struct attempt *t, const struct ipc_RELAY_TRY *m, int *fd)
 {
     if (*fd >= 0) {
         int err = ph_memfile_map(*fd, m->size, &t->mapped);
@@ -57,9 +57,9 @@ static int take_body(struct try *t, const struct ipc_RELAY_TRY *m, int *fd)
     return err ? err : ph_buf_err(&t->copy);
 }
 
-static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
+static struct attempt *new_attempt(struct relay *r, const struct ipc_RELAY_TRY *m)
 {
-    struct try *t = ph_new0(NULL, sizeof *t);
+    struct attempt *t = ph_new0(NULL, sizeof *t);
     struct ph_arena *arena = t ? ph_arena_new(NULL, RELAY_TRY_BYTES) : NULL;
     if (!arena) {
         ph_free(NULL, t, sizeof *t);
@@ -85,7 +85,7 @@ static struct try *new_try(struct relay *r, const struct ipc_RELAY_TRY *m)
     return t;
 }
 
-static void begin(struct try *t)
+static void begin(struct attempt *t)
 {
     struct relay *r = t->relay;
     if (session_reuse(t))
@@ -98,7 +98,7 @@ static void begin(struct try *t)
     relay_next_queued(r);
 }
 
-void relay_queue(struct try *t)
+void relay_queue(struct attempt *t)
 {
     struct relay *r = t->relay;
     *r->queue_last = t;
@@ -110,16 +110,16 @@ bool relay_is_full(const struct relay *r)
     return r->open + r->routing >= RELAY_SESSIONS;
 }
 
-void relay_routing(struct try *t, bool routing)
+void relay_routing(struct attempt *t, bool routing)
 {
     t->relay->routing += routing;
     t->relay->routing -= t->routing;
     t->routing = routing;
 }
 
-static struct try *unqueue(struct relay *r, struct try **at)
+static struct attempt *unqueue(struct relay *r, struct attempt **at)
 {
-    struct try *t = *at;
+    struct attempt *t = *at;
     *at = t->queued;
     if (!t->queued)
         r->queue_last = at;
@@ -128,9 +128,9 @@ static struct try *unqueue(struct relay *r, struct try **at)
     return t;
 }
 
-struct try *relay_queued_for(struct relay *r, const struct session *s)
+struct attempt *relay_queued_for(struct relay *r, const struct session *s)
 {
-    struct try **at = &r->queue_first;
+    struct attempt **at = &r->queue_first;
     for (int i = 0; *at && i < RELAY_LOOK; i++, at = &(*at)->queued)
         if (session_may_take(s, *at))
             return unqueue(r, at);
@@ -144,7 +144,7 @@ static void look(void *ctx)
     struct relay *r = ctx;
     if (r->queue_first)
         session_serve_queued(r);
-    for (struct try **at = &r->queue_first; *at && !relay_is_full(r);)
+    for (struct attempt **at = &r->queue_first; *at && !relay_is_full(r);)
         if (site_has_place(*at))
             route_start(unqueue(r, at));
         else
@@ -161,7 +161,7 @@ static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
 {
     struct relay *r = p->state;
     const struct ipc_RELAY_TRY *m = &msg->RELAY_TRY;
-    struct try *t = new_try(r, m);
+    struct attempt *t = new_attempt(r, m);
     int err = t && t->sender.p && t->domain.p && t->envid.p ? take_rcpts(t, m->rcpts) : -PH_ENOMEM;
     if (!err)
         err = take_body(t, m, &msg->fd);
@@ -170,7 +170,7 @@ static void relay_try(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
         return;
     }
     if (t)
-        try_free(t);
+        attempt_free(t);
     if (err == -PH_ESYNTAX)
         proc_broken(p, from, "a RELAY_TRY that makes no sense");
     else
@@ -232,7 +232,7 @@ static void peer_down(struct proc *p, int role, unsigned instance)
     while (r->tries) {
         if (r->tries->session)
             session_abort(r->tries->session);
-        try_free(r->tries);
+        attempt_free(r->tries);
     }
 }
 

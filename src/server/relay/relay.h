@@ -1,7 +1,7 @@
 /*
- * relay.h - inside the relay: a try is one RELAY_TRY (a letter for recipients of one domain), a
- * session is one connection. A try takes an idle session to its domain, or finds the way and makes
- * one.
+ * relay.h - inside the relay: an attempt is one RELAY_TRY (a letter for recipients of one domain),
+ * a session is one connection. An attempt takes an idle session to its domain, or finds the way and
+ * makes one.
  *
  *   RELAY_TRY --> way.c: which row of `transports`
  *                   |
@@ -48,7 +48,7 @@ enum {
 
 enum relay_policy { RELAY_MAY, RELAY_ENCRYPT, RELAY_VERIFY };
 
-struct try;
+struct attempt;
 struct session;
 
 /* A row of `transports`, with what the other settings add. */
@@ -81,7 +81,7 @@ struct outcome {
     bool known;
     uint8_t fate;
     uint32_t code;
-    ph_str esc, text; /* in the try's arena */
+    ph_str esc, text; /* in the attempt's arena */
     bool dsn;         /* the server takes over the reports that are wanted */
 };
 
@@ -96,15 +96,14 @@ struct host {
 };
 
 struct lookup {
-    struct try *t;
+    struct attempt *t;
     bool pending;
 };
 
-struct
-try {
-    struct try *next, **at; /* all of them */
-    struct try *queued;     /* waiting for a session to be free */
-    bool routing;           /* it has no session, and is to have one: it counts like one */
+struct attempt {
+    struct attempt *next, **at; /* all of them */
+    struct attempt *queued;     /* waiting for a session to be free */
+    bool routing;               /* it has no session, and is to have one: it counts like one */
     struct relay *relay;
     struct ways *ways; /* held, for `way` */
     const struct way *way;
@@ -142,8 +141,8 @@ try {
 struct relay {
     struct proc *p;
     struct proc_waits *waits;
-    struct try *tries;
-    struct try *queue_first, **queue_last;
+    struct attempt *tries;
+    struct attempt *queue_first, **queue_last;
     struct session *sessions;
     size_t open, routing;  /* sessions, and tries that will have one */
     struct ph_later later; /* tries that wait are looked at */
@@ -160,17 +159,17 @@ struct relay {
 /* A session ended or is idle: tries that wait are looked at, at the end of the turn. */
 void relay_next_queued(struct relay *r);
 /* One that this session may take, taken off. NULL: none. */
-struct try *relay_queued_for(struct relay *r, const struct session *s);
+struct attempt *relay_queued_for(struct relay *r, const struct session *s);
 bool relay_is_full(const struct relay *r);
 /* Goes on when a session can take it, or its site has a place. */
-void relay_queue(struct try *t);
-void relay_routing(struct try *t, bool routing);
+void relay_queue(struct attempt *t);
+void relay_routing(struct attempt *t, bool routing);
 
 /* ---- route.c ----------------------------------------------------------------------------- */
-void route_start(struct try *t);
-/* The next address, or the next host, or the end of the try. why: what went wrong with the last
+void route_start(struct attempt *t);
+/* The next address, or the next host, or the end of the attempt. why: what went wrong with the last
  * (its event is written). */
-void route_next(struct try *t);
+void route_next(struct attempt *t);
 void route_resolved(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg);
 void route_lost(struct relay *r); /* the resolver died */
 
@@ -190,36 +189,36 @@ enum site_entry {
     SITE_RESTS  /* t->rest says when to ask again */
 };
 /* At the site of t->hosts. */
-enum site_entry site_enter(struct try *t);
+enum site_entry site_enter(struct attempt *t);
 /* Whether one that waits can go on. */
-bool site_has_place(const struct try *t);
-void site_wait_no_more(struct try *t);
+bool site_has_place(const struct attempt *t);
+void site_wait_no_more(struct attempt *t);
 /* The same for a session that has its place: the rate alone. */
-bool site_paced(struct try *t, struct site *s);
+bool site_paced(struct attempt *t, struct site *s);
 struct site *site_leave(struct site *s); /* NULL allowed; returns NULL */
 
 /* ---- session.c --------------------------------------------------------------------------- */
 /* An idle session takes the letter (or the letter goes back to the queue, for the rate of its site
  * is reached). Known before the route: the same way, and a server of its own or the same domain;
  * with t->hosts: the same way and one of the best hosts. */
-bool session_reuse(struct try *t);
-bool session_may_take(const struct session *s, const struct try *t);
+bool session_reuse(struct attempt *t);
+bool session_may_take(const struct session *s, const struct attempt *t);
 /* The same from the other side: idle sessions take what waits for their domain, or end when others
  * need their place. */
 void session_serve_queued(struct relay *r);
 /* Connects to t->addrs[t->addr_at]; on failure route_next was or will be called. */
-void session_open(struct try *t);      /* open.c */
+void session_open(struct attempt *t);  /* open.c */
 void session_abort(struct session *s); /* closes at once, without a word to its try */
 void session_close_idle(struct relay *r);
 
 /* ---- result.c ---------------------------------------------------------------------------- */
 /* The verdict on one recipient, once; and on all that have none. */
-void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text);
-void result_rest(struct try *t, int fate, uint32_t code, ph_str esc, ph_str text);
-void result_event(struct try *t, struct ipc_event e);
-void result_failed(struct try *t, uint32_t code, ph_str esc,
-                   ph_str text); /* kept as the last word */
-void result_send(struct try *t); /* answers and frees the try */
-void try_free(struct try *t);
+void result_rcpt(struct attempt *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text);
+void result_rest(struct attempt *t, int fate, uint32_t code, ph_str esc, ph_str text);
+void result_event(struct attempt *t, struct ipc_event e);
+void result_failed(struct attempt *t, uint32_t code, ph_str esc,
+                   ph_str text);     /* kept as the last word */
+void result_send(struct attempt *t); /* answers and frees it */
+void attempt_free(struct attempt *t);
 
 #endif

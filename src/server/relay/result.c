@@ -1,4 +1,4 @@
-/* result.c - what became of a try: outcomes and events, and the answer to the queue. */
+/* result.c - what became of an attempt: outcomes and events, and the answer to the queue. */
 #include "file.h"
 #include "relay.h"
 
@@ -17,7 +17,7 @@ static ph_str one_line(struct ph_arena *a, ph_str text)
     return copy;
 }
 
-void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text)
+void result_rcpt(struct attempt *t, size_t i, int fate, uint32_t code, ph_str esc, ph_str text)
 {
     struct outcome *o = &t->outcomes[i];
     if (o->known)
@@ -29,13 +29,13 @@ void result_rcpt(struct try *t, size_t i, int fate, uint32_t code, ph_str esc, p
                           .text = one_line(t->arena, text)};
 }
 
-void result_rest(struct try *t, int fate, uint32_t code, ph_str esc, ph_str text)
+void result_rest(struct attempt *t, int fate, uint32_t code, ph_str esc, ph_str text)
 {
     for (size_t i = 0; i < t->n; i++)
         result_rcpt(t, i, fate, code, esc, text);
 }
 
-void result_event(struct try *t, struct ipc_event e)
+void result_event(struct attempt *t, struct ipc_event e)
 {
     if (t->events.n > RELAY_EVENT_BYTES || !t->relay->p->conf->journey)
         return;
@@ -52,14 +52,14 @@ void result_event(struct try *t, struct ipc_event e)
     ph_arena_back(t->arena, mark);
 }
 
-void result_failed(struct try *t, uint32_t code, ph_str esc, ph_str text)
+void result_failed(struct attempt *t, uint32_t code, ph_str esc, ph_str text)
 {
     t->last_code = code;
     t->last_esc = ph_arena_copy(t->arena, ph_str_sub(esc, 0, 16));
     t->last_text = one_line(t->arena, text);
 }
 
-void try_free(struct try *t)
+void attempt_free(struct attempt *t)
 {
     proc_wait_cancel(t->relay->waits, &t->mx);
     proc_wait_cancel(t->relay->waits, &t->a);
@@ -78,7 +78,7 @@ void try_free(struct try *t)
     ph_free(NULL, t, sizeof *t);
 }
 
-static void outcome_rows(struct try *t, struct ph_buf *rows)
+static void outcome_rows(struct attempt *t, struct ph_buf *rows)
 {
     struct relay *r = t->relay;
     for (size_t i = 0; i < t->n; i++) {
@@ -97,7 +97,7 @@ static void outcome_rows(struct try *t, struct ph_buf *rows)
     }
 }
 
-void result_send(struct try *t)
+void result_send(struct attempt *t)
 {
     struct relay *r = t->relay;
     struct ipc_chan *queue = proc_peer(r->p, ROLE_QUEUE);
@@ -110,7 +110,7 @@ void result_send(struct try *t)
                           .most = t->way->t.connections, .rest = t->rest) < 0)
         ipc_send(queue, RELAY_TRIED, -1, .req = t->req, .outcomes = ph_buf_str(&rows));
     ph_buf_done(&rows);
-    try_free(t);
+    attempt_free(t);
     relay_next_queued(r);
     if (r->p->draining && !r->tries)
         proc_done(r->p);

@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void refuse(struct try *t, uint32_t code, ph_str esc, ph_str text, const char *by)
+static void refuse(struct attempt *t, uint32_t code, ph_str esc, ph_str text, const char *by)
 {
     result_event(
         t, (struct ipc_event){.kind = EV_TRIED, .code = code, .reply = text, .note = ph_str_c(by)});
@@ -31,14 +31,14 @@ static void refuse(struct try *t, uint32_t code, ph_str esc, ph_str text, const 
     result_send(t);
 }
 
-static void refuse_dns(struct try *t, uint32_t code, const char *esc, const char *text)
+static void refuse_dns(struct attempt *t, uint32_t code, const char *esc, const char *text)
 {
     refuse(t, code, ph_str_c(esc), ph_str_c(text), "decided by the DNS");
 }
 
 /* None of the servers took it. Waiting helps, unless the letter asks for what they do not have (RFC
  * 8689 4.2.1). */
-static void defer_all(struct try *t)
+static void defer_all(struct attempt *t)
 {
     bool never = t->flags & IPC_REQUIRETLS && t->last_code == RELAY_UNSAFE;
     result_rest(t, never ? IPC_REFUSED : IPC_DEFERRED, t->last_code, t->last_esc,
@@ -46,7 +46,7 @@ static void defer_all(struct try *t)
     result_send(t);
 }
 
-static bool ask(struct try *t, struct lookup *l, int kind, ph_str name)
+static bool ask(struct attempt *t, struct lookup *l, int kind, ph_str name)
 {
     struct relay *r = t->relay;
     struct ipc_chan *chan = proc_peer(r->p, ROLE_RESOLVER);
@@ -60,7 +60,7 @@ static bool ask(struct try *t, struct lookup *l, int kind, ph_str name)
     return false;
 }
 
-static void dns_failed(struct try *t, ph_str name, ph_str why)
+static void dns_failed(struct attempt *t, ph_str name, ph_str why)
 {
     char text[512];
     snprintf(text, sizeof text, "the DNS cannot answer for %.*s now: %.*s",
@@ -72,7 +72,7 @@ static void dns_failed(struct try *t, ph_str name, ph_str why)
 
 /* ---- hosts ------------------------------------------------------------------------------- */
 
-static void add_host(struct try *t, ph_str name, uint32_t preference)
+static void add_host(struct attempt *t, ph_str name, uint32_t preference)
 {
     if (t->hosts_n < RELAY_HOSTS)
         t->hosts[t->hosts_n++] =
@@ -80,7 +80,7 @@ static void add_host(struct try *t, ph_str name, uint32_t preference)
 }
 
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3). */
-static bool literal(struct try *t)
+static bool literal(struct attempt *t)
 {
     ph_str d = t->domain;
     if (d.n < 3 || d.p[0] != '[' || d.p[d.n - 1] != ']')
@@ -91,7 +91,7 @@ static bool literal(struct try *t)
 }
 
 /* Neighbours of equal preference change places at random. */
-static void shuffle(struct try *t)
+static void shuffle(struct attempt *t)
 {
     for (size_t i = 0; i + 1 < t->hosts_n; i++) {
         size_t same = i;
@@ -105,7 +105,7 @@ static void shuffle(struct try *t)
 }
 
 /* RFC 5321 5.1: when we are one of them, those of our preference and worse are of no use. */
-static bool cut_loop(struct try *t)
+static bool cut_loop(struct attempt *t)
 {
     ph_str us = t->relay->p->conf->hostname;
     for (size_t i = 0; i < t->hosts_n; i++) {
@@ -119,10 +119,10 @@ static bool cut_loop(struct try *t)
     return true;
 }
 
-static void next_host(struct try *t);
+static void next_host(struct attempt *t);
 
 /* The hosts are known: a session to one of them, a place for a new one, or back to the queue. */
-static void enter(struct try *t)
+static void enter(struct attempt *t)
 {
     if (!t->hosts_n || t->site) {
         next_host(t);
@@ -145,7 +145,7 @@ static void enter(struct try *t)
     }
 }
 
-static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
+static void mx_answer(struct attempt *t, const struct ipc_RESOLVED *m)
 {
     ph_str rows = m->answers;
     struct ipc_answer a;
@@ -180,7 +180,7 @@ static void mx_answer(struct try *t, const struct ipc_RESOLVED *m)
     enter(t);
 }
 
-void route_start(struct try *t)
+void route_start(struct attempt *t)
 {
     const struct ph_transport *w = &t->way->t;
     t->hosts_n = t->host_at = t->tried = 0;
@@ -202,7 +202,7 @@ void route_start(struct try *t)
 
 /* ---- addresses --------------------------------------------------------------------------- */
 
-static void add_address(struct try *t, ph_str ip, bool v6)
+static void add_address(struct attempt *t, ph_str ip, bool v6)
 {
     struct ph_addr a;
     if (t->addrs_n >= 2 * RELAY_PER_HOST || ph_addr_make(ip, t->port, &a) < 0)
@@ -216,7 +216,7 @@ static void add_address(struct try *t, ph_str ip, bool v6)
     t->addrs_n++;
 }
 
-static void addresses_known(struct try *t)
+static void addresses_known(struct attempt *t)
 {
     if (t->addrs_n) {
         session_open(t);
@@ -234,7 +234,7 @@ static void addresses_known(struct try *t)
 
 /* That none of them has an address is an error of the domain (RFC 5321 5.1), where the DNS is sure
  * of it; for a smarthost it is ours. */
-static void end_of_hosts(struct try *t)
+static void end_of_hosts(struct attempt *t)
 {
     if (t->tried || t->unsure || t->way->t.host.n)
         defer_all(t);
@@ -242,7 +242,7 @@ static void end_of_hosts(struct try *t)
         refuse_dns(t, 550, "5.4.4", "no mail server of this domain has an address");
 }
 
-static void next_host(struct try *t)
+static void next_host(struct attempt *t)
 {
     if (t->host_at >= t->hosts_n) {
         end_of_hosts(t);
@@ -266,7 +266,7 @@ static void next_host(struct try *t)
     }
 }
 
-void route_next(struct try *t)
+void route_next(struct attempt *t)
 {
     if (++t->addr_at < t->addrs_n && t->tried < RELAY_ADDRESSES) {
         session_open(t);
@@ -278,7 +278,7 @@ void route_next(struct try *t)
     next_host(t);
 }
 
-static void address_answer(struct try *t, const struct lookup *l, const struct ipc_RESOLVED *m)
+static void address_answer(struct attempt *t, const struct lookup *l, const struct ipc_RESOLVED *m)
 {
     ph_str rows = m->answers;
     struct ipc_answer a;
@@ -295,7 +295,7 @@ static void address_answer(struct try *t, const struct lookup *l, const struct i
 
 static void answered(struct lookup *l, const struct ipc_RESOLVED *m)
 {
-    struct try *t = l->t;
+    struct attempt *t = l->t;
     l->pending = false;
     if (l == &t->mx)
         mx_answer(t, m);

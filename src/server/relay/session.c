@@ -94,7 +94,7 @@ enum relay_policy session_policy(const struct session *s)
 
 void session_fail(struct session *s, uint32_t code, ph_str esc, ph_str text, bool tls_failed)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     bool plain = tls_failed && session_policy(s) == RELAY_MAY && !t->plain;
     result_event(t, session_event(s, EV_TRIED, code, text,
                                   plain ? PH_STR("TLS failed: once more without") : (ph_str){0}));
@@ -119,7 +119,7 @@ static int fate_of(int code)
 /* It had ended while idle, before this letter came: from the start. */
 static void once_more(struct session *s)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     session_abort(s);
     route_start(t);
 }
@@ -127,7 +127,7 @@ static void once_more(struct session *s)
 void session_over(struct session *s, const struct ph_error *why,
                   const struct ph_smtp_reply *farewell)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     ph_str text = why && why->text[0] ? ph_str_c(why->text) : PH_STR("the connection was closed");
     if (!t) {
         session_free(s);
@@ -159,7 +159,7 @@ void session_over(struct session *s, const struct ph_error *why,
 
 static void letter_done(struct session *s)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     struct relay *r = s->relay;
     s->t = NULL;
     t->session = NULL;
@@ -198,7 +198,7 @@ static int fate_of_rcpt(const struct ph_smtp_reply *r)
 
 static void rcpt_refused(struct session *s, size_t i, const struct ph_smtp_reply *reply)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     struct ipc_event ev =
         session_event(s, EV_TRIED, (uint32_t)reply->code, reply->text, (ph_str){0});
     ev.rcpt = t->rcpts[i].address;
@@ -235,7 +235,7 @@ static void on_data(struct session *s, const struct ph_smtp_client_event *e)
 
 static void taken(struct session *s, size_t i, const struct ph_smtp_reply *reply)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     struct ipc_event ev =
         session_event(s, EV_RELAYED, (uint32_t)reply->code, reply->text, (ph_str){0});
     ev.rcpt = t->rcpts[i].address;
@@ -262,7 +262,7 @@ static void tell_hop(struct session *s, ph_str rcpt, const struct ph_smtp_reply 
 /* LMTP: an answer for each recipient that was accepted (RFC 2033 4.2). */
 static void on_sent_one(struct session *s, const struct ph_smtp_client_event *e)
 {
-    struct try *t = s->t;
+    struct attempt *t = s->t;
     size_t i = e->index < t->n ? s->index[e->index] : 0;
     if (e->reply.code < 300) {
         taken(s, i, &e->reply);
@@ -310,7 +310,7 @@ static void cannot_say(struct session *s, int err)
     letter_done(s);
 }
 
-static void cannot_say_rcpt(struct try *t, size_t i, int err)
+static void cannot_say_rcpt(struct attempt *t, size_t i, int err)
 {
     if (err == -PH_ENOTIMPL)
         result_rcpt(t, i, IPC_REFUSED, 550, PH_STR("5.6.7"),
@@ -323,7 +323,7 @@ static void cannot_say_rcpt(struct try *t, size_t i, int err)
 }
 
 /* The letter itself cannot do without SMTPUTF8, or one of its recipients here could use it. */
-static bool wants_utf8(const struct session *s, const struct try *t)
+static bool wants_utf8(const struct session *s, const struct attempt *t)
 {
     bool wants = t->flags & IPC_SMTPUTF8, has = ph_smtp_client_has(s->c, PH_STR("SMTPUTF8"), NULL);
     for (size_t i = 0; has && i < t->n; i++)
@@ -335,7 +335,7 @@ static bool wants_utf8(const struct session *s, const struct try *t)
 /* A letter with octets above 127 goes as it is to a server without 8BITMIME too: RFC 6152 3 would
  * have it converted, which breaks its signatures, or returned; every server of the last decades
  * passes all eight bits. */
-void session_letter(struct session *s, struct try *t)
+void session_letter(struct session *s, struct attempt *t)
 {
     struct ph_smtp_params params = {.body =
                                         t->flags & IPC_8BITMIME ? PH_SMTP_8BITMIME : PH_SMTP_7BIT,
@@ -379,14 +379,14 @@ void session_letter(struct session *s, struct try *t)
     ph_pump_kick(s->pump);
 }
 
-bool session_keeps_promise(const struct session *s, const struct try *t)
+bool session_keeps_promise(const struct session *s, const struct attempt *t)
 {
     return !(t->flags & IPC_REQUIRETLS) ||
            (s->verified && ph_smtp_client_has(s->c, PH_STR("REQUIRETLS"), NULL));
 }
 
 /* RFC 5321 5.1: not to a worse host while the best may answer. */
-static bool is_best_host(const struct session *s, const struct try *t)
+static bool is_best_host(const struct session *s, const struct attempt *t)
 {
     for (size_t i = 0; i < t->hosts_n && t->hosts[i].preference == t->hosts[0].preference; i++)
         if (ph_str_ieq(t->hosts[i].name, s->host))
@@ -394,14 +394,14 @@ static bool is_best_host(const struct session *s, const struct try *t)
     return false;
 }
 
-bool session_may_take(const struct session *s, const struct try *t)
+bool session_may_take(const struct session *s, const struct attempt *t)
 {
     return s->phase == IDLE && s->way == t->way && session_keeps_promise(s, t) &&
            (s->way->t.host.n || ph_str_ieq(s->domain, t->domain) || is_best_host(s, t));
 }
 
 /* false: the rate of its site is reached, the letter is back in the queue. */
-static bool give(struct session *s, struct try *t)
+static bool give(struct session *s, struct attempt *t)
 {
     if (s->site && !site_paced(t, s->site)) {
         result_send(t);
@@ -412,7 +412,7 @@ static bool give(struct session *s, struct try *t)
     return true;
 }
 
-bool session_reuse(struct try *t)
+bool session_reuse(struct attempt *t)
 {
     struct session *s = t->relay->sessions;
     while (s && !session_may_take(s, t))
@@ -426,7 +426,7 @@ void session_serve_queued(struct relay *r)
 {
     for (struct session *s = r->sessions, *next; s && r->queue_first; s = next) {
         next = s->next;
-        struct try *t;
+        struct attempt *t;
         while (s->phase == IDLE && (t = relay_queued_for(r, s)) && !give(s, t))
             ;
         if (s->phase == IDLE && relay_is_full(r))

@@ -17,7 +17,7 @@ struct session {
     struct ph_pump *pump;
     struct ph_timer *timer;
     enum session_phase phase;
-    struct try *t;
+    struct attempt *t;
     struct ways *ways; /* held, for `way` */
     const struct way *way;
     struct site *site;   /* its place there; NULL: not counted */
@@ -43,11 +43,11 @@ struct ipc_event session_event(const struct session *s, int kind, uint32_t code,
                                ph_str note);
 /* What the letter under way needs: the way's, unless its sender wants more or less (RFC 8689). */
 enum relay_policy session_policy(const struct session *s);
-/* This server is not the one: the try goes on with the next address. The session is freed. */
+/* This server is not the one: the attempt goes on with the next address. The session is freed. */
 void session_fail(struct session *s, uint32_t code, ph_str esc, ph_str text, bool tls_failed);
-void session_letter(struct session *s, struct try *t);
+void session_letter(struct session *s, struct attempt *t);
 /* RFC 8689 4.2.1: REQUIRETLS only to who is proven to be meant, and keeps the promise. */
-bool session_keeps_promise(const struct session *s, const struct try *t);
+bool session_keeps_promise(const struct session *s, const struct attempt *t);
 /* An event of the engine once the session is ready. */
 void session_answer(struct session *s, enum ph_smtp_client_ev ev,
                     const struct ph_smtp_client_event *e);

@@ -1,13 +1,13 @@
 /*
  * site.c - the servers that share limits: a site is the best MX host of a domain, or the server of
  * a transport, whatever domains it serves. It has so many connections at the same time, and so many
- * letters a minute. A try that finds no place waits where a session is about to leave; else it goes
- * back to the queue, which learns by it whose limits count for that domain and asks no more than
- * they allow.
+ * letters a minute. An attempt that finds no place waits where a session is about to leave; else it
+ * goes back to the queue, which learns by it whose limits count for that domain and asks no more
+ * than they allow.
  *
- *   a place: try (site_enter) -> its session -> gone: given back
- *             ^                      |
- *             +--- failed: for the next address
+ *   a place: attempt (site_enter) -> its session -> gone: given back
+ *               ^                        |
+ *               +------- failed: for the next address
  */
 #include "ascii.h"
 #include "relay.h"
@@ -67,7 +67,7 @@ static ph_str lower(struct ph_arena *a, ph_str text)
 }
 
 /* Of several best MX hosts the first in the alphabet, so that it is always the same one. */
-static ph_str best_host(const struct try *t)
+static ph_str best_host(const struct attempt *t)
 {
     ph_str best = t->hosts[0].name;
     for (size_t i = 1; i < t->hosts_n && t->hosts[i].preference == t->hosts[0].preference; i++)
@@ -76,7 +76,7 @@ static ph_str best_host(const struct try *t)
     return best;
 }
 
-static ph_str site_name(struct try *t)
+static ph_str site_name(struct attempt *t)
 {
     const struct ph_transport *w = &t->way->t;
     char text[RELAY_SITE_NAME];
@@ -105,14 +105,14 @@ static uint32_t rate_wait(struct site *s, unsigned rate, int64_t now)
     return 0;
 }
 
-bool site_paced(struct try *t, struct site *s)
+bool site_paced(struct attempt *t, struct site *s)
 {
     t->site_name = ph_arena_copy(t->arena, s->name);
     t->rest = rate_wait(s, t->way->t.rate, ph_wall_us());
     return !t->rest;
 }
 
-enum site_entry site_enter(struct try *t)
+enum site_entry site_enter(struct attempt *t)
 {
     int64_t now = ph_wall_us();
     t->site_name = site_name(t);
@@ -133,12 +133,12 @@ enum site_entry site_enter(struct try *t)
     return SITE_IN;
 }
 
-bool site_has_place(const struct try *t)
+bool site_has_place(const struct attempt *t)
 {
     return !t->waits_for || t->waits_for->open < t->way->t.connections;
 }
 
-void site_wait_no_more(struct try *t)
+void site_wait_no_more(struct attempt *t)
 {
     if (t->waits_for)
         t->waits_for->waiting--;

@@ -19,9 +19,11 @@ enum {
     QUERY_MAX = 1024 * 1024,
     UIDS_TEXT = 450000,
     RANGE_TEXT = 22,
-    MANY = 256, /* letters that have a gram: it is common */
-    FEW = 8     /* candidates: looking at their texts costs less than another list */
+    FEW = 8 /* candidates: looking at their texts costs less than another list */
 };
+
+/* Letters that have a gram: from here on it is common, by levels. */
+static const int64_t many[COMMON_LEVELS] = {256, 4096, 65536};
 
 /* One needle while its mailbox is walked. */
 struct hunt {
@@ -92,18 +94,20 @@ static void keep_both(struct ids *l, const struct ids *other)
 /*
  * Most grams of a text that people look for are in many letters, and long lists cost more than the
  * look at a few texts too many. So the rare ones are asked alone; those that turn out to be common
- * are remembered. 1: *found are the candidates; 0: all are common.
+ * are remembered. What is rare grows with the account: where all grams are common, the same on the
+ * next level. 1: *found are the candidates; 0: all are common.
  */
-static int by_rare(struct store_account *a, const struct grams *g, struct ids *found)
+static int by_rare(struct store_account *a, const struct grams *g, unsigned level,
+                   struct ids *found)
 {
     int rare = 0;
     for (size_t i = 0; i < g->n && (!rare || found->n > FEW); i++) {
-        uint32_t *common = &a->common[g->v[i] % COMMON_GRAMS];
+        uint32_t *common = &a->common[level][g->v[i] % COMMON_GRAMS];
         struct ids with = {0};
         if (*common == g->v[i])
             continue;
-        int r = with_all(a, &(struct grams){.v = &g->v[i], .n = 1}, MANY, &with);
-        if (with.n == MANY)
+        int r = with_all(a, &(struct grams){.v = &g->v[i], .n = 1}, many[level], &with);
+        if ((int64_t)with.n == many[level])
             *common = g->v[i];
         else if (r >= 0 && rare++)
             keep_both(found, &with);
@@ -124,8 +128,8 @@ static int find_candidates(struct store_account *a, struct hunt *h)
     int r = grams_add(&g, h->needle->text) < 0 ? out_of_memory(a) : 0;
     grams_sort(&g);
     h->all = g.n == 0;
-    if (r >= 0 && !h->all)
-        r = by_rare(a, &g, &h->found);
+    for (unsigned level = 0; r == 0 && !h->all && level < COMMON_LEVELS; level++)
+        r = by_rare(a, &g, level, &h->found);
     if (r == 0 && !h->all)
         r = with_all(a, &g, INT64_MAX, &h->found);
     grams_done(&g);

@@ -95,7 +95,7 @@ struct recent {
     struct ph_buf words;
 };
 
-enum { COMMON_GRAMS = 512 };
+enum { COMMON_GRAMS = 512, COMMON_LEVELS = 3 };
 
 struct store_account {
     struct store *s;
@@ -126,7 +126,8 @@ struct store_account {
     size_t reads_n;
     struct cache cache;
     struct recent recent;
-    uint32_t common[COMMON_GRAMS]; /* grams that many letters had, by their value; 0: none */
+    /* grams that many letters had, by their value; 0: none */
+    uint32_t common[COMMON_LEVELS][COMMON_GRAMS];
     struct ph_buf keywords;
     struct store_account *hash_next, *newer, *older;
 };
