@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-/* ---- POP3 (RFC 1939, 2449) --------------------------------------------------------------------- */
+/* ---- POP3 (RFC 1939, 2449) ------------------------------------------------------------------ */
 
 struct ph_pop3_session;
 /* Connects, asks CAPA, brings up TLS and logs in: by SASL when the server offers a mechanism, by
@@ -81,7 +81,7 @@ PH_EXPORT PH_MUST_CHECK int ph_pop3_await(struct ph_pop3_session *s, int64_t id,
 PH_EXPORT PH_MUST_CHECK int ph_pop3_rset(struct ph_pop3_session *s, struct ph_trouble *rett);
 PH_EXPORT PH_MUST_CHECK int ph_pop3_noop(struct ph_pop3_session *s, struct ph_trouble *rett);
 
-/* ---- IMAP (RFC 9051, 3501) ----------------------------------------------------------------------- */
+/* ---- IMAP (RFC 9051, 3501) ------------------------------------------------------------------ */
 
 struct ph_imap_session;
 /* Every event of the engine, also those that the server sends unasked (EXISTS, EXPUNGED, FETCHED,

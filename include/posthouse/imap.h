@@ -131,7 +131,8 @@ enum ph_imap_client_ev {
     PH_IMAP_CHALLENGE,  /* of ph_imap_client_auth: text, decoded */
     PH_IMAP_FOUND,      /* SEARCH, SORT: numbers, count */
     PH_IMAP_ESEARCH_EV, /* esearch (RFC 4731) */
-    PH_IMAP_VANISHED, /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
+    /* UIDs that are gone: text is their set, earlier: before this SELECT (RFC 7162 3.2.10) */
+    PH_IMAP_VANISHED,
     PH_IMAP_CHUNK,      /* a piece of a section's literal: seq, chunk; comes before its FETCHED */
     PH_IMAP_FETCHED,    /* fetch: all attributes of one message */
     PH_IMAP_THREADED,   /* threads, count */

@@ -115,8 +115,8 @@ struct ph_imap_flags {
 
 struct ph_imap_code {
     enum ph_imap_code_kind kind;
-    uint64_t
-        n; /* UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ; UIDVALIDITY of APPENDUID and COPYUID */
+    /* UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ; UIDVALIDITY of APPENDUID and COPYUID */
+    uint64_t n;
     ph_str from, to;            /* COPYUID: both sets; APPENDUID: `to` */
     struct ph_imap_flags flags; /* PERMANENTFLAGS */
     /* OTHER and BADCHARSET: the code as it stands; CAPABILITY: the names; MODIFIED: the set;
@@ -273,8 +273,9 @@ struct ph_imap_list {
     char separator; /* 0: flat */
     bool lsub;
     bool child_info; /* CHILDINFO ("SUBSCRIBED"): a child of it matches (RFC 5258 3.5) */
-    ph_str
-        old_name; /* OLDNAME of a mailbox just renamed or found by another spelling (RFC 9051 6.3.9.7); empty: none */
+    /* OLDNAME of a mailbox just renamed or found by another spelling (RFC 9051 6.3.9.7); empty:
+     * none */
+    ph_str old_name;
 };
 /* The bit of "\Sent" and so on, 0 when it is none; and the name of one bit. */
 PH_EXPORT unsigned ph_imap_mailbox_bit(ph_str attribute);

@@ -322,8 +322,8 @@ PH_EXPORT bool ph_id_next(ph_str *rest, ph_str *ret_id);
 
 /* A Received field (RFC 5321 4.4). Clauses without their keyword, raw; {NULL, 0}: not there. */
 struct ph_received {
-    ph_str from,
-        from_info; /* "mail.example.org", "(mail [192.0.2.1])" without parentheses: the first comment */
+    /* "mail.example.org", and the first comment behind it: "mail [192.0.2.1]" */
+    ph_str from, from_info;
     ph_str by, by_info;
     ph_str via, with, id, with_info;
     ph_str for_; /* angle brackets removed */
@@ -407,8 +407,7 @@ PH_EXPORT PH_MUST_CHECK int ph_part_text(const struct ph_message *m, const struc
 PH_EXPORT PH_MUST_CHECK int ph_part_content(struct ph_arena *arena, const struct ph_message *m,
                                             const struct ph_part *p, ph_str *ret_content);
 
-/* ---- views: what a reader shows ----------------------------------------------------------------
- */
+/* ---- views: what a reader shows ------------------------------------------------------------- */
 
 struct ph_body {
     struct ph_body *next;
@@ -475,8 +474,7 @@ PH_EXPORT PH_MUST_CHECK int ph_message_attachments(struct ph_arena *arena,
                                                    const struct ph_message *m,
                                                    struct ph_attachment **ret_list);
 
-/* ---- reports (RFC 6522, 3464, 8098)
- * -------------------------------------------------------------- */
+/* ---- reports (RFC 6522, 3464, 8098) --------------------------------------------------------- */
 
 /* "rfc822; user@example.org": the type in lower case as written before the ';', else empty. */
 struct ph_typed {

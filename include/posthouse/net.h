@@ -3,7 +3,9 @@
  * can act on, the transcript, and a connection that drives any client engine (proto.h) until it has
  * an event.
  *
- *   send.h      SMTP and LMTP       fetch.h   POP3 and IMAP       discover.h   from an address to its servers
+ *   send.h       SMTP and LMTP
+ *   fetch.h      POP3 and IMAP
+ *   discover.h   from an address to its servers
  *
  * Nothing here prints, exits, raises SIGPIPE, or keeps state outside the objects it gives out; an
  * object may be used by one thread at a time, different ones by different threads.
@@ -43,20 +45,20 @@ struct ph_account {
     unsigned port;
     enum ph_tls_mode tls;
     bool insecure; /* do not check the certificate */
-    const char
-        *ca_file; /* certificates to trust instead of the system's, PEM; NULL: the system's */
+    /* certificates to trust instead of the system's, PEM; NULL: the system's */
+    const char *ca_file;
     ph_str cert_pem, key_pem; /* a client certificate; with it EXTERNAL is possible. Empty: none */
     ph_str user, password;    /* empty user: no login */
     ph_str token;             /* OAuth 2.0 bearer token: goes before the password */
     ph_str authzid;           /* whom to act for; empty: the user */
-    ph_str
-        mechanisms; /* the only ones to use, "SCRAM-SHA-256 PLAIN"; empty: the strongest offered */
+    /* the only ones to use, "SCRAM-SHA-256 PLAIN"; empty: the strongest offered */
+    ph_str mechanisms;
     bool plaintext; /* a password may go without TLS, even to other machines */
     ph_str proxy;   /* "socks5://[user:password@]host:port", "http://..." (CONNECT); empty: none */
     ph_str hello;   /* our name in EHLO; empty: the machine's, or its address */
     bool lmtp;      /* send.h: LMTP instead of SMTP (RFC 2033) */
-    int64_t
-        connect_ms; /* for finding and reaching the host, and again for the TLS handshake; 0: 30 s */
+    /* for finding and reaching the host, and again for the TLS handshake; 0: 30 s */
+    int64_t connect_ms;
     int64_t timeout_ms; /* for each reply; 0: what the protocol's RFC asks for */
     struct ph_transcript transcript;
 };

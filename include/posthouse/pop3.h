@@ -18,9 +18,11 @@ extern "C" {
  *   X(verb, states, arguments, reply, capability)
  * states     AUTHORIZATION, TRANSACTION, ANYTIME (RFC 1939 4, 5)
  * arguments  NOTHING, NUMBER, MAYBE_NUMBER, NUMBER_LINES (a number and a count), TEXT (the rest of
- * the line, spaces included), MAYBE_TEXT, MECHANISM (a word and perhaps an initial response) reply      LINE,
- * LINES, LINES_UNLESS_NUMBER, MAIL capability what CAPA says when this row is served (RFC 2449 5,
- * 6); "" for what RFC 1939 takes for granted
+ *            the line, spaces included), MAYBE_TEXT, MECHANISM (a word and perhaps an initial
+ *            response)
+ * reply      LINE, LINES, LINES_UNLESS_NUMBER, MAIL
+ * capability what CAPA says when this row is served (RFC 2449 5, 6); "" for what RFC 1939 takes for
+ *            granted
  */
 #define PH_POP3_VERBS(X)                                                                           \
     X(USER, AUTHORIZATION, TEXT, LINE, "USER")                                                     \
@@ -58,9 +60,10 @@ PH_EXPORT const char *ph_pop3_verb_name(enum ph_pop3_verb verb); /* "RETR"; "?" 
  * Its owner is asked for three things:
  *
  *   LOGIN   check a name and a password (USER and PASS)
- *   APOP    check a name and a digest (32 hexadecimal digits) of the stamp given in the options and a shared secret
- *   AUTH    a step of SASL; ph_pop3_server_challenge leads to AUTHDATA, which is the next. (A client that gives up
- *           is answered by the engine: a later AUTH begins anew.)
+ *   APOP    check a name and a digest (32 hexadecimal digits) of the stamp given in the options and
+ *           a shared secret
+ *   AUTH    a step of SASL; ph_pop3_server_challenge leads to AUTHDATA, which is the next. (A
+ *           client that gives up is answered by the engine: a later AUTH begins anew.)
  *           When a login succeeds: give the messages with ph_pop3_server_message, then
  *           ph_pop3_server_welcome; or ph_pop3_server_refuse
  *   MAIL    the bytes of one message: ph_pop3_server_body, or ph_pop3_server_refuse
@@ -92,7 +95,8 @@ enum ph_pop3_server_ev {
     PH_POP3_S_NEED,  /* nothing now: more input, more room in out, or an answer is needed */
     PH_POP3_S_LOGIN, /* user, password */
     PH_POP3_S_APOP,  /* user, data: the digest; answered as LOGIN is */
-    PH_POP3_S_AUTH, /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
+    /* mechanism (in any case), data: the initial response decoded (has_data: it may be empty) */
+    PH_POP3_S_AUTH,
     PH_POP3_S_AUTHDATA, /* data: the answer to a challenge, decoded */
     PH_POP3_S_MAIL,     /* number (0 is the first), lines (TOP), or PH_POP3_WHOLE */
     PH_POP3_S_MORE,   /* the slice given to ph_pop3_server_body is not needed any more; see there */
@@ -217,7 +221,8 @@ enum ph_pop3_client_ev {
     PH_POP3_C_ITEM,  /* LIST: number, size. UIDL: number, text (unique-id). CAPA: text (the line) */
     PH_POP3_C_CHUNK, /* RETR, TOP: text is the next part of the message, dots unstuffed; lines end
                         in CRLF as sent */
-    PH_POP3_C_CHALLENGE, /* of ph_pop3_client_auth: text, decoded; answer with ph_pop3_client_auth_data */
+    /* of ph_pop3_client_auth: text, decoded; answer with ph_pop3_client_auth_data */
+    PH_POP3_C_CHALLENGE,
     PH_POP3_C_DONE,  /* ok, code, text; STAT: number (of messages), size; LIST n, UIDL n: as ITEM */
     PH_POP3_C_BROKEN /* the session is over; error. code 0 after QUIT was answered. Given once;
                         commands not done never will be */

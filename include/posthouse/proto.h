@@ -24,15 +24,16 @@ enum {
 #define PH_NEVER INT64_MAX /* a deadline that does not come */
 
 /*
- * feed      bytes from the peer; the engine copies what it must keep (bounded by its limits) and takes all of them,
- *           unless its input bound is reached: the result is how many were taken, >= 0, or a negative error after
- *           which the engine is BROKEN (it may still have a farewell in out). The events found are taken with the
- *           protocol's own `next`. Slices in events are borrowed from the engine until the next call of `next` or `feed`.
+ * feed      bytes from the peer; the engine copies what it must keep (bounded by its limits) and
+ *           takes all of them, unless its input bound is reached: the result is how many were
+ *           taken, >= 0, or a negative error after which the engine is BROKEN (it may still have a
+ *           farewell in out). The events found are taken with the protocol's own `next`. Slices in
+ *           events are borrowed from the engine until the next call of `next` or `feed`.
  * feed_eof  the peer closed its side.
  * out/sent  bytes to send now, borrowed until the next call; how many of them were sent.
  * want      PH_WANT_ bits. Without WANT_READ, do not read (back-pressure).
- * deadline  milliseconds on the caller's monotonic clock, or PH_NEVER; tick(now) when it has come, and it is also how
- *           the engine learns the time: call it before every feed.
+ * deadline  milliseconds on the caller's monotonic clock, or PH_NEVER; tick(now) when it has come,
+ *           and it is also how the engine learns the time: call it before every feed.
  */
 struct ph_proto_ops {
     int64_t (*feed)(void *engine, ph_str in);

@@ -45,8 +45,8 @@ struct ph_reply {
     size_t struct_size; /* sizeof(struct ph_reply); PH_REPLY sets it */
     ph_str from;        /* who answers: "Name <a@b>"; must be there */
     const ph_str *own;  /* addresses that are his too: no reply goes to any of his own, unless */
-    size_t
-        own_count; /* nobody else would be left; an answer to an own letter goes where that went */
+    /* nobody else would be left; an answer to an own letter goes where that went */
+    size_t own_count;
     enum ph_reply_to to;
     ph_str text;        /* what he writes, UTF-8 */
     ph_str prefix;      /* "Re: " */

@@ -54,8 +54,8 @@ struct ph_sasl_login {
     ph_str token;     /* OAuth 2.0 bearer token: then only OAUTHBEARER and XOAUTH2 are used */
     ph_str authzid;   /* whom to act for; empty: the user itself */
     bool certificate; /* a client certificate was shown: EXTERNAL may be used */
-    bool
-        secure; /* TLS, or this machine: else only mechanisms that show no password (SCRAM, CRAM-MD5) */
+    /* TLS, or this machine: else only mechanisms that show no password (SCRAM, CRAM-MD5) */
+    bool secure;
     ph_str allowed; /* mechanisms that may be used, space-separated; empty: all */
     ph_str host;    /* for OAUTHBEARER */
     unsigned port;
@@ -139,8 +139,8 @@ struct ph_sasl_server {
     enum ph_sasl_hash hash; /* with KEYS_NEEDED */
     ph_str challenge;       /* with MORE; borrowed until the next step */
     ph_str user, password;  /* point into secret below */
-    ph_str
-        authzid; /* SCRAM, OAUTHBEARER, EXTERNAL: as asked for; PLAIN: never another than the user */
+    /* SCRAM, OAUTHBEARER, EXTERNAL: as asked for; PLAIN: never another than the user */
+    ph_str authzid;
     size_t used;
     void *scram; /* the library's session */
     void *context;

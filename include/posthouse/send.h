@@ -105,8 +105,9 @@ struct ph_smtp_letter {
      * offered). PH_SMTP_BINARYMIME: any octets and line ends, sent as they are in chunks;
      * PH_ENOTIMPL when the server does not offer it (RFC 3030). */
     enum ph_smtp_body body;
-    bool
-        chunks; /* by BDAT instead of DATA, where CHUNKING is offered: a refusal does not have to wait for the end */
+    /* by BDAT instead of DATA, where CHUNKING is offered: a refusal does not have to wait for the
+     * end */
+    bool chunks;
     /* Said behind our own parameters as they stand here: "BODY=8BITMIME X-A=1", "NOTIFY=NEVER" (of
      * every recipient). */
     ph_str mail_options, rcpt_options;

@@ -108,14 +108,14 @@ struct ph_smtp_limits {
 struct ph_smtp_server_options {
     size_t struct_size;
     ph_str hostname; /* copied */
-    ph_str
-        auth; /* mechanisms announced, "PLAIN LOGIN" (copied), until ph_smtp_server_mechanisms says others.
-                           Empty: no AUTH */
+    /* mechanisms announced, "PLAIN LOGIN" (copied), until ph_smtp_server_mechanisms says others.
+     * Empty: no AUTH */
+    ph_str auth;
     bool plaintext;     /* AUTH also without TLS; else it is announced and taken under TLS alone */
     bool auth_required; /* MAIL needs AUTH first (submission): else 530 5.7.0 */
     bool lmtp;          /* LHLO, and one reply a recipient after the data */
-    bool
-        lmtp_alike; /* the caller gives one reply to EOM, and the engine gives it to each recipient */
+    /* the caller gives one reply to EOM, and the engine gives it to each recipient */
+    bool lmtp_alike;
     bool tls_available; /* STARTTLS is announced */
     bool tls_active;    /* implicit TLS */
     bool smtputf8;      /* announce it: the whole path behind can carry such letters */
@@ -123,11 +123,12 @@ struct ph_smtp_server_options {
     bool requiretls; /* announce it under TLS: the whole path behind keeps that promise */
     bool xtrace;     /* announce XTRACE after AUTH */
     bool trusted;    /* announce XCLIENT and XFORWARD */
-    bool keep_bare;  /* a message with bare CR or LF is passed on as it is instead of refused
-                        (550 5.6.0).     Never does a bare one end a line that counts: only CRLF.CRLF
-                        ends a message */
-    int64_t greeting_delay_ms; /* the greeting waits so long; who speaks before it hears 554 and is
-                                  gone. Not with implicit TLS */
+    /* a message with bare CR or LF is passed on as it is instead of refused (550 5.6.0). Never does
+     * a bare one end a line that counts: only CRLF.CRLF ends a message */
+    bool keep_bare;
+    /* the greeting waits so long; who speaks before it hears 554 and is gone. Not with implicit
+     * TLS */
+    int64_t greeting_delay_ms;
     struct ph_smtp_limits limits;
     struct ph_smtp_transcript transcript;
 };
@@ -141,27 +142,33 @@ PH_EXPORT void ph_smtp_server_defaults(struct ph_smtp_server_options *o);
  * are the engine's.
  */
 enum ph_smtp_server_ev {
-    PH_SMTP_S_NEED,     /* nothing more now */
-    PH_SMTP_S_HELO,     /* greeted; answered. name: what the client says it is */
-    PH_SMTP_S_STARTTLS, /* answered 220: the engine wants TLS; ph_smtp_server_tls_started when it is
-                           up */
+    PH_SMTP_S_NEED, /* nothing more now */
+    PH_SMTP_S_HELO, /* greeted; answered. name: what the client says it is */
+    /* answered 220: the engine wants TLS; ph_smtp_server_tls_started when it is up */
+    PH_SMTP_S_STARTTLS,
     PH_SMTP_S_AUTH, /* * mechanism, data: initial response decoded (has_data: it may be empty) */
     PH_SMTP_S_AUTHDATA, /* * data: the answer to ph_smtp_server_challenge, decoded */
     PH_SMTP_S_MAIL,     /* * mailbox, params */
     PH_SMTP_S_RCPT,     /* * mailbox, params */
-    PH_SMTP_S_DATA,  /* * reply 354 to have the message, anything else to refuse it; also before the
-                        first chunk of  BDAT, where the client sees no 354 */
-    PH_SMTP_S_BODY,  /* data: a piece of the message, dots removed, CRLF line ends; with
-                        params.body BINARYMIME any octets */
-    PH_SMTP_S_EOM,   /* * the message is complete: 2xx takes the responsibility for it. LMTP: one
-                        reply a      recipient, in order */
-    PH_SMTP_S_RESET, /* the transaction ended without EOM (RSET, EHLO, refused or too large data,
-                        end of session):    drop what was collected */
-    PH_SMTP_S_COMMAND, /* * name: XTRACE, XCLIENT (reply 220: the session begins anew) or XFORWARD;
-                          data: its argument */
-    PH_SMTP_S_QUIT,    /* answered; the engine wants CLOSE after out */
-    PH_SMTP_S_BROKEN   /* the session is over: closed by the peer, a limit, a time-out. error says
-                          which.    Given once; only free is legal after `out` is sent */
+    /* * reply 354 to have the message, anything else to refuse it; also before the first chunk of
+     * BDAT, where the client sees no 354 */
+    PH_SMTP_S_DATA,
+    /* data: a piece of the message, dots removed, CRLF line ends; with params.body BINARYMIME any
+     * octets */
+    PH_SMTP_S_BODY,
+    /* * the message is complete: 2xx takes the responsibility for it. LMTP: one reply a recipient,
+     * in order */
+    PH_SMTP_S_EOM,
+    /* the transaction ended without EOM (RSET, EHLO, refused or too large data, end of session):
+     * drop what was collected */
+    PH_SMTP_S_RESET,
+    /* * name: XTRACE, XCLIENT (reply 220: the session begins anew) or XFORWARD; data: its
+     * argument */
+    PH_SMTP_S_COMMAND,
+    PH_SMTP_S_QUIT, /* answered; the engine wants CLOSE after out */
+    /* the session is over: closed by the peer, a limit, a time-out. error says which. Given once;
+     * only free is legal after `out` is sent */
+    PH_SMTP_S_BROKEN
 };
 
 struct ph_smtp_server_event {
@@ -270,10 +277,10 @@ enum ph_smtp_client_ev {
     PH_SMTP_C_NEED,     /* nothing more now */
     PH_SMTP_C_GREETING, /* 220, or a refusal */
     PH_SMTP_C_HELLO, /* capabilities are known now. HELO was tried when EHLO was refused with 5xx */
-    PH_SMTP_C_STARTTLS,  /* 220: the engine wants TLS once `out` is empty */
-    PH_SMTP_C_CHALLENGE, /* of ph_smtp_client_auth; data: decoded. Answer with
-                            ph_smtp_client_auth_data */
-    PH_SMTP_C_AUTH,      /* the end of an AUTH: 235, or a refusal */
+    PH_SMTP_C_STARTTLS, /* 220: the engine wants TLS once `out` is empty */
+    /* of ph_smtp_client_auth; data: decoded. Answer with ph_smtp_client_auth_data */
+    PH_SMTP_C_CHALLENGE,
+    PH_SMTP_C_AUTH, /* the end of an AUTH: 235, or a refusal */
     PH_SMTP_C_MAIL,
     PH_SMTP_C_RCPT, /* index: of the recipient in this transaction, from 0 */
     PH_SMTP_C_DATA, /* 354: give the body now */
@@ -281,9 +288,9 @@ enum ph_smtp_client_ev {
     PH_SMTP_C_SENT, /* the answer to the letter; LMTP: one a recipient accepted, index as in RCPT */
     PH_SMTP_C_COMMAND, /* RSET, NOOP, VRFY, XTRACE... of ph_smtp_client_command */
     PH_SMTP_C_QUIT,    /* the engine wants CLOSE */
-    PH_SMTP_C_BROKEN   /* error says why: closed by the peer, time-out, not SMTP. Requests still
-                          queued will have no   event. When the server said something unasked
-                          (421...),   reply holds it. Given once */
+    /* error says why: closed by the peer, time-out, not SMTP. Requests still queued will have no
+     * event. When the server said something unasked (421...), reply holds it. Given once */
+    PH_SMTP_C_BROKEN
 };
 
 struct ph_smtp_client_event {

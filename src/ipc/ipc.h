@@ -190,7 +190,8 @@ typedef ph_str ipc_rows;
 
 struct ipc_msg {
     enum ipc_type type;
-    int fd; /* -1, or a descriptor that the handler must take (set to -1) or that is closed behind it */
+    /* -1, or a descriptor that the handler must take (set to -1) or that is closed behind it */
+    int fd;
     union {
 #define F(kind, name, max)
 #define R(name, fields)

@@ -42,8 +42,7 @@ int ph__imap_refused(struct ph_imap_session *s, const struct ph_imap_client_even
                      struct ph_trouble *rett)
 {
     bool later = ev->code.kind == PH_IMAP_CODE_UNAVAILABLE || ev->code.kind == PH_IMAP_CODE_INUSE;
-    const struct ph__refusal r = {.host = ph__conn_host(s->conn),
-                                  .peer = peer_of(s),
+    const struct ph__refusal r = {.conn = s->conn,
                                   .what = s->what,
                                   .stage = s->stage,
                                   .code = later                        ? PH_EAGAIN
@@ -56,11 +55,8 @@ int ph__imap_refused(struct ph_imap_session *s, const struct ph_imap_client_even
 
 static int lost(struct ph_imap_session *s, const struct ph_error *why, struct ph_trouble *rett)
 {
-    struct ph_error e = {0};
     s->over = true;
-    ph_fail(&e, why->code ? why->code : PH_ECLOSED, why->sys, "%s, %s: %s", peer_of(s),
-            ph_stage_text(s->stage), why->code ? why->text : "the connection was closed");
-    return ph__imap_fail(s, rett, &e);
+    return ph__trouble_lost(rett, s->conn, s->stage, why);
 }
 
 /* Drives the connection once. */

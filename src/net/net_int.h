@@ -12,14 +12,17 @@ int ph__trouble(struct ph_trouble *rett, ph_str host, enum ph_stage stage,
 /* A refusal: "PEER refused WHAT: CODE ESC TEXT", with code chosen from reply and stage. reply 0:
  * POP3 or IMAP. */
 struct ph__refusal {
-    ph_str host;
-    const char *peer, *what;
+    const struct ph_conn *conn;
+    const char *what;
     enum ph_stage stage;
     int code; /* PH_E... */
     int reply;
     ph_str esc, said;
 };
 int ph__trouble_refused(struct ph_trouble *rett, const struct ph__refusal *r);
+/* The session cannot go on: "PEER, STAGE: WHY"; why->code 0: it was closed. */
+int ph__trouble_lost(struct ph_trouble *rett, const struct ph_conn *conn, enum ph_stage stage,
+                     const struct ph_error *why);
 
 /* The server's words on a login that failed, with what an OAuth challenge said before: in `buf`, or
  * as they were. */

@@ -3,6 +3,7 @@
  *
  *   greeting -> CAPA -> STLS -> (TLS) -> CAPA -> AUTH | APOP | USER, PASS -> letters -> QUIT
  */
+#include "grow.h"
 #include "net_int.h"
 #include <openssl/evp.h>
 #include <posthouse/fetch.h>
@@ -49,8 +50,7 @@ static int refused(struct ph_pop3_session *s, const struct ph_pop3_client_event 
 {
     bool later =
         ph_str_ieq(ev->code, PH_STR("IN-USE")) || ph_str_has_iprefix(ev->code, PH_STR("SYS/TEMP"));
-    const struct ph__refusal r = {.host = ph__conn_host(s->conn),
-                                  .peer = peer_of(s),
+    const struct ph__refusal r = {.conn = s->conn,
                                   .what = s->what,
                                   .stage = s->stage,
                                   .code = later                        ? PH_EAGAIN
@@ -63,11 +63,8 @@ static int refused(struct ph_pop3_session *s, const struct ph_pop3_client_event 
 
 static int lost(struct ph_pop3_session *s, const struct ph_error *why, struct ph_trouble *rett)
 {
-    struct ph_error e = {0};
     s->over = true;
-    ph_fail(&e, why->code ? why->code : PH_ECLOSED, why->sys, "%s, %s: %s", peer_of(s),
-            ph_stage_text(s->stage), why->code ? why->text : "the connection was closed");
-    return failed(s, rett, &e);
+    return ph__trouble_lost(rett, s->conn, s->stage, why);
 }
 
 /* Drives the connection once. */
@@ -377,15 +374,11 @@ static int on_item(void *ctx, enum ph_pop3_client_ev kind, const struct ph_pop3_
     if (kind != PH_POP3_C_ITEM)
         return 0;
     if (ev->verb == PH_POP3_LIST) {
-        if (l->n == l->cap) {
-            size_t cap = l->cap ? 2 * l->cap : 64;
-            struct ph_pop3_item *more =
-                cap <= ITEMS_MAX ? realloc(l->items, cap * sizeof *more) : NULL;
-            if (!more)
-                return -PH_ENOMEM;
-            l->items = more;
-            l->cap = cap;
-        }
+        struct ph_pop3_item *more =
+            l->n < ITEMS_MAX ? ph_grow(l->items, l->n, &l->cap, sizeof *more) : NULL;
+        if (!more)
+            return -PH_ENOMEM;
+        l->items = more;
         l->items[l->n++] = (struct ph_pop3_item){.number = ev->number, .size = ev->size};
     } else if (ev->verb == PH_POP3_UIDL && l->n) {
         /* Both lists are in the same order; numbers have gaps only where another session

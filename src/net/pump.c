@@ -271,8 +271,7 @@ static bool take(struct ph_pump *p)
     return !is_over(p);
 }
 
-/* ---- phases: each step is true when something moved ---------------------------------------------
- */
+/* ---- phases: each step is true when something moved ----------------------------------------- */
 
 static bool step_connecting(struct ph_pump *p)
 {

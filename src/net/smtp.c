@@ -32,8 +32,7 @@ int ph__smtp_refused(struct ph_smtp_session *s, const struct ph_smtp_reply *repl
                      struct ph_trouble *rett)
 {
     bool login = s->stage == PH_STAGE_LOGIN;
-    const struct ph__refusal r = {.host = ph__conn_host(s->conn),
-                                  .peer = peer_of(s),
+    const struct ph__refusal r = {.conn = s->conn,
                                   .what = what,
                                   .stage = s->stage,
                                   .code = login && (reply->code == 535 || reply->code == 534)
@@ -50,13 +49,10 @@ int ph__smtp_refused(struct ph_smtp_session *s, const struct ph_smtp_reply *repl
 static int broken(struct ph_smtp_session *s, const struct ph_smtp_client_event *ev,
                   struct ph_trouble *rett)
 {
-    struct ph_error e = {0};
     s->over = true;
     if (ev->reply.code)
         return ph__smtp_refused(s, &ev->reply, "to go on", rett);
-    ph_fail(&e, ev->error.code, ev->error.sys, "%s, %s: %s", peer_of(s), ph_stage_text(s->stage),
-            ev->error.text);
-    return ph__smtp_fail(s, rett, &e);
+    return ph__trouble_lost(rett, s->conn, s->stage, &ev->error);
 }
 
 int ph__smtp_await(struct ph_smtp_session *s, struct ph_smtp_client_event *ret_ev,

@@ -118,14 +118,24 @@ int ph__trouble_refused(struct ph_trouble *rett, const struct ph__refusal *r)
     char code[8] = "";
     if (r->reply)
         snprintf(code, sizeof code, "%d ", r->reply);
-    ph_fail(&t.error, r->code, 0, "%s refused %s: %s%.*s%s%.*s", r->peer, r->what, code,
-            PH_FMT(r->esc), r->esc.n ? " " : "", PH_FMT(r->said));
+    ph_fail(&t.error, r->code, 0, "%s refused %s: %s%.*s%s%.*s", ph_conn_info(r->conn)->peer,
+            r->what, code, PH_FMT(r->esc), r->esc.n ? " " : "", PH_FMT(r->said));
     snprintf(t.esc, sizeof t.esc, "%.*s", PH_FMT(r->esc));
     snprintf(t.said, sizeof t.said, "%.*s", PH_FMT(r->said));
-    ph_trouble_explain(&t, r->host);
+    ph_trouble_explain(&t, ph__conn_host(r->conn));
     if (rett)
         *rett = t;
     return -r->code;
+}
+
+int ph__trouble_lost(struct ph_trouble *rett, const struct ph_conn *conn, enum ph_stage stage,
+                     const struct ph_error *why)
+{
+    struct ph_error e = {0};
+    ph_fail(&e, why->code ? why->code : PH_ECLOSED, why->sys, "%s, %s: %s",
+            ph_conn_info(conn)->peer, ph_stage_text(stage),
+            why->code ? why->text : "the connection was closed");
+    return ph__trouble(rett, ph__conn_host(conn), stage, &e);
 }
 
 ph_str ph__said(const struct ph_sasl_client *sasl, ph_str words, char *buf, size_t n)

@@ -23,8 +23,8 @@ enum ph_sandbox_may {
 struct ph_sandbox {
     unsigned may;
     const char *dir; /* the only folder it can reach, read and write; NULL: none */
-    const char *const *
-        read; /* NULL-terminated paths to read only; NULL: none. Left out where chroot hides them */
+    /* NULL-terminated paths to read only; NULL: none. Left out where chroot hides them */
+    const char *const *read;
     const char *user; /* when root: setuid to this user, a name or a number; NULL: stay */
     bool chroot;      /* when root: chroot to dir, or to an empty folder when dir is NULL */
 };

@@ -101,10 +101,11 @@ struct ph_tls_info {
     char peer[128]; /* subject of the peer's certificate, empty when none */
     bool resumed, verified;
     char why[128]; /* when not verified: why */
-    char mail
-        [321]; /* server, verified: the first rfc822Name (RFC 5280 4.2.1.6) of the client's certificate; else empty */
-    unsigned char binding
-        [64]; /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
+    /* server, verified: the first rfc822Name (RFC 5280 4.2.1.6) of the client's certificate; else
+     * empty */
+    char mail[321];
+    /* for SCRAM-PLUS: tls-exporter (RFC 9266) of TLS 1.3, tls-unique (RFC 5929 3) of TLS 1.2 */
+    unsigned char binding[64];
     size_t binding_n;
     bool binding_unique;
 };

@@ -1,6 +1,7 @@
 /* The memory of `post fetch`: see fetch_state.h for the file. */
 #include "fetch_state.h"
 #include "file.h"
+#include "grow.h"
 #include "hash.h"
 #include <ctype.h>
 #include <errno.h>
@@ -33,14 +34,10 @@ int post_state_name(struct post_state *st, const struct post_source *s, const ch
 
 int post_state_add(struct post_state *st, ph_str id)
 {
-    if (st->id_n == st->id_cap) {
-        size_t cap = st->id_cap ? st->id_cap * 2 : 256;
-        char **more = realloc(st->ids, cap * sizeof *more);
-        if (!more)
-            return post_fail(EX_OSERR, "out of memory");
-        st->ids = more;
-        st->id_cap = cap;
-    }
+    char **more = ph_grow(st->ids, st->id_n, &st->id_cap, sizeof *more);
+    if (!more)
+        return post_fail(EX_OSERR, "out of memory");
+    st->ids = more;
     char *copy = strndup(id.p, id.n);
     if (!copy)
         return post_fail(EX_OSERR, "out of memory");

@@ -1,4 +1,5 @@
 /* post mailboxes: LIST, then STATUS of each. */
+#include "grow.h"
 #include "source_imap.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,15 +31,11 @@ static void on_event(void *ctx, const struct ph_imap_client_event *ev)
     }
     if (ev->kind != PH_IMAP_LIST_EV)
         return;
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? m->cap * 2 : 32;
-        struct mailbox *more = cap <= MAILBOXES_MAX ? realloc(m->v, cap * sizeof *more) : NULL;
-        m->failed = m->failed || !more;
-        if (!more)
-            return;
-        m->v = more;
-        m->cap = cap;
-    }
+    struct mailbox *more = m->n < MAILBOXES_MAX ? ph_grow(m->v, m->n, &m->cap, sizeof *more) : NULL;
+    m->failed = m->failed || !more;
+    if (!more)
+        return;
+    m->v = more;
     ph_str name = ph_arena_copy(m->arena, ev->list.name);
     m->failed = m->failed || !name.p;
     if (name.p)

@@ -12,6 +12,7 @@
  * remove.
  */
 #include "file.h"
+#include "grow.h"
 #include "random.h"
 #include "sink.h"
 #include <dirent.h>
@@ -186,14 +187,10 @@ static int tmp_failed(const struct post_sink *k)
 static int begin_letter(struct post_sink *k, const struct post_item *item)
 {
     struct maildir *m = k->own;
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? m->cap * 2 : 64;
-        struct waiting *more = realloc(m->v, cap * sizeof *more);
-        if (!more)
-            return post_fail(EX_OSERR, "out of memory");
-        m->v = more;
-        m->cap = cap;
-    }
+    struct waiting *more = ph_grow(m->v, m->n, &m->cap, sizeof *more);
+    if (!more)
+        return post_fail(EX_OSERR, "out of memory");
+    m->v = more;
     m->name = name_of(k->state, item);
     if (!m->name)
         return post_fail(EX_OSERR, "out of memory");

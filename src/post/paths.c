@@ -1,6 +1,7 @@
 /* Arguments -> files with a letter each. */
 #include "paths.h"
 #include "file.h"
+#include "grow.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -12,14 +13,10 @@ enum { LIST_MAX = 1024 * 1024 * 1024 };
 
 static int keep(struct post_paths *p, const char *path)
 {
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 16;
-        char **more = cap <= POST_PATHS ? realloc(p->v, cap * sizeof *more) : NULL;
-        if (!more)
-            return post_fail(EX_OSERR, "too many letters for one call");
-        p->v = more;
-        p->cap = cap;
-    }
+    char **more = p->n < POST_PATHS ? ph_grow(p->v, p->n, &p->cap, sizeof *more) : NULL;
+    if (!more)
+        return post_fail(EX_OSERR, "too many letters for one call");
+    p->v = more;
     char *copy = strdup(path);
     if (!copy)
         return post_fail(EX_OSERR, "out of memory");

@@ -1,6 +1,7 @@
 /* What both kinds of source have in common: the arguments, the list of letters, the connection. */
 #include "source.h"
 #include "account.h"
+#include "grow.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -172,16 +173,13 @@ int post_source_pick(struct post_source *s, int argc, char **argv)
 
 struct post_item *post_source_add(struct post_source *s)
 {
-    if (s->item_n == s->item_cap) {
-        size_t cap = s->item_cap ? s->item_cap * 2 : 64;
-        struct post_item *more = cap <= ITEMS_MAX ? realloc(s->items, cap * sizeof *more) : NULL;
-        if (!more) {
-            ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory for a mailbox of this size");
-            return NULL;
-        }
-        s->items = more;
-        s->item_cap = cap;
+    struct post_item *more =
+        s->item_n < ITEMS_MAX ? ph_grow(s->items, s->item_n, &s->item_cap, sizeof *more) : NULL;
+    if (!more) {
+        ph_fail(&s->trouble.error, PH_ENOMEM, 0, "out of memory for a mailbox of this size");
+        return NULL;
     }
+    s->items = more;
     struct post_item *i = &s->items[s->item_n++];
     *i = (struct post_item){0};
     return i;

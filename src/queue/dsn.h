@@ -28,8 +28,8 @@ enum ph_dsn_action {
 struct ph_dsn_rcpt {
     enum ph_dsn_action action;
     ph_str address, original; /* original: ORCPT "rfc822;..." or empty */
-    ph_str
-        reply; /* "550 5.1.1 No such user", or a sentence of ours; may be several lines; or empty */
+    /* "550 5.1.1 No such user", or a sentence of ours; may be several lines; or empty */
+    ph_str reply;
     ph_str mta;       /* who said so, a host name; empty: we did */
     int64_t last_try; /* 0: never */
 };

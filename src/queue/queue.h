@@ -52,8 +52,8 @@ struct ph_spool_rcpt {
     ph_str dest;       /* where it goes: the next-hop domain; empty for LOCAL */
     uint8_t notify;    /* RFC 3461 4.1 bits, as in messages.def */
     uint32_t attempts; /* made and failed so far */
-    int64_t
-        next_try; /* PH_SPOOL_FRESH: in the hands of the running process; else not before then */
+    /* PH_SPOOL_FRESH: in the hands of the running process; else not before then */
+    int64_t next_try;
     ph_str reply; /* the last one, as "450 4.2.0 text", or a sentence of ours */
 };
 #define PH_SPOOL_FRESH INT64_MIN

@@ -98,8 +98,7 @@ uint64_t ph_sched_sender(const struct ph_sched *s, ph_str sender)
     return ph_hash(&s->key, sender);
 }
 
-/* ---- ring of sites: ready, with room to fly, not held, not resting -----------------------------
- */
+/* ---- ring of sites: ready, with room to fly, not held, not resting -------------------------- */
 
 static bool runnable(const struct ph_site *site)
 {
@@ -140,8 +139,7 @@ static void ring_fix(struct ph_sched *s, struct ph_site *site)
         ring_put(s, site);
 }
 
-/* ---- alarms: room for those of everything is made when it is born
- * -------------------------------- */
+/* ---- alarms: room for those of everything is made when it is born --------------------------- */
 
 static bool room(struct ph_sched *s)
 {
@@ -295,8 +293,7 @@ void ph_sched_each(struct ph_sched *s, void (*each)(void *ctx, struct ph_dest *d
         }
 }
 
-/* ---- senders at a site ------------------------------------------------------------------------
- */
+/* ---- senders at a site ---------------------------------------------------------------------- */
 
 static struct ph_flow **flow_at(const struct ph_sched *s, const struct ph_site *site,
                                 uint64_t sender)
@@ -464,8 +461,7 @@ void ph_sched_back(struct ph_sched *s, struct ph_sched_job *job, enum ph_sched_e
     tidy_site(s, site);
 }
 
-/* ---- who serves whom --------------------------------------------------------------------------
- */
+/* ---- who serves whom ------------------------------------------------------------------------ */
 
 /* What is ready at a guessed site is of its one destination. */
 static void move_jobs(struct ph_sched *s, struct ph_site *from, struct ph_site *to)

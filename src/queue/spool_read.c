@@ -1,9 +1,8 @@
 /* spool_read.c - what is due, letters and bodies. Readers settle first: pending changes are visible
  * to them. */
+#include "grow.h"
 #include "pack.h"
 #include "spool.h"
-
-#include <string.h>
 
 /* The end of a read: resets, and tells what the last step meant. n when it was a row or the end. */
 static int ended(struct ph_spool *s, sqlite3_stmt *st, int rc, int n)
@@ -146,13 +145,7 @@ static int load_rcpts(struct ph_spool *s, uint64_t qid, struct ph_arena *a,
     size_t n = 0, cap = 0;
     int rc, err = 0;
     while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        if (n == cap) {
-            cap = cap ? cap * 2 : 4;
-            struct ph_spool_rcpt *more = ph_arena_array(a, cap, sizeof *more);
-            if (more && n)
-                memcpy(more, rcpts, n * sizeof *more);
-            rcpts = more;
-        }
+        rcpts = ph_grow_in(a, rcpts, n, &cap, sizeof *rcpts);
         if (!rcpts || !read_rcpt(s, st, a, &rcpts[n++]))
             err = -PH_ENOMEM;
     }

@@ -1,6 +1,7 @@
 /* uidset.c - sets of uids: ranges, sorted and merged as they come. */
 #include "uidset.h"
 #include "ascii.h"
+#include "grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +19,12 @@ void uidset_done(struct uidset *s)
 
 static int grow(struct uidset *s)
 {
-    if (s->n < s->cap)
-        return 0;
     if (s->n >= UIDSET_MAX)
         return -PH_ELIMIT;
-    size_t cap = s->cap ? s->cap * 2 : 8;
-    struct uidrange *v = realloc(s->v, cap * sizeof *v);
+    struct uidrange *v = ph_grow(s->v, s->n, &s->cap, sizeof *v);
     if (!v)
         return -PH_ENOMEM;
     s->v = v;
-    s->cap = cap;
     return 0;
 }
 

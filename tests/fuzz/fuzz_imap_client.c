@@ -1,6 +1,8 @@
 /* The IMAP client engine against any server. The first byte chooses how the rest is cut. */
 #include <posthouse/imap.h>
 
+#include "tape.h"
+
 static void ask(struct ph_imap_client *c, uint8_t how)
 {
     int64_t r = ph_imap_client_capability(c);
@@ -16,32 +18,67 @@ static void ask(struct ph_imap_client *c, uint8_t how)
     (void)r;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void note(struct tape *t, const struct ph_imap_client *c,
+                 const struct ph_imap_client_event *ev)
+{
+    switch (ev->kind) {
+    case PH_IMAP_CHUNK:
+        tape_piece(t, PH_IMAP_CHUNK, ev->chunk.seq, ev->chunk.data);
+        break;
+    case PH_IMAP_FETCHED:
+        tape_event(t, PH_IMAP_FETCHED, ev->fetch.seq, ev->fetch.size ^ ev->fetch.modseq,
+                   (ph_str){0});
+        for (size_t i = 0; i < ev->fetch.part_count; i++)
+            ph_buf_add(&t->events,
+                       ev->fetch.parts[i].value.p ? ev->fetch.parts[i].value : (ph_str){0});
+        break;
+    case PH_IMAP_BROKEN:
+        tape_event(t, PH_IMAP_BROKEN, 0, 0, ph_str_c(ph_imap_client_error(c)->text));
+        break;
+    default:
+        tape_event(t, (int)ev->kind, ev->caps ^ ev->count, ev->n ^ (uint64_t)ev->id, ev->text);
+    }
+}
+
+static void run(void *engine, struct tape *t)
+{
+    const struct ph_proto_ops *ops = &ph_imap_client_ops;
+    struct ph_imap_client *c = engine;
+    struct ph_imap_client_event ev;
+    enum ph_imap_client_ev kind;
+    do {
+        while (tape_send(t, ops, c))
+            ;
+        if (ops->want(c) & PH_WANT_TLS) {
+            t->timed = true;
+            ph_imap_client_tls_started(c);
+        }
+        kind = ph_imap_client_next(c, &ev);
+        if (kind != PH_IMAP_NEED)
+            note(t, c, &ev);
+        if (kind == PH_IMAP_RESULT || kind == PH_IMAP_CONTINUE)
+            ask(c, t->how);
+    } while (kind != PH_IMAP_NEED);
+}
+
+static void play(ph_str in, struct tape *t)
 {
     const struct ph_proto_ops *ops = &ph_imap_client_ops;
     struct ph_imap_client_options o = {
         .struct_size = sizeof o, .allow_plaintext = true, .line_max = 8192};
     struct ph_imap_client *c = ph_imap_client_new(NULL, &o);
-    struct ph_imap_client_event ev;
-    ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);
-    uint8_t how = size ? data[0] : 0;
+    t->timed = ph_str_has_prefix(in, PH_STR("+")) || ph_str_find(in, PH_STR("\n+")) != PH_NPOS;
     ops->tick(c, 1);
-    ask(c, how);
-    while (in.n) {
-        int64_t n = ops->feed(c, ph_str_sub(in, 0, (how & 127) + 1u));
-        if (n <= 0)
-            break;
-        in = ph_str_skip(in, (size_t)n);
-        while (ph_imap_client_next(c, &ev) != PH_IMAP_NEED)
-            if (ev.kind == PH_IMAP_RESULT || ev.kind == PH_IMAP_CONTINUE)
-                ask(c, how);
-        if (ops->want(c) & PH_WANT_TLS)
-            ph_imap_client_tls_started(c);
-        for (ph_str out; (out = ops->out(c)).n;)
-            ops->sent(c, out.n);
-    }
-    ops->feed_eof(c);
-    (void)ph_imap_client_next(c, &ev);
+    ask(c, t->how);
+    run(c, t);
+    tape_feed(ops, c, in, run, t);
     ph_imap_client_free(c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size)
+        tape_compare(play, (ph_str){(const char *)data + 1, size - 1}, (data[0] & 127) + 1u,
+                     data[0]);
     return 0;
 }

@@ -2,6 +2,8 @@
  * the handler answers. */
 #include <posthouse/imap_server.h>
 
+#include "tape.h"
+
 static void fetch(struct ph_imap_server *s, const struct ph_imap_command *k)
 {
     ph_imap_server_fetch_begin(s, 1);
@@ -56,7 +58,28 @@ static void handle(struct ph_imap_server *s, const struct ph_imap_server_event *
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(void *engine, struct tape *t)
+{
+    struct ph_imap_server *s = engine;
+    const struct ph_proto_ops *ops = &ph_imap_server_ops;
+    do {
+        struct ph_imap_server_event ev = {0};
+        while (ph_imap_server_next(s, &ev) != PH_IMAP_SRV_NEED) {
+            if (ev.kind == PH_IMAP_SRV_DATA)
+                tape_piece(t, (int)ev.kind, 0, ev.data);
+            else
+                tape_event(t, (int)ev.kind, ev.command ? ev.command->verb : 0, 0, ev.data);
+            handle(s, &ev, t->how);
+        }
+        t->timed |= (ops->want(s) & (PH_WANT_TLS | PH_WANT_DEFLATE)) != 0;
+        if (ops->want(s) & PH_WANT_TLS)
+            ph_imap_server_tls_started(s);
+        if (ops->want(s) & PH_WANT_DEFLATE)
+            ph_imap_server_compressed(s);
+    } while (tape_send(t, ops, s));
+}
+
+static void play(ph_str in, struct tape *t)
 {
     const struct ph_proto_ops *ops = &ph_imap_server_ops;
     struct ph_imap_server_options o = {.struct_size = sizeof o,
@@ -67,23 +90,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .append_max = 100,
                                        .caps = ~(uint64_t)0};
     struct ph_imap_server *s = ph_imap_server_new(NULL, &o);
-    struct ph_imap_server_event ev;
-    ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);
-    uint8_t how = size ? data[0] : 0;
     ops->tick(s, 0);
-    while (in.n) {
-        int64_t n = ops->feed(s, ph_str_sub(in, 0, (how & 63) + 1u));
-        if (n <= 0)
-            break;
-        in = ph_str_skip(in, (size_t)n);
-        while (ph_imap_server_next(s, &ev) != PH_IMAP_SRV_NEED)
-            handle(s, &ev, how);
-        if (ops->want(s) & PH_WANT_TLS)
-            ph_imap_server_tls_started(s);
-        if (ops->want(s) & PH_WANT_DEFLATE)
-            ph_imap_server_compressed(s);
-        ops->sent(s, ops->out(s).n);
-    }
+    tape_feed(ops, s, in, run, t);
     ph_imap_server_free(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size)
+        tape_compare(play, (ph_str){(const char *)data + 1, size - 1}, (data[0] & 63) + 1u,
+                     data[0]);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* The POP3 client engine against any server. The first byte chooses how the rest is cut. */
 #include <posthouse/pop3.h>
 
+#include "tape.h"
+
 static void ask(struct ph_pop3_client *c)
 {
     int64_t r = ph_pop3_client_capa(c);
@@ -16,37 +18,36 @@ static void ask(struct ph_pop3_client *c)
     (void)r;
 }
 
-static void run(struct ph_pop3_client *c)
+static void run(void *engine, struct tape *t)
 {
-    const struct ph_proto_ops *ops = &ph_pop3_client_ops;
+    struct ph_pop3_client *c = engine;
     struct ph_pop3_client_event ev;
-    while (ph_pop3_client_next(c, &ev) != PH_POP3_C_NEED)
-        ;
-    if (ops->want(c) & PH_WANT_TLS)
-        ph_pop3_client_tls_started(c);
-    ops->sent(c, ops->out(c).n);
+    enum ph_pop3_client_ev kind;
+    do {
+        while ((kind = ph_pop3_client_next(c, &ev)) != PH_POP3_C_NEED)
+            if (kind == PH_POP3_C_CHUNK)
+                tape_piece(t, kind, ev.id, ev.text);
+            else if (kind == PH_POP3_C_BROKEN)
+                tape_event(t, kind, 0, (uint64_t)ev.error.code, ph_str_c(ev.error.text));
+            else
+                tape_event(t, kind, ev.id * 2 + ev.ok, ev.size ^ ev.number, ev.text);
+    } while (tape_send(t, &ph_pop3_client_ops, c));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void play(ph_str in, struct tape *t)
 {
     const struct ph_proto_ops *ops = &ph_pop3_client_ops;
     struct ph_pop3_client_options o = {.struct_size = sizeof o, .plaintext = true};
     struct ph_pop3_client *c = ph_pop3_client_new(NULL, &o);
-    ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);
-    size_t cut = size ? (size_t)data[0] + 1 : 1;
     ops->tick(c, 0);
     ask(c);
-    while (in.n) {
-        int64_t n = ops->feed(c, ph_str_sub(in, 0, cut));
-        if (n < 0)
-            break;
-        run(c);
-        in = ph_str_skip(in, (size_t)n);
-        if (n == 0)
-            break;
-    }
-    ops->feed_eof(c);
-    run(c);
+    tape_feed(ops, c, in, run, t);
     ph_pop3_client_free(c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size)
+        tape_compare(play, (ph_str){(const char *)data + 1, size - 1}, (size_t)data[0] + 1, 0);
     return 0;
 }

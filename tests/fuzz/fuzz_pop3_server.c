@@ -2,6 +2,8 @@
  * cut. */
 #include <posthouse/pop3.h>
 
+#include "tape.h"
+
 static const char mail[] = "Subject: x\r\n\r\n.\r\n..a\nb\rc\r\n.";
 
 static bool answer(struct ph_pop3_server *s, enum ph_pop3_server_ev what,
@@ -39,48 +41,56 @@ static bool answer(struct ph_pop3_server *s, enum ph_pop3_server_ev what,
     return false;
 }
 
-static void run(struct ph_pop3_server *s, size_t cut)
+static void note(struct tape *t, enum ph_pop3_server_ev what, const struct ph_pop3_server_event *ev)
+{
+    if (what == PH_POP3_S_BROKEN)
+        tape_event(t, what, 0, (uint64_t)ev->error.code, ph_str_c(ev->error.text));
+    else if (what == PH_POP3_S_MAIL)
+        tape_event(t, what, ev->number, ev->lines, (ph_str){0});
+    else if (what == PH_POP3_S_LOGIN)
+        tape_event(t, what, ev->user.n, ev->password.n, ev->user);
+    else if (what != PH_POP3_S_NEED && what != PH_POP3_S_MORE)
+        tape_event(t, what, 0, 0, ev->data);
+}
+
+static void run(void *engine, struct tape *t)
+{
+    struct ph_pop3_server *s = engine;
+    const struct ph_proto_ops *ops = &ph_pop3_server_ops;
+    do {
+        struct ph_pop3_server_event ev = {0};
+        enum ph_pop3_server_ev what;
+        do {
+            what = ph_pop3_server_next(s, &ev);
+            note(t, what, &ev);
+        } while (answer(s, what, &ev));
+        if (ops->want(s) & PH_WANT_TLS) {
+            t->timed = true;
+            ph_pop3_server_tls_started(s);
+        }
+    } while (tape_send(t, ops, s));
+}
+
+static void play(ph_str in, struct tape *t)
 {
     const struct ph_proto_ops *ops = &ph_pop3_server_ops;
-    struct ph_pop3_server_event ev;
-    for (;;) {
-        enum ph_pop3_server_ev what;
-        do
-            what = ph_pop3_server_next(s, &ev);
-        while (answer(s, what, &ev));
-        if (ops->want(s) & PH_WANT_TLS)
-            ph_pop3_server_tls_started(s);
-        ph_str out = ops->out(s);
-        if (!out.n)
-            return;
-        ops->sent(s, out.n < cut ? out.n : cut);
-    }
+    struct ph_pop3_server_options o = {.struct_size = sizeof o,
+                                       .tls_possible = t->how & 1,
+                                       .plaintext = t->how & 2,
+                                       .apop_stamp = ph_str_c(t->how & 128 ? "<1.2@a.test>" : ""),
+                                       .max_errors = 1000,
+                                       .max_failures = 1000};
+    struct ph_pop3_server *s = ph_pop3_server_new(NULL, &o);
+    ops->tick(s, 0);
+    run(s, t);
+    tape_feed(ops, s, in, run, t);
+    ph_pop3_server_free(s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct ph_proto_ops *ops = &ph_pop3_server_ops;
-    uint8_t how = size ? data[0] : 0;
-    struct ph_pop3_server_options o = {.struct_size = sizeof o,
-                                       .tls_possible = how & 1,
-                                       .plaintext = how & 2,
-                                       .apop_stamp = ph_str_c(how & 128 ? "<1.2@a.test>" : ""),
-                                       .max_errors = 1000,
-                                       .max_failures = 1000};
-    struct ph_pop3_server *s = ph_pop3_server_new(NULL, &o);
-    ph_str in = ph_str_skip((ph_str){(const char *)data, size}, 1);
-    size_t cut = (size_t)(how >> 2) + 1;
-    ops->tick(s, 0);
-    run(s, cut * 50);
-    while (in.n) {
-        int64_t n = ops->feed(s, ph_str_sub(in, 0, cut));
-        if (n < 0)
-            break;
-        in = ph_str_skip(in, (size_t)n);
-        run(s, cut * 50);
-    }
-    ops->feed_eof(s);
-    run(s, cut * 50);
-    ph_pop3_server_free(s);
+    if (size)
+        tape_compare(play, (ph_str){(const char *)data + 1, size - 1}, (size_t)(data[0] >> 2) + 1,
+                     data[0]);
     return 0;
 }

@@ -2,7 +2,7 @@
  * asked, the second the cuts. */
 #include <posthouse/smtp.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tape.h"
 
 static int ignored;
 
@@ -39,43 +39,49 @@ static void on_event(struct ph_smtp_client *c, enum ph_smtp_client_ev kind, unsi
         ignored += ph_smtp_client_body(c, PH_STR("a\r\n.b\nc\r"), kind == PH_SMTP_C_MORE);
 }
 
-static void drain(struct ph_smtp_client *c, unsigned how, unsigned *rounds)
+static void note(struct tape *t, enum ph_smtp_client_ev kind, const struct ph_smtp_client_event *ev)
 {
-    struct ph_smtp_client_event ev;
-    enum ph_smtp_client_ev kind;
-    while ((kind = ph_smtp_client_next(c, &ev)) != PH_SMTP_C_NEED)
-        on_event(c, kind, how, rounds);
-    ph_str out = ph_smtp_client_out(c);
-    ph_smtp_client_sent(c, out.n);
+    if (kind == PH_SMTP_C_MORE)
+        return;
+    tape_event(t, kind, (uint64_t)ev->reply.code, ev->index, ev->reply.text);
+    ph_buf_add(&t->events, kind == PH_SMTP_C_BROKEN      ? ph_str_c(ev->error.text)
+                           : kind == PH_SMTP_C_CHALLENGE ? ev->data
+                                                         : ev->reply.esc);
+}
+
+static void drain(void *engine, struct tape *t)
+{
+    struct ph_smtp_client *c = engine;
+    do {
+        struct ph_smtp_client_event ev = {0};
+        enum ph_smtp_client_ev kind;
+        while ((kind = ph_smtp_client_next(c, &ev)) != PH_SMTP_C_NEED) {
+            note(t, kind, &ev);
+            on_event(c, kind, t->how, &t->turn);
+        }
+        if (ph_smtp_client_want(c) & PH_WANT_TLS) {
+            t->timed = true;
+            ph_smtp_client_tls_started(c);
+            ignored += ph_smtp_client_hello(c, PH_STR("x"));
+        }
+    } while (tape_send(t, &ph_smtp_client_ops, c));
+}
+
+static void play(ph_str in, struct tape *t)
+{
+    struct ph_smtp_client_options o;
+    ph_smtp_client_defaults(&o);
+    o.lmtp = t->how & 1;
+    o.refuse_bare = t->how & 64;
+    o.no_pipelining = t->how & 128;
+    struct ph_smtp_client *c = ph_smtp_client_new(NULL, &o);
+    tape_feed(&ph_smtp_client_ops, c, in, drain, t);
+    ph_smtp_client_free(c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct ph_smtp_client_options o;
-    unsigned rounds = 0;
-    if (size < 2)
-        return 0;
-    ph_smtp_client_defaults(&o);
-    o.lmtp = data[0] & 1;
-    o.refuse_bare = data[0] & 64;
-    o.no_pipelining = data[0] & 128;
-    struct ph_smtp_client *c = ph_smtp_client_new(NULL, &o);
-    ph_str in = {(const char *)data + 2, size - 2};
-    for (size_t step = 1 + data[1] % 32; in.n;) {
-        ph_smtp_client_tick(c, 1);
-        int64_t n = ph_smtp_client_feed(c, ph_str_sub(in, 0, step));
-        drain(c, data[0], &rounds);
-        if (ph_smtp_client_want(c) & PH_WANT_TLS) {
-            ph_smtp_client_tls_started(c);
-            ignored += ph_smtp_client_hello(c, PH_STR("x"));
-            continue;
-        }
-        if (n <= 0)
-            break;
-        in = ph_str_skip(in, (size_t)n);
-    }
-    ph_smtp_client_feed_eof(c);
-    drain(c, data[0], &rounds);
-    ph_smtp_client_free(c);
+    if (size >= 2)
+        tape_compare(play, (ph_str){(const char *)data + 2, size - 2}, 1 + data[1] % 32, data[0]);
     return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * Walks a whole way through a mail server with the library, printing one line a station:
+ * Walks a whole way through a mail server with the library, printing one line a station. Ends with
+ * 1 at the first call that fails, and at the first thing that is not as it must be.
  *
  *   client_tour smtp|pop3|imap HOST PORT starttls|tls|none CA USER PASSWORD [MECHANISM [PROXY]]
  *
@@ -30,6 +31,14 @@ static void must(int64_t rc, const char *where)
     if (rc < 0)
         give_up(where);
     printf("%s %lld\n", where, (long long)rc);
+}
+
+static void check(bool right, const char *what)
+{
+    if (!right) {
+        printf("WRONG %s\n", what);
+        exit(1);
+    }
 }
 
 static void describe(const struct ph_conn_info *i)
@@ -156,8 +165,8 @@ static void tour_pop3(void)
     printf("count %u\n", count);
     must(ph_pop3_fetch_new(s, is_known, &b, &sink, &trouble), "new");
     must(ph_pop3_fetch_new(s, is_known, &b, &sink, &trouble), "new again");
-    printf("letters %zu %s\n", b.letters,
-           b.octets == size ? "of the size told" : "of another size");
+    check(b.octets == size, "letters of another size than told");
+    printf("letters %zu of the size told\n", b.letters);
     must(ph_pop3_items(s, &items, &n, &trouble), "items");
     must(ph_pop3_retrieve(s, items, n ? 1 : 0, 0, &sink, &trouble), "top");
     must(ph_pop3_delete(s, items, n ? 1 : 0, &trouble), "delete");
@@ -268,9 +277,9 @@ static void tour_resync(struct ph_imap_session *s)
     gone = changed = renewed = 0;
     int rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
     must(rc, "resync");
-    printf("resync %s\n", rc == 1 && gone == 1 && changed == 1          ? "told"
-                          : rc == 0 && !offers(s, PH_IMAP_CAP(QRESYNC)) ? "not offered"
-                                                                        : "wrong");
+    bool offered = offers(s, PH_IMAP_CAP(QRESYNC));
+    check(rc == offered && (!offered || (gone == 1 && changed == 1)), "resync");
+    printf("resync %s\n", offered ? "told" : "not offered");
     known.uidvalidity++;
     rc = ph_imap_resync(s, PH_STR("INBOX"), false, &known, on_more, NULL, &trouble);
     must(rc, "resync of another mailbox");
@@ -337,12 +346,14 @@ static void tour_imap(void)
     snprintf(text, sizeof text, "%u", uid);
     must(ph_imap_fetch(s, ph_str_c(text), PH_STR("(UID BODY.PEEK[])"), on_fetch, &got, &trouble),
          "fetch");
-    printf("%s\n", ph_str_eq(ph_buf_str(&got), message) ? "the same letter" : "another letter");
+    check(ph_str_eq(ph_buf_str(&got), message), "another letter");
+    puts("the same letter");
     must(ph_imap_await(
              s, ph_imap_client_search(ph_imap_engine(s), true, (ph_str){0}, PH_STR("SUBJECT hand")),
              on_found, &found, &trouble),
          "search");
-    printf("found %d\n", found > 0);
+    check(found > 0, "SEARCH does not find it");
+    puts("found 1");
     tour_extensions(s);
     tour_resync(s);
     watch_and_move(s, ph_str_c(text));

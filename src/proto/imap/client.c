@@ -115,8 +115,7 @@ uint64_t ph__imap_client_sent(const struct ph_imap_client *c)
     return c->out_base + c->out_at;
 }
 
-/* ---- the pump's side
- * -------------------------------------------------------------------------------- */
+/* ---- the pump's side ------------------------------------------------------------------------ */
 
 static int64_t client_feed(void *engine, ph_str in)
 {
@@ -194,8 +193,7 @@ const struct ph_proto_ops ph_imap_client_ops = {
     client_want, client_deadline, client_tick,
 };
 
-/* ---- APPEND's message
- * --------------------------------------------------------------------------------- */
+/* ---- APPEND's message ----------------------------------------------------------------------- */
 
 int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str more)
 {
@@ -219,8 +217,7 @@ int64_t ph_imap_client_append_data(struct ph_imap_client *c, ph_str more)
     return (int64_t)take.n;
 }
 
-/* ---- input
- * ---------------------------------------------------------------------------------------------- */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 static void trace_text(struct ph_imap_client *c)
 {

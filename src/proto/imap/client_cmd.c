@@ -243,8 +243,7 @@ int ph_imap_client_id(struct ph_imap_client *c, ph_str name, ph_str version)
     return draft_end(&d, PH_IMAP_ID, false);
 }
 
-/* ---- login
- * ------------------------------------------------------------------------------------------- */
+/* ---- login ---------------------------------------------------------------------------------- */
 
 static int may_log_in(struct ph_imap_client *c)
 {
@@ -331,8 +330,7 @@ int ph_imap_client_enable(struct ph_imap_client *c, ph_str names)
     return draft_end(&d, PH_IMAP_ENABLE, false);
 }
 
-/* ---- mailboxes
- * ------------------------------------------------------------------------------------------ */
+/* ---- mailboxes ------------------------------------------------------------------------------ */
 
 int ph_imap_client_list(struct ph_imap_client *c, ph_str reference, ph_str pattern, bool subscribed)
 {
@@ -390,8 +388,7 @@ int ph_imap_client_mailbox(struct ph_imap_client *c, enum ph_imap_verb verb, ph_
     return draft_end(&d, verb, false);
 }
 
-/* ---- messages
- * -------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 int ph_imap_client_fetch(struct ph_imap_client *c, bool uid, ph_str set, ph_str items)
 {

@@ -23,8 +23,8 @@ struct ph_imap_client {
     size_t in_at, shown; /* text before `shown` was traced */
     struct ph__imap_frame frame;
     bool text_done; /* text was given as an event: cleared at the next `next` */
-    struct ph_imap_client_event
-        chunk; /* what is the same in every piece of the literal being streamed */
+    /* what is the same in every piece of the literal being streamed */
+    struct ph_imap_client_event chunk;
     uint64_t chunk_at;
 
     struct ph_buf out, show; /* show: the line as it is traced, secrets masked */

@@ -48,8 +48,7 @@ bool ph__imap_cmd_store(struct ph__imap_cur *c, struct ph_imap_command *cmd)
     return ph__imap_sp(c) && ph__imap_flags_bare(c, &cmd->store.flags) && ph__imap_end(c);
 }
 
-/* ---- FETCH (RFC 9051 6.4.5, RFC 3501 6.4.5) ----------------------------------------------------
- */
+/* ---- FETCH (RFC 9051 6.4.5, RFC 3501 6.4.5) ------------------------------------------------- */
 
 enum {
     BODY = PH_IMAP_F_BODY,

@@ -167,8 +167,7 @@ bool ph__imap_partial(struct ph__imap_cur *c, struct ph_imap_partial *ret);
  * was read. */
 int ph__imap_verb_read(struct ph__imap_cur *c, ph_str *ret_tag, bool *ret_uid);
 
-/* ---- write.c, write_fetch.c: values to bytes ---------------------------------------------------
- */
+/* ---- write.c, write_fetch.c: values to bytes ------------------------------------------------ */
 
 void ph__imap_put_string(struct ph_buf *out, ph_str s,
                          bool utf8); /* quoted or literal; NIL when p == NULL */

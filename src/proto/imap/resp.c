@@ -85,8 +85,7 @@ static void learn(struct ph_imap_client *c, const struct ph_imap_client_event *e
         note_caps(c, ev->code.text);
 }
 
-/* ---- tagged
- * ----------------------------------------------------------------------------------------- */
+/* ---- tagged --------------------------------------------------------------------------------- */
 
 /* What the command still holds back behind a stop will never be asked for. */
 static void drop_unsent(struct ph_imap_client *c, const struct ph__imap_slot *slot)
@@ -161,9 +160,7 @@ static bool tagged(struct ph_imap_client *c, struct ph__imap_cur *cur,
     return true;
 }
 
-/* ---- "+"
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- "+" ------------------------------------------------------------------------------------ */
 
 static bool challenge(struct ph_imap_client *c, struct ph__imap_cur *cur,
                       struct ph_imap_client_event *ev)
@@ -213,8 +210,7 @@ static bool go_on(struct ph_imap_client *c, struct ph__imap_cur *cur,
                                  "the server said \"+\" although nothing waits for it") == 0;
 }
 
-/* ---- untagged
- * -------------------------------------------------------------------------------------------- */
+/* ---- untagged ------------------------------------------------------------------------------- */
 
 static bool list(struct ph__imap_cur *c, struct ph_imap_client_event *ev, bool lsub)
 {

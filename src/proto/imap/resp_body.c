@@ -1,5 +1,6 @@
 /* ENVELOPE and BODYSTRUCTURE as a server writes them. */
 #include "client_int.h"
+#include "grow.h"
 
 static bool no_memory(struct ph__imap_cur *c)
 {
@@ -37,16 +38,9 @@ static bool addresses(struct ph__imap_cur *c, struct ph_imap_addresses *ret_l)
     if (!ph__imap_char(c, '('))
         return false;
     while (!ph__imap_take(c, ')')) {
-        if (n == room) {
-            struct ph_imap_address *more =
-                ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
-            if (!more)
-                return no_memory(c);
-            for (size_t i = 0; i < n; i++)
-                more[i] = a[i];
-            a = more;
-            room = room ? 2 * room : 2;
-        }
+        a = ph_grow_in(c->arena, a, n, &room, sizeof *a);
+        if (!a)
+            return no_memory(c);
         if (!one_address(c, &a[n++]))
             return false;
         ph__imap_take(c, ' ');
@@ -76,16 +70,9 @@ static bool params(struct ph__imap_cur *c, struct ph_imap_params *ret_l)
     if (!ph__imap_char(c, '('))
         return false;
     while (!ph__imap_take(c, ')')) {
-        if (n == room) {
-            struct ph_imap_param *more =
-                ph_arena_array(c->arena, room ? 2 * room : 2, sizeof *more);
-            if (!more)
-                return no_memory(c);
-            for (size_t i = 0; i < n; i++)
-                more[i] = p[i];
-            p = more;
-            room = room ? 2 * room : 2;
-        }
+        p = ph_grow_in(c->arena, p, n, &room, sizeof *p);
+        if (!p)
+            return no_memory(c);
         if (!ph__imap_string(c, &p[n].name) || !sp_nstring(c, &p[n].value))
             return false;
         n++;

@@ -101,8 +101,7 @@ static void put_caps_code(struct ph_imap_server *s)
 static const ph_str conds[] = {PH_STR_INIT("OK "), PH_STR_INIT("NO "), PH_STR_INIT("BAD "),
                                PH_STR_INIT("BYE "), PH_STR_INIT("PREAUTH ")};
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void defaults(struct ph_imap_server_options *o)
 {
@@ -222,8 +221,7 @@ struct ph_arena *ph_imap_server_arena(struct ph_imap_server *s)
     return s->arena;
 }
 
-/* ---- ending commands
- * ---------------------------------------------------------------------------------- */
+/* ---- ending commands ------------------------------------------------------------------------ */
 
 void ph__imap_server_close(struct ph_imap_server *s)
 {
@@ -398,9 +396,7 @@ void ph_imap_server_challenge(struct ph_imap_server *s, ph_str data)
     ph__imap_frame_reset(&s->frame);
 }
 
-/* ---- next
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- next ----------------------------------------------------------------------------------- */
 
 static size_t text_max(const struct ph_imap_server *s)
 {
@@ -470,8 +466,7 @@ enum ph_imap_server_ev ph_imap_server_next(struct ph_imap_server *s,
     return ret_ev->kind = PH_IMAP_SRV_NEED;
 }
 
-/* ---- the pump's side
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the pump's side ------------------------------------------------------------------------ */
 
 static int64_t server_feed(void *engine, ph_str in)
 {
@@ -568,8 +563,7 @@ void ph_imap_server_when_drained(struct ph_imap_server *s, size_t low)
     s->drain_low = low;
 }
 
-/* ---- responses that need the engine's own state
- * ---------------------------------------------------------------------- */
+/* ---- responses that need the engine's own state --------------------------------------------- */
 
 void ph_imap_server_condition(struct ph_imap_server *s, enum ph_imap_cond cond,
                               const struct ph_imap_code *code, const char *text)

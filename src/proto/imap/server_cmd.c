@@ -9,8 +9,7 @@ static void put(struct ph_imap_server *s, ph_str t)
     ph_buf_add(&s->out, t);
 }
 
-/* ---- commands that need no mail
- * -------------------------------------------------------------------------- */
+/* ---- commands that need no mail ------------------------------------------------------------- */
 
 static void do_starttls(struct ph_imap_server *s)
 {
@@ -309,9 +308,7 @@ static enum ph_imap_server_ev command(struct ph_imap_server *s)
     return PH_IMAP_SRV_NEED;
 }
 
-/* ---- literals
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- literals ------------------------------------------------------------------------------- */
 
 /* An APPEND whose message is announced: its values are copied out of text, which the message's end
  * needs. */
@@ -446,8 +443,7 @@ enum ph_imap_server_ev ph__imap_server_literal(struct ph_imap_server *s)
     return PH_IMAP_SRV_ABORT;
 }
 
-/* ---- lines by phase
- * ------------------------------------------------------------------------------------------ */
+/* ---- lines by phase ------------------------------------------------------------------------- */
 
 static enum ph_imap_server_ev abort_command(struct ph_imap_server *s, const char *why)
 {

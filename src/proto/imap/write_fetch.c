@@ -1,8 +1,7 @@
 /* FETCH responses (RFC 9051 7.5.2). */
 #include "imap_int.h"
 
-/* ---- envelope and body structure ---------------------------------------------------------------
- */
+/* ---- envelope and body structure ------------------------------------------------------------ */
 
 static void put_addresses(struct ph_buf *out, const struct ph_imap_addresses *l)
 {
@@ -175,8 +174,7 @@ void ph__imap_put_body(struct ph_buf *out, const struct ph_imap_body *b, bool ex
     put_node(out, b, extended, 0);
 }
 
-/* ---- FETCH
- * ---------------------------------------------------------------------------------------- */
+/* ---- FETCH ---------------------------------------------------------------------------------- */
 
 void ph_imap_server_fetch_begin(struct ph_imap_server *s, uint32_t n)
 {

@@ -90,8 +90,7 @@ void ph_imap_server_vanished(struct ph_imap_server *s, bool earlier, ph_str uids
     ph_buf_add(out, PH_STR("\r\n"));
 }
 
-/* ---- SEARCH, SORT, THREAD ----------------------------------------------------------------------
- */
+/* ---- SEARCH, SORT, THREAD ------------------------------------------------------------------- */
 
 void ph_imap_server_search_begin(struct ph_imap_server *s)
 {

@@ -161,8 +161,7 @@ static bool read_orcpt(const struct reading *r)
     return !ph_buf_err(r->scratch);
 }
 
-/* ---- writer: appends the value, where there is something to say; true: the keyword alone ------
- */
+/* ---- writer: appends the value, where there is something to say; true: the keyword alone ---- */
 
 static void write_size(struct ph_buf *out, const struct ph_smtp_params *p)
 {

@@ -15,7 +15,6 @@
 #include "pack.h"
 #include "session.h"
 #include <posthouse/sasl.h>
-#include <posthouse/text.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -559,13 +558,6 @@ static void reload(struct proc *p)
     intake_room(p, &a->room);
 }
 
-/* The C library's charset modules are files: loaded while files can still be opened. */
-static int setup(struct proc *p, struct ph_error *reterr)
-{
-    p->charsets = ph_charset_preload(); /* their tables are files */
-    return p->charsets ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
-}
-
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
 {
     struct access *a = calloc(1, sizeof *a);
@@ -640,7 +632,7 @@ const struct proc_def proc_access = {
     .role = ROLE_ACCESS,
     .handlers = handlers,
     .sandbox = sandbox,
-    .setup = setup,
+    .setup = intake_setup,
     .opened = opened,
     .listen = listen_on,
     .peer_down = peer_down,

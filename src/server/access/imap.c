@@ -34,8 +34,7 @@ static const uint64_t caps =
     PH_IMAP_CAP(UNAUTHENTICATE) |                     /* imap_login.c */
     PH_IMAP_CAP(QUOTA) | PH_IMAP_CAP(QUOTA_STORAGE) | PH_IMAP_CAP(QUOTA_MESSAGE); /* imap_quota.c */
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 struct ipc_chan *imap_store(struct imap *im)
 {
@@ -120,8 +119,7 @@ ph_str imap_name(struct imap *im, ph_str name)
     return a ? ph_arena_printf(a, "INBOX%.*s", PH_FMT(ph_str_skip(name, 5))) : name;
 }
 
-/* ---- NOOP, CHECK, NAMESPACE, IDLE
- * ----------------------------------------------------------------------------------- */
+/* ---- NOOP, CHECK, NAMESPACE, IDLE ----------------------------------------------------------- */
 
 static void run_noop(struct imap *im)
 {
@@ -199,9 +197,7 @@ static void on_pushed(struct session *s, struct ipc_msg *msg)
         imap_ask_news(im, idle_news);
 }
 
-/* ---- events
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 static imap_run *const runs[PH_IMAP_VERB_COUNT] = {
     [PH_IMAP_NOOP] = run_noop,
@@ -311,9 +307,7 @@ static void on_events(struct session *s)
         one_event(im, &ev);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static int on_begin(struct session *s)
 {

@@ -52,8 +52,7 @@ static bool begin(struct imap *im, const struct ph_imap_set *set, bool writes)
     return true;
 }
 
-/* ---- STORE
- * --------------------------------------------------------------------------------------------- */
+/* ---- STORE ---------------------------------------------------------------------------------- */
 
 static void ask_store(struct imap *im);
 
@@ -186,8 +185,7 @@ static void removed(struct imap *im, ph_str uids)
         im->view.dirty = true;
 }
 
-/* ---- COPY, MOVE
- * ------------------------------------------------------------------------------------------- */
+/* ---- COPY, MOVE ----------------------------------------------------------------------------- */
 
 static void copied(struct imap *im, struct ipc_msg *msg)
 {
@@ -236,9 +234,7 @@ void imap_run_copy(struct imap *im)
                                .name = imap_name(im, im->cmd->copy.name), .move = move));
 }
 
-/* ---- EXPUNGE
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- EXPUNGE -------------------------------------------------------------------------------- */
 
 static void expunged(struct imap *im, struct ipc_msg *msg)
 {

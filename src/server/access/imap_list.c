@@ -46,8 +46,7 @@ static bool subscribed_below(ph_str rest, ph_str name)
     return false;
 }
 
-/* ---- ancestors that are no mailboxes ------------------------------------------------------------
- */
+/* ---- ancestors that are no mailboxes -------------------------------------------------------- */
 
 /* A subscribed name that does not match shows its nearest ancestor that does: LSUB "%" as \Noselect
  * (RFC 3501 6.3.9), RECURSIVEMATCH as \NonExistent where no mailbox has that name (RFC 5258 3.5).

@@ -33,8 +33,7 @@ void imap_run_unselect(struct imap *im)
     imap_finish(im, PH_IMAP_OK, NULL, "Closed.");
 }
 
-/* ---- CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE
- * ------------------------------------------------------ */
+/* ---- CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE ----------------------------------------- */
 
 static void changed(struct imap *im, struct ipc_msg *msg)
 {
@@ -92,9 +91,7 @@ void imap_run_change(struct imap *im)
     change(im, ops[im->cmd->verb], (ph_str){0});
 }
 
-/* ---- STATUS
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- STATUS --------------------------------------------------------------------------------- */
 
 struct ph_imap_status imap_status(const struct imap *im, const struct ipc_mailbox *m,
                                   unsigned items, char id[24])

@@ -27,9 +27,7 @@ static bool raw_holds(struct imap_candidate *m, ph_str raw, ph_str folded)
     return holds(m, text, folded);
 }
 
-/* ---- header
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- header --------------------------------------------------------------------------------- */
 
 static bool address_holds(struct imap_candidate *m, const struct ph_address *list, ph_str folded)
 {
@@ -67,9 +65,7 @@ static bool envelope_holds(struct imap_candidate *m, const struct imap_key *k)
     }
 }
 
-/* ---- body
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- body ----------------------------------------------------------------------------------- */
 
 /* Made when first asked for. */
 static bool has_text(struct imap_candidate *m)
@@ -97,9 +93,7 @@ static bool text_holds(struct imap_candidate *m, ph_str folded)
                            ph_search_holds(ph_buf_str(&m->text), folded));
 }
 
-/* ---- keys
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- keys ----------------------------------------------------------------------------------- */
 
 static bool keyword(ph_str list, ph_str word)
 {

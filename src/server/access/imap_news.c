@@ -238,9 +238,7 @@ bool imap_resolve(struct imap *im, const struct ph_imap_set *set, struct imap_ra
     return r == 0;
 }
 
-/* ---- telling
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- telling -------------------------------------------------------------------------------- */
 
 struct ph_imap_flags imap_flags(const struct imap *im, const struct ipc_message *m)
 {

@@ -64,8 +64,7 @@ void imap_run_quota(struct imap *im)
                                .name = imap_name(im, c->mailbox.name)));
 }
 
-/* ---- DELETED-STORAGE (RFC 9208 4.1.4): the sizes of what is \Deleted, added up
- * ---------------------- */
+/* ---- DELETED-STORAGE (RFC 9208 4.1.4): the sizes of what is \Deleted, added up -------------- */
 
 struct adding {
     uint64_t mailbox, sum;

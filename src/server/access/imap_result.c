@@ -1,5 +1,6 @@
 /* What SEARCH, SORT and THREAD answer: the messages found, kept, ordered, and told as numbers, as
  * sets, or as a part of them. */
+#include "grow.h"
 #include "imap_search.h"
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +8,10 @@
 int imap_results_add(struct imap *im, struct imap_results *r, uint32_t place,
                      const struct ipc_message *row, const struct ph_summary *sum)
 {
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? r->cap * 2 : 64;
-        struct imap_found *v = realloc(r->v, cap * sizeof *v);
-        if (!v)
-            return -PH_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    struct imap_found *v = ph_grow(r->v, r->n, &r->cap, sizeof *v);
+    if (!v)
+        return -PH_ENOMEM;
+    r->v = v;
     struct imap_found *f = &r->v[r->n++];
     *f = (struct imap_found){.place = place,
                              .modseq = row->modseq,

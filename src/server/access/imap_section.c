@@ -24,8 +24,7 @@ void imap_body_done(struct imap_body *b)
     *b = (struct imap_body){0};
 }
 
-/* ---- envelope
- * ------------------------------------------------------------------------------------------ */
+/* ---- envelope ------------------------------------------------------------------------------- */
 
 static bool addresses(struct ph_arena *a, const struct ph_address *list,
                       struct ph_imap_addresses *ret)
@@ -64,8 +63,7 @@ const struct ph_imap_envelope *imap_envelope(struct ph_arena *a, const struct ph
     return ok ? out : NULL;
 }
 
-/* ---- body structure
- * --------------------------------------------------------------------------------------- */
+/* ---- body structure ------------------------------------------------------------------------- */
 
 static bool params(struct ph_arena *a, const struct ph_param *list, struct ph_imap_params *ret)
 {
@@ -152,9 +150,7 @@ const struct ph_imap_body *imap_structure(struct ph_arena *a, const struct ph_pa
     return nodes(a, &alone);
 }
 
-/* ---- sections
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- sections ------------------------------------------------------------------------------- */
 
 static ph_str range(ph_str bytes, struct ph_range r)
 {

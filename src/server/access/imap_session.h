@@ -18,8 +18,7 @@ enum {
     IMAP_TEXT = 240
 };
 
-/* ---- view: the selected mailbox as this client knows it
- * -------------------------------------------- */
+/* ---- view: the selected mailbox as this client knows it ------------------------------------- */
 
 struct imap_range {
     uint32_t lo, hi; /* places of messages, both included */
@@ -102,8 +101,7 @@ PH_MUST_CHECK int imap_view_add_fresh(struct imap_view *v);
 /* Uids as text to sequence numbers as text; those not there are left out. */
 void imap_view_seqs(const struct imap_view *v, ph_str uids, struct ph_buf *out);
 
-/* ---- the session
- * ------------------------------------------------------------------------------------- */
+/* ---- the session ---------------------------------------------------------------------------- */
 
 struct imap;
 /* msg NULL: the store went away. */
@@ -205,8 +203,7 @@ void imap_tell_all_flags(struct imap *im);
  * the end dropped. */
 ph_str imap_name(struct imap *im, ph_str name);
 
-/* ---- commands
- * ------------------------------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------------------------- */
 
 typedef void imap_run(struct imap *im);
 imap_run imap_run_select, imap_run_create, imap_run_change, imap_run_list, imap_run_status,
@@ -228,8 +225,7 @@ void imap_append_data(struct imap *im, ph_str data);
 void imap_append_end(struct imap *im);
 void imap_close_view(struct imap *im); /* MB_CLOSE, and forgets it */
 
-/* ---- messages
- * --------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /* A whole message from MSG_BODIED: inline (borrowed from msg) or mapped (ph_unmap by
  * imap_body_done). 0 or negative. */

@@ -240,8 +240,7 @@ static void children(struct forest *f)
     }
 }
 
-/* ---- roots of one subject (RFC 5256 3, step 5) -------------------------------------------------
- */
+/* ---- roots of one subject (RFC 5256 3, step 5) ---------------------------------------------- */
 
 struct topic {
     ph_str subject;
@@ -322,8 +321,7 @@ static int gather_subjects(struct forest *f)
     return 0;
 }
 
-/* ---- ORDEREDSUBJECT (RFC 5256 3) --------------------------------------------------------------
- */
+/* ---- ORDEREDSUBJECT (RFC 5256 3) ------------------------------------------------------------ */
 
 static int ordered_subject(struct forest *f)
 {

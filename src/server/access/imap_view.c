@@ -19,9 +19,7 @@ void imap_view_close(struct imap_view *v)
     ph_buf_init(&v->name, NULL, 4096);
 }
 
-/* ---- runs
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- runs ----------------------------------------------------------------------------------- */
 
 static uint32_t run_end(const struct imap_view *v, uint32_t i) /* the place behind it */
 {
@@ -111,8 +109,7 @@ uint32_t imap_view_recent(const struct imap_view *v)
     return v->recent_from ? v->n - lower_bound(v, v->n, v->recent_from) : 0;
 }
 
-/* ---- sets as text
- * --------------------------------------------------------------------------------- */
+/* ---- sets as text --------------------------------------------------------------------------- */
 
 void imap_put_range(struct ph_buf *out, uint32_t lo, uint32_t hi)
 {
@@ -152,8 +149,7 @@ int imap_view_add_set(struct imap_view *v, ph_str uids)
     return 0;
 }
 
-/* ---- expunged messages
- * ----------------------------------------------------------------------------- */
+/* ---- expunged messages ---------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -286,8 +282,7 @@ int imap_view_remove(struct imap_view *v, ph_str uids, struct ph_imap_server *e)
     return r;
 }
 
-/* ---- new messages
- * ------------------------------------------------------------------------------------------- */
+/* ---- new messages --------------------------------------------------------------------------- */
 
 int imap_view_fresh(struct imap_view *v, uint32_t uid)
 {
@@ -321,8 +316,7 @@ int imap_view_add_fresh(struct imap_view *v)
     return r;
 }
 
-/* ---- own changes
- * ------------------------------------------------------------------------------------- */
+/* ---- own changes ---------------------------------------------------------------------------- */
 
 void imap_view_own(struct imap_view *v, uint64_t modseq)
 {
@@ -369,9 +363,7 @@ bool imap_view_learn(struct imap_view *v, ph_str keywords)
     return more;
 }
 
-/* ---- sets
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- sets ----------------------------------------------------------------------------------- */
 
 static int by_lo(const void *a, const void *b)
 {

@@ -3,7 +3,6 @@
  */
 #include "log.h"
 #include "mx_int.h"
-#include <posthouse/text.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -45,13 +44,6 @@ static void reload(struct proc *p)
     struct mx *mx = p->state;
     front_settings(mx->front, p->conf);
     intake_room(p, &mx->room);
-}
-
-/* The C library's charset modules are files: loaded while files can still be opened. */
-static int setup(struct proc *p, struct ph_error *reterr)
-{
-    p->charsets = ph_charset_preload(); /* their tables are files */
-    return p->charsets ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
 }
 
 static int opened(struct proc *p, struct ph_error *reterr, int *ret_exit_code)
@@ -119,7 +111,7 @@ const struct proc_def proc_mx = {
     .role = ROLE_MX,
     .handlers = handlers,
     .sandbox = sandbox,
-    .setup = setup,
+    .setup = intake_setup,
     .opened = opened,
     .listen = listen_on,
     .peer_down = peer_down,

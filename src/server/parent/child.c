@@ -82,8 +82,7 @@ static void become_child(const struct child *c, int fd)
     _exit(71);
 }
 
-/* ---- what it is told
- * ------------------------------------------------------------------------------ */
+/* ---- what it is told ------------------------------------------------------------------------ */
 
 /* A child that cannot be told what it must know is of no use: it is ended, and started anew. */
 static void must(struct child *c, int r)
@@ -198,8 +197,7 @@ static void tell_all(struct child *c)
     must(c, ipc_send(c->chan, START, -1, ph_str_c(user)));
 }
 
-/* ---- what it says
- * ----------------------------------------------------------------------------------- */
+/* ---- what it says --------------------------------------------------------------------------- */
 
 static void keep_counters(struct child *c, const struct ipc_STATS *m)
 {
@@ -273,8 +271,7 @@ void child_waited(struct child *c, int status)
     ended_when_both(c);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void again(void *ctx)
 {

@@ -20,8 +20,7 @@ static void answer(struct control *c, enum ipc_verdict verdict, ph_str text)
         ph_log(PH_LOG_DEBUG, (ph_str){0}, "control-gone", "");
 }
 
-/* ---- verbs
- * --------------------------------------------------------------------------------------------- */
+/* ---- verbs ---------------------------------------------------------------------------------- */
 
 /* Asks every child for its counters; status is answered when they have come, or after a second
  * without the rest. */
@@ -149,8 +148,7 @@ static void on_gone(void *ctx, struct ipc_chan *chan, const char *why)
     ipc_chan_free(chan);
 }
 
-/* ---- the socket
- * ------------------------------------------------------------------------------------------ */
+/* ---- the socket ----------------------------------------------------------------------------- */
 
 static void on_accept(void *ctx, unsigned ready)
 {

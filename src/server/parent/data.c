@@ -102,8 +102,7 @@ int data_open(struct parent *p)
     return code ? code : make_folders(p);
 }
 
-/* ---- certificate --------------------------------------------------------------------------------
- */
+/* ---- certificate ---------------------------------------------------------------------------- */
 
 enum { CERT_NAMES = 32 }; /* in a self-signed certificate */
 
@@ -287,8 +286,7 @@ int parent_check_files(const struct ph_conf *conf, struct ph_error *reterr)
     return r;
 }
 
-/* ---- ready
- * --------------------------------------------------------------------------------------- */
+/* ---- ready ---------------------------------------------------------------------------------- */
 
 void data_ready(struct parent *p)
 {

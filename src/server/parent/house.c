@@ -51,8 +51,7 @@ static void add(struct parent *p, int role, int64_t count)
     }
 }
 
-/* ---- session tickets
- * -------------------------------------------------------------------------------- */
+/* ---- session tickets ------------------------------------------------------------------------ */
 
 /* A role's own: whoever breaks into what talks to strangers opens no user's session with it. */
 static void new_tickets(struct parent *p)
@@ -119,8 +118,7 @@ void house_failed(struct parent *p, struct child *c, int exit_code, ph_str text)
     kill_all(p);
 }
 
-/* ---- starting and joining anew
- * -------------------------------------------------------------------------------- */
+/* ---- starting and joining anew -------------------------------------------------------------- */
 
 /* lived: ms from the last attempt to its failure; most: the longest wait. */
 static int64_t wait_before(unsigned *failures, int64_t lived, int64_t most)
@@ -226,8 +224,7 @@ void house_ended(struct child *c)
         ph_timer_set(c->again, wait);
 }
 
-/* ---- stopping, reloading
- * ------------------------------------------------------------------------------- */
+/* ---- stopping, reloading -------------------------------------------------------------------- */
 
 static void on_limit(void *ctx)
 {

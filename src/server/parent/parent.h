@@ -11,7 +11,8 @@ struct parent_options {
     bool data_given;
     const char *config;      /* file, or NULL: DATA/posthouse.conf when that exists */
     const char *const *sets; /* "name=value", over the file; NULL-terminated */
-    int ready_fd; /* "ready\n" is written there and it is closed, when all processes serve; -1: none */
+    /* "ready\n" is written there and it is closed, when all processes serve; -1: none */
+    int ready_fd;
 };
 
 /* Serves until SIGTERM, SIGINT or `posthouse stop`. Returns a sysexits code; what went wrong was

@@ -212,8 +212,7 @@ static bool use_uring(const struct scene *s)
     return works((int)syscall(SYS_io_uring_setup, 1, params));
 }
 
-/* ---- messages
- * ------------------------------------------------------------------------------------ */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /* Something that the role may never send to that peer. */
 static enum ipc_type forbidden(int role, int peer)
@@ -283,8 +282,7 @@ static bool forge(const struct scene *s)
     return h.messages || !h.gone;
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 enum { NEVER = 0, CONNECTS = PH_MAY_CONNECT | PH_MAY_DNS };
 

@@ -15,11 +15,10 @@
  * again.
  */
 #include "dsn.h"
+#include "grow.h"
 #include "id.h"
 #include "summary.h"
 #include "work.h"
-
-#include <string.h>
 
 enum {
     AGAIN_US = 5 * 1000 * 1000,
@@ -88,20 +87,15 @@ static void release(struct work *w, struct report *r)
 
 static bool grow(struct report *r)
 {
-    if (r->n < r->cap)
-        return true;
-    size_t cap = r->cap ? r->cap * 2 : 4;
-    struct ph_dsn_rcpt *rcpts = ph_arena_array(r->arena, cap, sizeof *rcpts);
-    uint32_t *which = ph_arena_array(r->arena, cap, sizeof *which);
-    if (!rcpts || !which)
+    size_t cap = r->cap;
+    struct ph_dsn_rcpt *rcpts = ph_grow_in(r->arena, r->rcpts, r->n, &cap, sizeof *rcpts);
+    if (!rcpts)
         return false;
-    if (r->n) {
-        memcpy(rcpts, r->rcpts, r->n * sizeof *rcpts);
-        memcpy(which, r->which, r->n * sizeof *which);
-    }
     r->rcpts = rcpts;
+    uint32_t *which = ph_grow_in(r->arena, r->which, r->n, &r->cap, sizeof *which);
+    if (!which)
+        return false;
     r->which = which;
-    r->cap = cap;
     return true;
 }
 

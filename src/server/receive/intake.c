@@ -6,6 +6,7 @@
 #include "loop.h"
 #include "stage.h"
 #include <posthouse/mime.h>
+#include <posthouse/text.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +88,12 @@ void intake_options(const struct proc *p, struct ph_smtp_server_options *o)
     o->limits.message = (uint64_t)p->conf->max_message_size;
     o->limits.recipients = (unsigned)p->conf->max_recipients;
     o->limits.timeout_ms = p->conf->session_timeout;
+}
+
+int intake_setup(struct proc *p, struct ph_error *reterr)
+{
+    p->charsets = ph_charset_preload();
+    return p->charsets ? 0 : ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
 }
 
 void intake_room(const struct proc *p, struct letter_room *room)

@@ -77,6 +77,9 @@ void intake_count(struct intake *in);
 struct guard_who intake_who(const struct intake *in);
 ph_str intake_hostname(const struct proc *p);
 
+/* Before the sandbox: the C library's charset modules are files. */
+PH_MUST_CHECK int intake_setup(struct proc *p, struct ph_error *reterr);
+
 /* What letters may take, from the settings: one of the largest at least. */
 void intake_room(const struct proc *p, struct letter_room *room);
 

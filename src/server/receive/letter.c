@@ -119,7 +119,8 @@ static bool make_seen(struct letter *l)
     return true;
 }
 
-/* 1: it is none of rcpts; 0: it is; -PH_ENOMEM. The first one, often the only one, needs no table. */
+/* 1: it is none of rcpts; 0: it is; -PH_ENOMEM. The first one, often the only one, needs no
+ * table. */
 static int is_new(struct letter *l, const struct ipc_rcpt *r)
 {
     if (l->rcpts.n == 0 && !l->seen)

@@ -2,6 +2,7 @@
  * session.c - who is logged in to which account, and which mailboxes each has open. Main thread
  * only.
  */
+#include "grow.h"
 #include "store_int.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct session {
     unsigned staged_n;
     uint64_t staged_bytes;
     bool staged_over; /* one of the group could not be kept: the group fails */
-    unsigned open_n, open_cap;
+    size_t open_n, open_cap;
     size_t folder_n;
     char folder[];
 };
@@ -152,7 +153,7 @@ void session_pop3_off(struct session *s)
 
 static struct open_box *opened(struct session *s, uint64_t mailbox)
 {
-    for (unsigned i = 0; i < s->open_n; i++)
+    for (size_t i = 0; i < s->open_n; i++)
         if (s->open[i].mailbox == mailbox)
             return &s->open[i];
     return NULL;
@@ -162,16 +163,13 @@ int session_opened(struct session *s, uint64_t mailbox, bool pop3)
 {
     struct open_box *o = opened(s, mailbox);
     s->pop3 |= pop3;
-    if (!o && s->open_n == s->open_cap) {
-        unsigned cap = s->open_cap ? 2 * s->open_cap : 1;
-        struct open_box *v = realloc(s->open, cap * sizeof *v);
+    if (!o) {
+        struct open_box *v = ph_grow(s->open, s->open_n, &s->open_cap, sizeof *v);
         if (!v)
             return -PH_ENOMEM;
         s->open = v;
-        s->open_cap = cap;
-    }
-    if (!o)
         o = &s->open[s->open_n++];
+    }
     *o = (struct open_box){.mailbox = mailbox};
     return 0;
 }

@@ -6,6 +6,7 @@
  *
  * While it waits, its lock is free: the main thread takes it, and does one short job in its place.
  */
+#include "grow.h"
 #include "store_int.h"
 
 #include <errno.h>
@@ -20,14 +21,10 @@ static const struct store_ops *const be = &store_sqlite;
 
 int requests_add(struct requests *l, uint64_t req, unsigned epoch)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 16;
-        struct request *v = realloc(l->v, cap * sizeof *v);
-        if (!v)
-            return -PH_ENOMEM;
-        l->v = v;
-        l->cap = cap;
-    }
+    struct request *v = ph_grow(l->v, l->n, &l->cap, sizeof *v);
+    if (!v)
+        return -PH_ENOMEM;
+    l->v = v;
     l->v[l->n++] = (struct request){req, epoch};
     return 0;
 }

@@ -7,6 +7,7 @@
  * date in read transactions alone, so that nothing is in it that a rollback takes back; and it is
  * dropped when memory was found stale.
  */
+#include "grow.h"
 #include "sqlite_int.h"
 
 #include <stdlib.h>
@@ -74,14 +75,10 @@ static int take(void *ctx, const struct store_message *m)
     size_t at = c->n && m->uid <= c->v[c->n - 1].uid ? cache_place(c, m->uid) : c->n;
     if (word < 0 || (at < c->n && c->v[at].uid != m->uid))
         return 1;
-    if (at == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 1024;
-        struct cache_row *v = cap > ROWS_MAX ? NULL : realloc(c->v, cap * sizeof *v);
-        if (!v)
-            return 1;
-        c->v = v;
-        c->cap = cap;
-    }
+    struct cache_row *v = at < ROWS_MAX ? ph_grow(c->v, at, &c->cap, sizeof *v) : NULL;
+    if (!v)
+        return 1;
+    c->v = v;
     c->v[at] = (struct cache_row){.uid = m->uid,
                                   .flags = (uint16_t)(m->flags & STORE_FLAGS),
                                   .word = (uint16_t)word,

@@ -6,6 +6,7 @@
  * pieces may share one costs a look at a text, never a wrong answer. All grams of a substring are
  * grams of the whole, so that a letter that lacks one cannot hold it.
  */
+#include "grow.h"
 #include "sqlite_int.h"
 
 #include <stdlib.h>
@@ -17,14 +18,10 @@ static int push(struct grams *g, ph_str piece)
     uint32_t h = 2166136261u; /* FNV-1a */
     for (size_t i = 0; i < piece.n; i++)
         h = (h ^ (unsigned char)piece.p[i]) * 16777619u;
-    if (g->n == g->cap) {
-        size_t cap = g->cap ? 2 * g->cap : 1024;
-        uint32_t *v = realloc(g->v, cap * sizeof *v);
-        if (!v)
-            return -PH_ENOMEM;
-        g->v = v;
-        g->cap = cap;
-    }
+    uint32_t *v = ph_grow(g->v, g->n, &g->cap, sizeof *v);
+    if (!v)
+        return -PH_ENOMEM;
+    g->v = v;
     g->v[g->n++] = h;
     return 0;
 }

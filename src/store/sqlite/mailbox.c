@@ -1,4 +1,5 @@
 /* mailbox.c - mailbox rows in memory, in name order; listing, selecting, and what changes names. */
+#include "grow.h"
 #include "sqlite_int.h"
 
 #include <stdlib.h>
@@ -54,14 +55,10 @@ void mbox_clear(struct store_account *a)
 int mbox_insert(struct store_account *a, const struct mbox *like, struct mbox **ret)
 {
     struct mbox m = *like;
-    if (a->mb_n == a->mb_cap) {
-        size_t cap = a->mb_cap ? a->mb_cap * 2 : 16;
-        struct mbox *v = realloc(a->mb, cap * sizeof *v);
-        if (!v)
-            return sq_fail(a, PH_ENOMEM, 0, "out of memory");
-        a->mb = v;
-        a->mb_cap = cap;
-    }
+    struct mbox *v = ph_grow(a->mb, a->mb_n, &a->mb_cap, sizeof *v);
+    if (!v)
+        return sq_fail(a, PH_ENOMEM, 0, "out of memory");
+    a->mb = v;
     m.name = strndup(like->name, like->name_n);
     m.special = strdup(like->special);
     m.keywords = strdup(like->keywords);

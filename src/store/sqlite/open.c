@@ -1,4 +1,5 @@
 /* open.c - an account's file: opened, made, read into memory; its -wal for syncing. */
+#include "grow.h"
 #include "schema.sql.h"
 #include "sqlite_int.h"
 
@@ -28,14 +29,10 @@ int64_t sq_now(void)
 
 int ids_add(struct ids *l, uint64_t id)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16;
-        uint64_t *v = realloc(l->v, cap * sizeof *v);
-        if (!v)
-            return -PH_ENOMEM;
-        l->v = v;
-        l->cap = cap;
-    }
+    uint64_t *v = ph_grow(l->v, l->n, &l->cap, sizeof *v);
+    if (!v)
+        return -PH_ENOMEM;
+    l->v = v;
     l->v[l->n++] = id;
     return 0;
 }

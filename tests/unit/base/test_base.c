@@ -10,6 +10,7 @@
 
 #include "b64.h"
 #include "failing.h"
+#include "grow.h"
 
 static void slices(void **state)
 {
@@ -132,6 +133,32 @@ static void arenas_keep_their_maximum(void **state)
     ph_arena_free(a);
 }
 
+static void arrays_grow(void **state)
+{
+    (void)state;
+    struct ph_arena *a = ph_arena_new(NULL, 1 << 20);
+    uint32_t *v = NULL, *w = NULL;
+    size_t n = 0, cap = 0, w_cap = 0;
+    for (; n < 1000; n++) {
+        v = ph_grow(v, n, &cap, sizeof *v);
+        w = ph_grow_in(a, w, n, &w_cap, sizeof *w);
+        assert_non_null(v);
+        assert_non_null(w);
+        assert_true(cap > n && w_cap > n && cap <= 2 * n + 4);
+        v[n] = w[n] = (uint32_t)n;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        assert_true(v[i] == i && w[i] == i);
+    size_t full = SIZE_MAX / 2; /* what cannot be had leaves all as it was */
+    assert_null(ph_grow(v, full, &full, sizeof *v));
+    assert_int_equal(full, SIZE_MAX / 2);
+    size_t room = 200000;
+    assert_null(ph_grow_in(a, w, room, &room, sizeof *w));
+    assert_int_equal(room, 200000);
+    free(v);
+    ph_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +167,7 @@ int main(void)
         cmocka_unit_test(base64_both_ways),
         cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(arenas_keep_their_maximum),
+        cmocka_unit_test(arrays_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -439,8 +439,7 @@ static void certificates(void **state)
     }
 }
 
-/* ---- ports, modes, proxies, and what the client itself refuses
- * ----------------------------------- */
+/* ---- ports, modes, proxies, and what the client itself refuses ------------------------------ */
 
 static void the_way_there(void **state)
 {

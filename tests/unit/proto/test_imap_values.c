@@ -138,8 +138,7 @@ static void sets(void **state)
     ph_arena_free(a);
 }
 
-/* ---- allocations that fail
- * ---------------------------------------------------------------------------- */
+/* ---- allocations that fail ------------------------------------------------------------------ */
 
 static void serve_once(const struct ph_alloc *al)
 {
