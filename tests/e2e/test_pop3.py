@@ -94,6 +94,27 @@ class Pop3(unittest.TestCase):
         self.assertIn(b"\r\none\r\n.\r\n", got)
         self.assertNotIn(b"\r\ntwo\r\n", got)
 
+    def requests(self):
+        """How many messages the access processes have sent to others until now."""
+        return sum(p["counters"]["messages_out"] for p in self.house.status()["processes"] if p["process"].startswith("access"))
+
+    def test_letters_one_after_the_other_are_asked_for_in_pages(self):
+        """To the last one, wherever a page ends: how many are asked for at a time is the server's."""
+        user = self.house.account("pages")
+        box = self.house.imap(user)
+        box.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for count in (1, 2, 9, 10, 300):
+            box.select()
+            for n in range(int(box.select()[1][0]), count):
+                box.append("INBOX", None, None, b"Subject: %d\r\n\r\ntext\r\n" % n)
+            p = self.until(lambda: self.house.pop3(user))
+            before = self.requests()
+            for n in range(count):
+                self.assertEqual(p.retr(n + 1)[1][0], b"Subject: %d" % n)
+            self.assertLess(self.requests() - before, 2 + count.bit_length() + 10)
+            p.quit()
+        box.logout()
+
     def test_no_password_in_the_clear(self):
         p = poplib.POP3(self.house.ip, PORTS["pop3"], timeout=60)
         self.assertIn("STLS", p.capa())

@@ -54,8 +54,8 @@ struct pop3 {
     ph_str rest;
     struct page page, ahead;
     uint64_t ahead_req; /* under way: the answer is for `ahead` */
-    uint32_t next,
-        letters;        /* number of the message behind both, 0: not known; how many to ask for */
+    uint32_t next;      /* number of the message behind both; 0: not known */
+    uint32_t letters;   /* how many to ask for */
     uint32_t wanted;    /* number of the message asked for last */
     bool waits;         /* ... for `ahead` */
     struct ph_buf read; /* uids given for the first time: the store is yet to be told */
@@ -336,10 +336,10 @@ static bool ask_ahead(struct session *s)
     struct ipc_chan *store = session_chan(s, ROLE_STORE);
     char uids[32];
     uint32_t count = ph_pop3_server_count(s->engine), first = p->next;
-    if (!store || first == 0 || first > count)
+    if (!store || first == 0 || first >= count)
         return false;
     p->letters = !p->letters ? PAGE_FIRST : p->letters < PAGE_LAST ? 2 * p->letters : PAGE_LAST;
-    p->next = count - first < p->letters ? count + 1 : first + p->letters;
+    p->next = count - first < p->letters ? count : first + p->letters;
     snprintf(uids, sizeof uids, "%u:%u", (unsigned)ph_pop3_server_uid(s->engine, first),
              (unsigned)ph_pop3_server_uid(s->engine, p->next - 1));
     p->ahead_req = session_ask(s, ROLE_STORE, IPC_MSG_LISTED);
