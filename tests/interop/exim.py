@@ -96,6 +96,10 @@ to_{name}:
   self = send
 """
 
+# Debian's program wants the user that the installed package makes: it sees one, and the machine gets none.
+USER = "Debian-exim"
+WITH_ACCOUNTS = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
+
 
 class Exim:
     """Keeps what it gets for alice in its queue; with routes ({domain: ip}) it delivers: to those by SMTP at that port, all else into a Maildir."""
@@ -114,7 +118,12 @@ class Exim:
             own[name].write_bytes(Path(source).read_bytes())
             os.chown(own[name], nobody, group)
         conf.write_text(CONF.format(where=self.where, exe=shutil.which(exe) or exe, ip=ip, cert=own["cert"], key=own["key"], port=port, more=more, routers=routers))
-        self.process = subprocess.Popen([exe, "-C", conf, "-bdf", "-q1h"], stdin=subprocess.DEVNULL, stderr=open(self.where / "stderr", "wb"))
+        accounts = []
+        for name, own in (("passwd", f"{USER}:x:{nobody}:{group}::/:/usr/sbin/nologin\n"), ("group", f"{USER}:x:{group}:\n")):
+            (self.where / name).write_text(Path("/etc", name).read_text() + own)
+            accounts.append(self.where / name)
+        self.process = subprocess.Popen(["unshare", "--mount", "sh", "-c", WITH_ACCOUNTS, "sh", *accounts, exe, "-C", conf, "-bdf", "-q1h"],
+                                        stdin=subprocess.DEVNULL, stderr=open(self.where / "stderr", "wb"))
         atexit.register(self.stop)
         for _ in range(200):
             try:
@@ -122,7 +131,7 @@ class Exim:
                 return
             except OSError:
                 time.sleep(0.05)
-        raise RuntimeError("exim did not start: " + "".join(f.read_text() for f in self.where.glob("*log")))
+        raise RuntimeError("exim did not start: " + "".join(f.read_text() for f in self.where.glob("*log")) + (self.where / "stderr").read_text())
 
     def stop(self):
         if self.process.poll() is None:
