@@ -337,7 +337,7 @@ class Memory(unittest.TestCase):
 
 class Limits(unittest.TestCase):
     def test_wrong_passwords_shut_an_address_out_of_every_protocol(self):
-        h = house.House("a.test", plaintext_login="loopback", limits_exempt=[], rate_login_errors=4, rate_account_login_errors=0).start()
+        h = house.House("a.test", plaintext_login="loopback", access_processes=1, limits_exempt=[], rate_login_errors=4, rate_account_login_errors=0).start()
         self.addCleanup(h.kill)
         h.account("alice", PASSWORD)
         for _ in range(2):

@@ -78,6 +78,9 @@ class Processes(unittest.TestCase):
         self.assertEqual(status["state"], "ready")
         self.assertEqual({p["process"] for p in status["processes"]}, ROLES)
         self.assertEqual({p["state"] for p in status["processes"]}, {"ready"})
+        cores = len(os.sched_getaffinity(0))
+        roles = [p["process"] for p in status["processes"]]
+        self.assertEqual((roles.count("mx"), roles.count("access")), (min(max(cores // 4, 1), 4), min(max(cores // 2, 1), 8)))
         for p in status["processes"]:
             self.assertGreater(p["counters"]["memory_kib"], 100, p)
             self.assertTrue(alive(p["pid"]))

@@ -14,7 +14,7 @@ from wire import Wire
 class Smtp(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.house = house.House(max_message_size="100K", max_connections_per_address=40, session_timeout="20s").start()
+        cls.house = house.House(mx_processes=1, max_message_size="100K", max_connections_per_address=40, session_timeout="20s").start()
         cls.alice, cls.bob = cls.house.account("alice"), cls.house.account("bob")
 
     @classmethod
@@ -102,7 +102,7 @@ class Smtp(unittest.TestCase):
             self.assertIn(letter.encode() + b"\0", kept, size)
 
     def test_letters_share_a_room(self):
-        small = house.House("c.test", house.network() + ".1", max_message_size="400K", max_letters_memory="800K").start()
+        small = house.House("c.test", house.network() + ".1", mx_processes=1, max_message_size="400K", max_letters_memory="800K").start()
         self.addCleanup(small.stop)
         to = small.account("carol")
         open_ones = []

@@ -191,7 +191,7 @@ class Limits(unittest.TestCase):
         return w
 
     def test_rates_and_bans(self):
-        h = self.house(rate_letters=2, rate_recipients=4, rate_errors=6)
+        h = self.house(mx_processes=1, rate_letters=2, rate_recipients=4, rate_errors=6)
         w = self.wire(h)
         for _ in range(2):
             self.assertEqual(w.code("MAIL FROM:<>"), 250)

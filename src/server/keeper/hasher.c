@@ -2,6 +2,7 @@
  * Threads that hash passwords, so that the loop can go on answering. Two lists under one lock: what
  * waits and what is done; the loop is woken for the second.
  */
+#include "cores.h"
 #include "keeper_int.h"
 
 #include <pthread.h>
@@ -80,7 +81,7 @@ static int start_threads(struct keeper_hasher *h)
     sigset_t all, was;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &was);
-    for (; h->thread_count < KEEPER_HASHERS; h->thread_count++)
+    for (size_t n = ph_cores_share(2, 2, KEEPER_HASHERS); h->thread_count < n; h->thread_count++)
         if (pthread_create(&h->threads[h->thread_count], NULL, work, h))
             break;
     pthread_sigmask(SIG_SETMASK, &was, NULL);

@@ -20,10 +20,10 @@ enum {
     KEEPER_ARENA = 4 << 20,    /* memory of one request */
     KEEPER_CACHE_SLOTS = 8192, /* one answer each */
     KEEPER_CACHE_ENTRY = 4096, /* longest answer that is kept, octets */
-    KEEPER_HASHERS = 2,        /* threads: one password more or less at a time, never all cores */
-    KEEPER_HASHES = 1024,    /* passwords waiting; 15 s of work: later ones are told to try again */
-    KEEPER_ATTEMPTS = 16384, /* logins under way, refused ones that wait included */
-    KEEPER_FAIL_MS = 1000,   /* a wrong password is answered after this (RFC 4954 4, 3206 5) */
+    KEEPER_HASHERS = 8,        /* threads at most; half as many as processors, but two at least */
+    KEEPER_HASHES = 1024, /* passwords waiting; 15 s for two threads: later ones must try again */
+    KEEPER_ATTEMPTS = 16384,  /* logins under way, refused ones that wait included */
+    KEEPER_FAIL_MS = 1000,    /* a wrong password is answered after this (RFC 4954 4, 3206 5) */
     KEEPER_RECENT_MS = 60000, /* a right password is known again for so long */
     KEEPER_RECENTS = 4096,    /* of so many accounts */
     KEEPER_FRIENDS = 4,       /* addresses that are remembered of each */

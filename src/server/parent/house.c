@@ -10,6 +10,7 @@
  */
 #include "parent_int.h"
 
+#include "cores.h"
 #include "random.h"
 
 #include <stdio.h>
@@ -23,6 +24,8 @@ enum {
     STABLE_MS = 60000,      /* after this a death counts as the first one again */
     STARTS_MOST = 5,        /* deaths of one child before all were ready once */
     DRAIN_MS = 10000,
+    MX_MOST = 4, /* of those that nobody asked for by number; also in settings.def */
+    ACCESS_MOST = 8,
     TICKETS_MS = 24 * 3600 * 1000 /* the life of a secret of session tickets */
 };
 
@@ -78,8 +81,9 @@ void house_start(struct parent *p)
                                  ROLE_RESOLVER, ROLE_RELAY, ROLE_INDEXER};
     for (size_t i = 0; i < sizeof single / sizeof *single; i++)
         add(p, single[i], 1);
-    add(p, ROLE_MX, p->conf->mx_processes);
-    add(p, ROLE_ACCESS, p->conf->access_processes);
+    add(p, ROLE_MX, p->conf->mx_processes ? p->conf->mx_processes : ph_cores_share(4, 1, MX_MOST));
+    add(p, ROLE_ACCESS,
+        p->conf->access_processes ? p->conf->access_processes : ph_cores_share(2, 1, ACCESS_MOST));
     p->ticket_timer = ph_timer_new(p->loop, on_tickets, p);
     new_tickets(p);
     for (size_t i = 0; i < p->child_count; i++)

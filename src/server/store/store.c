@@ -1,5 +1,6 @@
 /* store.c - the process that keeps the mail: its privileges, its messages, its answers. Main
  * thread. */
+#include "cores.h"
 #include "store_int.h"
 
 #include <stdio.h>
@@ -40,10 +41,9 @@ static int setup(struct proc *p, struct ph_error *reterr)
         free(h);
         return ph_fail(reterr, PH_ENOMEM, 0, "out of memory");
     }
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     h->p = p;
     p->state = h;
-    h->worker_n = cores < 2 ? 2 : cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
+    h->worker_n = ph_cores_share(1, 2, WORKERS_MAX);
     h->max_message = p->conf ? (uint64_t)p->conf->max_message_size : 0;
     if (p->conf) {
         reload(p);
