@@ -394,21 +394,11 @@ int session_apop(struct session *s, ph_str stamp, ph_str user, ph_str digest)
     return r;
 }
 
-/* Wrong passwords count against the address that they come from, whatever the protocol. */
-static void count_failure(struct session *s)
-{
-    struct guard_who who = front_who(&s->peer);
-    if (guard_note(session_guard(s), ph_loop_now(s->proc->loop), GUARD_LOGIN, &who, 1))
-        session_log(s, PH_LOG_WARN, "address-banned", "why=wrong passwords");
-}
-
 static void login_failed(struct session *s, const struct ipc_AUTHED *m)
 {
     s->access->failures++;
     session_log(s, PH_LOG_WARN, "login-failed", "user=%.*s mechanism=%s reason=%.*s",
                 PH_FMT(m->user), s->login_mechanism, PH_FMT(m->text));
-    if (m->verdict == IPC_DENIED)
-        count_failure(s);
     s->kind->login(s, m->verdict == IPC_OK ? IPC_TEMP : m->verdict);
 }
 
@@ -619,6 +609,14 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
     *ret = (struct ph_sandbox){.may = PH_MAY_ACCEPT | PH_MAY_MEMFD, .chroot = true};
 }
 
+static void on_ban(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct access *a = p->state;
+    (void)from;
+    guard_ban(front_guard(a->front), ph_loop_now(p->loop), msg->BAN.address,
+              (int64_t)(msg->BAN.duration / 1000));
+}
+
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
 #define X(name) [IPC_##name] = on_answer,
     ANSWERS(X)
@@ -626,6 +624,7 @@ static proc_handler *const handlers[IPC_TYPE_COUNT] = {
         [IPC_AUTHED] = on_authed,
     [IPC_MB_EVENT] = on_mailbox_event,
     [IPC_SESSION_GONE] = on_session_gone,
+    [IPC_BAN] = on_ban,
 };
 
 const struct proc_def proc_access = {

@@ -16,7 +16,8 @@
  *
  * An unknown user costs the hashing of a hash that fits nothing, so that time does not tell who
  * exists. An account with too many refused logins is barred to strangers, see guard.h; addresses
- * from which its owner has come of late are no strangers.
+ * from which its owner has come of late are no strangers. An address with too many is shut out of
+ * every process, and of the sessions that it has open already.
  */
 #include "auth_int.h"
 #include "random.h"
@@ -160,15 +161,50 @@ static void answer_failed(void *ctx)
         ph_timer_set(a->failed_timer, a->failed->due - now);
 }
 
-/* Strangers and their mistakes are counted, and while they are barred no more. */
+static struct guard_who address_of(const struct attempt *t)
+{
+    return (struct guard_who){.name[GUARD_ADDRESS] = ph_str_c(t->from)};
+}
+
+/* The owner's own mistakes are not counted against the account. */
+static struct guard_who account_of(const struct attempt *t)
+{
+    bool strange = t->address && !t->friend;
+    return (struct guard_who){.name[GUARD_ACCOUNT] = strange ? ph_str_c(t->user) : (ph_str){0}};
+}
+
+/* While it is banned nothing more is counted. Milliseconds that it is still banned for. */
+static int64_t count(struct keeper_auth *a, const struct guard_who *who, const char *event)
+{
+    int64_t now = ph_loop_now(a->k->p->loop), banned = guard_banned(a->guard, now, who);
+    if (banned || !guard_note(a->guard, now, GUARD_LOGIN, who, 1))
+        return banned;
+    banned = guard_banned(a->guard, now, who);
+    ph_log(PH_LOG_WARN, (ph_str){0}, event, "user=%.*s address=%.*s for_ms=%lld",
+           PH_FMT(who->name[GUARD_ACCOUNT]), PH_FMT(who->name[GUARD_ADDRESS]), (long long)banned);
+    return banned;
+}
+
+/* Whoever asks again may be a process that was started anew and has never heard of it. */
+static void tell_ban(struct keeper_auth *a, const struct attempt *t, int64_t ms)
+{
+    static const int roles[] = {ROLE_MX, ROLE_ACCESS};
+    for (size_t r = 0; r < sizeof roles / sizeof *roles; r++)
+        for (unsigned i = 0; i < KEEPER_INSTANCES; i++) {
+            struct ipc_chan *to = proc_peer_at(a->k->p, roles[r], i);
+            if (to)
+                ipc_send(to, BAN, -1, .address = ph_str_c(t->from),
+                         .duration = (uint64_t)ms * 1000);
+        }
+}
+
 static void count_failure(struct keeper_auth *a, const struct attempt *t)
 {
-    struct guard_who who = {.name[GUARD_ACCOUNT] = ph_str_c(t->user)};
-    int64_t now = ph_loop_now(a->k->p->loop);
-    if (t->address && !t->friend && !guard_banned(a->guard, now, &who) &&
-        guard_note(a->guard, now, GUARD_LOGIN, &who, 1))
-        ph_log(PH_LOG_WARN, (ph_str){0}, "account-barred", "user=%s for_ms=%lld", t->user,
-               (long long)guard_banned(a->guard, now, &who));
+    struct guard_who account = account_of(t), address = address_of(t);
+    (void)count(a, &account, "account-barred");
+    int64_t ms = count(a, &address, "address-banned");
+    if (ms)
+        tell_ban(a, t, ms);
 }
 
 void auth_fail_later(struct keeper_auth *a, struct attempt *t, const char *why)
@@ -385,12 +421,12 @@ void auth_copy(char *to, size_t size, ph_str from)
 static void look_for_friend(struct keeper_auth *a, struct attempt *t)
 {
     const struct friends *f = &a->friends[t->account % KEEPER_RECENTS];
-    struct guard_who who = {.name[GUARD_ACCOUNT] = ph_str_c(t->user)};
+    int64_t now = ph_loop_now(a->k->p->loop);
     t->friend = false;
     for (size_t i = 0; t->account && f->account == t->account && i < KEEPER_FRIENDS; i++)
         t->friend |= t->address && f->addresses[i] == t->address;
-    t->barred =
-        t->address && !t->friend && guard_banned(a->guard, ph_loop_now(a->k->p->loop), &who);
+    struct guard_who account = account_of(t), address = address_of(t);
+    t->barred = guard_banned(a->guard, now, &account) || guard_banned(a->guard, now, &address);
 }
 
 /* An address that nobody has is written as if somebody had it: so it can be counted, too. */

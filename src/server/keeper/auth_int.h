@@ -17,7 +17,8 @@ struct attempt {
     unsigned instance, epoch;        /* of the access process that asked */
     uint8_t service;
     bool friend, barred;
-    uint64_t address; /* digest of what counts as one; 0: no limit holds */
+    char from[64 + 1]; /* what counts as an address; empty: no limit holds */
+    uint64_t address;  /* its digest, 0: none */
     const char *why;
     struct ph_sasl_server *sasl;     /* until the proof is here */
     char *certificate;               /* whom the client's names; NULL: none */

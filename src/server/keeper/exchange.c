@@ -269,6 +269,7 @@ static struct attempt *begin(struct keeper_auth *a, struct ipc_chan *from, const
     t->instance = ipc_chan_ends(from)->peer_instance % KEEPER_INSTANCES;
     t->epoch = a->epochs[t->instance];
     t->address = address_digest(a, q->address);
+    auth_copy(t->from, sizeof t->from, q->address);
     auth_copy(t->peer, sizeof t->peer, q->peer);
     return t;
 }

@@ -24,6 +24,14 @@ static void on_answer(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg
         mx_session_answer(s, msg);
 }
 
+static void on_ban(struct proc *p, struct ipc_chan *from, struct ipc_msg *msg)
+{
+    struct mx *mx = p->state;
+    (void)from;
+    guard_ban(front_guard(mx->front), ph_loop_now(p->loop), msg->BAN.address,
+              (int64_t)(msg->BAN.duration / 1000));
+}
+
 static void unanswered(void *who, uint64_t req, void *ctx)
 {
     (void)req, (void)ctx;
@@ -105,6 +113,7 @@ static void sandbox(struct proc *p, struct ph_sandbox *ret)
 static proc_handler *const handlers[IPC_TYPE_COUNT] = {
     [IPC_RCPT_CHECKED] = on_answer,
     [IPC_QUEUE_PUT_DONE] = on_answer,
+    [IPC_BAN] = on_ban,
 };
 
 const struct proc_def proc_mx = {

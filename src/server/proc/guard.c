@@ -160,6 +160,16 @@ bool guard_note(struct guard *g, int64_t now_ms, enum guard_what what, const str
     return banned;
 }
 
+void guard_ban(struct guard *g, int64_t now_ms, ph_str address, int64_t duration_ms)
+{
+    struct row *row = find_or_make(g, key_of(g, BAN + GUARD_ADDRESS, address));
+    int64_t until = (now_ms + duration_ms) * 1000;
+    if (until <= row->until)
+        return;
+    row->until = until;
+    row->length = duration_ms * 1000 > row->length ? duration_ms * 1000 : row->length;
+}
+
 int64_t guard_banned(struct guard *g, int64_t now_ms, const struct guard_who *who)
 {
     static const enum guard_scope scopes[] = {GUARD_ADDRESS, GUARD_ACCOUNT};

@@ -3,7 +3,8 @@
  *
  * Each process counts for itself: no message is sent for it, nothing waits for it, and a process
  * that dies takes its counts along. So with N processes a peer whose connections the kernel spreads
- * over them may have N times a limit; the settings say so.
+ * over them may have N times a limit; the settings say so. Refused logins are the keeper's to
+ * count, whose bans hold for all.
  *
  * A count is one number, the time at which it will be empty again (the generic cell rate algorithm:
  * a bucket of one window's worth that leaks evenly). The table has a fixed number of rows in sets
@@ -49,6 +50,8 @@ const char *guard_take(struct guard *g, int64_t now_ms, enum guard_what what,
 /* Counts what has happened already, beyond limits too. True: this was what got them banned. */
 bool guard_note(struct guard *g, int64_t now_ms, enum guard_what what, const struct guard_who *who,
                 uint64_t amount);
+/* Another process has banned the address for so long. */
+void guard_ban(struct guard *g, int64_t now_ms, ph_str address, int64_t duration_ms);
 /* Milliseconds that its address or account is still banned for; 0: neither is. */
 int64_t guard_banned(struct guard *g, int64_t now_ms, const struct guard_who *who);
 

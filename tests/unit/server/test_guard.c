@@ -85,6 +85,13 @@ static void bans(void **state)
     now += 10 * 24 * 60 * minute;
     assert_true(guard_note(g, now, GUARD_ERROR, &a, 6));
     assert_int_equal(guard_banned(g, now, &a), 10 * minute);
+    /* Another process's ban: it never shortens one, and the next is twice as long. */
+    guard_ban(g, now, ph_str_c("192.0.2.1"), 5 * minute);
+    assert_int_equal(guard_banned(g, now, &a), 10 * minute);
+    guard_ban(g, now, ph_str_c("192.0.2.2"), 12 * minute);
+    assert_int_equal(guard_banned(g, now, &b), 12 * minute);
+    assert_true(guard_note(g, now + 12 * minute, GUARD_ERROR, &b, 6));
+    assert_int_equal(guard_banned(g, now + 12 * minute, &b), 24 * minute);
     guard_free(g);
     ph_conf_free(conf);
 }
