@@ -243,13 +243,19 @@ static enum front_room refuse(struct front_guest *g, enum front_room why, const 
     return why;
 }
 
+/* A web mail or a balancer is one address for many users: who is exempt shares the room of all. */
+static int64_t most_of(const struct front *f, const struct front_guest *g)
+{
+    return g->exempt ? f->most : f->most_per_address;
+}
+
 static enum front_room room(struct front *f, const struct front_ticket *t, struct front_guest *g)
 {
     struct guard_who who = front_who(g);
     int64_t now = ph_loop_now(f->loop), left = guard_banned(f->guard, now, &who);
     if ((int64_t)f->inside >= f->most)
         return refuse(g, FRONT_FULL, "Too many connections, try again later");
-    if ((int64_t)t->count >= f->most_per_address)
+    if ((int64_t)t->count >= most_of(f, g))
         return refuse(g, FRONT_FULL_FOR_ADDRESS, "Too many connections from your address");
     if (left) {
         snprintf(g->why, sizeof g->why, "Too many errors from your address, come again in %lld s",
@@ -276,7 +282,7 @@ static bool admit(struct front *f, struct front_guest *g, const struct ph_addr *
     g->ticket->count++;
     f->inside++;
     return (int64_t)f->inside <= f->most + FRONT_REFUSED &&
-           (int64_t)g->ticket->count <= f->most_per_address + FRONT_REFUSED;
+           (int64_t)g->ticket->count <= most_of(f, g) + FRONT_REFUSED;
 }
 
 void front_move(struct front *f, struct front_guest *g, const struct ph_addr *addr)
